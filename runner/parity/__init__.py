@@ -1,0 +1,1 @@
+"""Does the optimized model still compute what the original computes?"""

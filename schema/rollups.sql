@@ -1,0 +1,42 @@
+-- Run at the end of every ingest for the runs in touched_run.
+
+delete from run_summary where run_id in (select run_id from touched_run);
+
+insert into run_summary by name
+with cases as (
+    select run_id, count(*) as cases, count(*) filter (status = 'ok') as ok, count(*) filter (status != 'ok') as not_ok
+    from case_result where run_id in (select run_id from touched_run) group by run_id
+), verdicts as (
+    select run_id,
+        count(*) filter (outcome = 'pass') as verdicts_pass, count(*) filter (outcome = 'fail') as verdicts_fail,
+        count(*) filter (outcome = 'vacuous') as verdicts_vacuous, count(*) filter (outcome = 'unknown') as verdicts_unknown
+    from verdict where run_id in (select run_id from touched_run) group by run_id
+)
+select run_id, cases, ok, not_ok,
+    coalesce(verdicts_pass, 0) as verdicts_pass, coalesce(verdicts_fail, 0) as verdicts_fail,
+    coalesce(verdicts_vacuous, 0) as verdicts_vacuous, coalesce(verdicts_unknown, 0) as verdicts_unknown
+from cases left join verdicts using (run_id);
+
+create or replace temp table touched_series as
+select distinct series_id from measurement where run_id in (select run_id from touched_run);
+
+delete from series_trend where series_id in (select series_id from touched_series);
+
+insert into series_trend by name
+with point as (
+    select m.series_id, m.metric, r.suite, c.model, c.variant, c.backend, c.device, c.workload, e.hardware_class,
+        r.started_at, c.model_version, r.run_id, m.value, m.low, m.high,
+        row_number() over (partition by m.series_id order by r.started_at desc, r.run_id desc) as age
+    from measurement m
+    join case_result c using (case_id)
+    join run r on r.run_id = m.run_id
+    join environment e on e.environment_id = c.environment_id
+    where m.series_id in (select series_id from touched_series)
+)
+select series_id, any_value(metric) as metric, any_value(suite) as suite, any_value(model) as model,
+    any_value(variant) as variant, any_value(backend) as backend, any_value(device) as device,
+    any_value(workload) as workload, any_value(hardware_class) as hardware_class, count(*) as points,
+    list(started_at order by age desc) as started_at, list(model_version order by age desc) as model_versions,
+    list(run_id order by age desc) as run_ids, list(value order by age desc) as vals,
+    list(low order by age desc) as lows, list(high order by age desc) as highs
+from point where age <= 90 group by series_id;
