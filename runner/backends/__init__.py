@@ -1,0 +1,107 @@
+"""What executes a model. A backend is one file: open, infer, close; nothing else imports its library.
+
+Add one: a file here with `open_session`, a line in BACKENDS, and an extra of the same name in pyproject.toml. The
+contract test in `tests/runner/test_backends.py` then runs over it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.errors import EnvironmentMissing, UsageError, nearest
+from runner.tensors import Tensors
+
+BACKENDS = {
+    "pytorch": "runner.backends.pytorch_module",
+    "onnxruntime": "runner.backends.onnxruntime_session",
+    "fake": "runner.backends.fake",
+}
+"""Name -> module, imported on first use."""
+
+DISTRIBUTIONS = {"pytorch": "torch", "onnxruntime": "onnxruntime", "fake": "numpy"}
+"""Name -> the library that has to be installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a session is opened from, as a worker's job carries it."""
+
+    kind: str
+    """`factory`, `torchscript`, `exported-program`, `onnx` or `fake`."""
+    location: str
+    """Factory reference or path."""
+    folder: Path
+    """Where relative files are looked for."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the factory."""
+    outputs: tuple[str, ...] | None = None
+    """Names for the outputs in order, where the model itself has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What really ran, read from the session and not from what was asked."""
+
+    device: str
+    placement: str
+    """Providers with the nodes each one got."""
+    precision: str
+    threads: int | None
+    fell_back: str | None = None
+    """Why the session is not what was asked for, if it is not."""
+
+
+class Session(Protocol):
+    """A model, loaded on a device and ready."""
+
+    output_names: tuple[str, ...]
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Run one batch; return host arrays once the device has finished. The arrays are the caller's to keep.
+
+        Raises:
+            ValueError: an input is missing, unknown, or of a shape or dtype that the model does not take.
+        """
+
+    def prepare(self, inputs: Tensors) -> Callable[[], object]:
+        """A call that runs this batch again and again, device synchronised inside; inputs are bound beforehand.
+
+        Its result may live on the device and may be reused by the next call.
+        """
+
+    def placement(self) -> Placement: ...
+
+    def state_hash(self) -> str:
+        """SHA-256 of what the model computes with: its weights and code, or its file."""
+
+
+class Backend(Protocol):
+    def open_session(self, source: Source, options: dict[str, Any]) -> AbstractContextManager[Session]: ...
+
+    def accepts(self) -> tuple[str, ...]:
+        """Kinds of source that it opens."""
+
+
+def load_backend(kind: str) -> Backend:
+    """Import a backend's file.
+
+    Raises:
+        UsageError: no backend has this name.
+        EnvironmentMissing: its library is not installed; the message is the command that installs it.
+    """
+    if kind not in BACKENDS:
+        raise UsageError(f"unknown backend {kind!r}.{nearest(kind, BACKENDS)}")
+    try:
+        module: Any = importlib.import_module(BACKENDS[kind])
+    except ImportError as error:
+        raise EnvironmentMissing(
+            f"backend {kind!r} needs the Python package {error.name or DISTRIBUTIONS[kind]!r}, which cannot be imported "
+            f"({error}). Install it with: pip install 'assay[{kind}]'"
+        ) from error
+    backend: Backend = module
+    return backend

@@ -1,0 +1,165 @@
+"""ONNX Runtime, any execution provider.
+
+Options: `provider` (e.g. CUDAExecutionProvider), `provider_options`, `threads`, `graph_optimization` (all, extended,
+basic, none), `allow_fallback`, `session` (session config entries by name). TF32 is off and the device deterministic
+unless `provider_options` say otherwise, because parity is asked before speed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from runner.backends import Placement, Source
+from runner.errors import EnvironmentMissing, UsageError, nearest
+from runner.tensors import Tensors
+
+_CPU = "CPUExecutionProvider"
+_OPTIMIZATION = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_OPTIONS = ("provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session")
+_DTYPES = {
+    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
+    "tensor(bfloat16)": "bfloat16", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
+    "tensor(int8)": "int8", "tensor(uint8)": "uint8", "tensor(bool)": "bool",
+}  # fmt: skip
+
+
+def accepts() -> tuple[str, ...]:
+    return ("onnx",)
+
+
+@contextmanager
+def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntimeSession]:
+    """Load an ONNX file.
+
+    Raises:
+        EnvironmentMissing: this build of ONNX Runtime does not have the provider.
+        UsageError: the file is not a model that it can load, or an option is unknown.
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            raise UsageError(f"the onnxruntime backend has no option {name!r}.{nearest(name, _OPTIONS)}")
+    provider = options.get("provider", _CPU)
+    if provider not in ort.get_available_providers():
+        raise EnvironmentMissing(
+            f"ONNX Runtime {ort.__version__} here has no {provider}.{nearest(provider, ort.get_available_providers())}"
+        )
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3  # warnings about unused initializers are not ours to print
+    settings.graph_optimization_level = _OPTIMIZATION[options.get("graph_optimization", "all")]
+    settings.intra_op_num_threads = int(options.get("threads", 0))
+    settings.use_deterministic_compute = True
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for key, value in options.get("session", {}).items():
+        settings.add_session_config_entry(key, str(value))
+    defaults = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"} if provider == "CUDAExecutionProvider" else {}
+    chosen = {**defaults, **{key: str(value) for key, value in options.get("provider_options", {}).items()}}
+    try:
+        session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
+    except Exception as error:  # its exceptions share no base class
+        raise UsageError(f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}") from error
+    yield OnnxRuntimeSession(session, Path(source.location), provider, options)
+
+
+class OnnxRuntimeSession:
+    def __init__(self, session: Any, path: Path, provider: str, options: dict[str, Any]) -> None:
+        self._session = session
+        self._path = path
+        self._provider = provider
+        self._options = options
+        self._inputs = {node.name: node for node in session.get_inputs()}
+        self.output_names: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        feed = self._checked(inputs)
+        try:
+            values = self._session.run(self.output_names, feed)
+        except Exception as error:
+            raise ValueError(f"ONNX Runtime could not run {self._path.name}: {str(error).strip()[:600]}") from error
+        return {name: np.asarray(value) for name, value in zip(self.output_names, values, strict=True)}
+
+    def prepare(self, inputs: Tensors) -> Callable[[], object]:
+        feed = self._checked(inputs)
+        if self._provider == _CPU:
+            run, names = self._session.run, self.output_names
+            return lambda: run(names, feed)
+        binding = self._session.io_binding()
+        device = "cuda"
+        self._bound = {n: ort.OrtValue.ortvalue_from_numpy(a, device, 0) for n, a in feed.items()}
+        for name, value in self._bound.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in self.output_names:
+            binding.bind_output(name, device, 0)
+
+        def call() -> None:
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+
+        return call
+
+    def _checked(self, inputs: Tensors) -> Tensors:
+        if missing := [name for name in self._inputs if name not in inputs]:
+            raise ValueError(
+                f"{self._path.name} takes {', '.join(self._inputs)}; the workload has no {', '.join(missing)} "
+                f"(it has {', '.join(inputs)})"
+            )
+        for name, node in self._inputs.items():
+            array, wanted = inputs[name], _DTYPES.get(node.type, node.type)
+            if array.dtype.name != wanted:
+                raise ValueError(f"input {name!r} of {self._path.name} is {wanted}, the workload has {array.dtype.name}")
+            fits = len(node.shape) == array.ndim and all(
+                not isinstance(want, int) or want == have for want, have in zip(node.shape, array.shape, strict=True)
+            )
+            if not fits:
+                raise ValueError(f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {array.shape}")
+        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+
+    def placement(self) -> Placement:
+        nodes: Counter[str] = Counter()
+        operators: Counter[str] = Counter()
+        for part in self._session.get_provider_graph_assignment_info():
+            nodes[part.ep_name] += len(part.get_nodes())
+            operators.update(node.op_type for node in part.get_nodes())
+        in_force = self._session.get_providers()
+        fell_back = None
+        if self._provider != _CPU and self._provider not in in_force:
+            fell_back = f"{self._provider} was asked for; the session has only {', '.join(in_force)}"
+        elif self._provider != _CPU and nodes[_CPU] and not self._options.get("allow_fallback", False):
+            fell_back = f"{self._provider} was asked for; {nodes[_CPU]} of {nodes.total()} nodes were given to {_CPU}"
+        return Placement(
+            device="cpu" if self._provider == _CPU or self._provider not in in_force else "cuda",
+            placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
+            precision=_precision(self._path, operators),
+            threads=int(self._options["threads"]) if "threads" in self._options else None,
+            fell_back=fell_back,
+        )
+
+    def state_hash(self) -> str:
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _precision(path: Path, operators: Counter[str]) -> str:
+    """Weight types by elements, and whether integer operators were placed."""
+    import onnx
+
+    names: Counter[str] = Counter()
+    for tensor in onnx.load(path, load_external_data=False).graph.initializer:
+        elements = int(np.prod(tensor.dims)) if tensor.dims else 1
+        names[onnx.TensorProto.DataType.Name(tensor.data_type).lower()] += elements
+    total = names.total() or 1
+    weights = "+".join(name for name, count in names.most_common() if count / total > 0.02) or "none"
+    integer = sum(count for name, count in operators.items() if "Integer" in name or name.startswith("QLinear"))
+    return f"weights {weights}" + (f", {integer} integer operators" if integer else "")

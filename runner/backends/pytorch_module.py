@@ -1,0 +1,183 @@
+"""PyTorch: a module from a factory, a TorchScript file, or an ExportedProgram.
+
+Options: `compile` (torch.compile), `device`, `threads`, `tf32` (off unless asked for, because parity comes before speed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.backends import Placement, Source
+from runner.errors import EnvironmentMissing, UsageError, nearest
+from runner.source import load_factory
+from runner.tensors import Tensors
+
+_OPTIONS = ("compile", "device", "threads", "tf32")
+
+
+def accepts() -> tuple[str, ...]:
+    return ("factory", "torchscript", "exported-program")
+
+
+@contextmanager
+def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSession]:
+    """Make or load the module, in evaluation mode, on its device.
+
+    Raises:
+        EnvironmentMissing: CUDA is asked for and not there.
+        UsageError: the factory raised, or made no module; the file cannot be loaded; an option is unknown.
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            raise UsageError(f"the pytorch backend has no option {name!r}.{nearest(name, _OPTIONS)}")
+    device = torch.device(options.get("device", "cpu"))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentMissing(f"device {device} is asked for; PyTorch {torch.__version__} sees no CUDA device here.")
+    if threads := options.get("threads"):
+        torch.set_num_threads(int(threads))
+    torch.backends.cuda.matmul.allow_tf32 = bool(options.get("tf32", False))
+    torch.backends.cudnn.allow_tf32 = bool(options.get("tf32", False))
+    module = load_module(source)
+    yield PyTorchSession(module.to(device), source, device, options)
+
+
+def load_module(source: Source) -> Any:
+    """The module in evaluation mode; see `open_session` for what is raised."""
+    try:
+        if source.kind == "torchscript":
+            return torch.jit.load(source.location, map_location="cpu").eval()
+        if source.kind == "exported-program":
+            return torch.export.load(source.location).module()  # it has no eval(): its mode was fixed at export
+    except Exception as error:
+        raise UsageError(f"PyTorch cannot load {source.location}: {str(error).strip()[:600]}") from error
+    factory = load_factory(source.location, source.folder)
+    try:
+        module = factory(**source.options)
+    except Exception as error:
+        raise UsageError(f"the factory {source.location} raised {type(error).__name__}: {error}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(f"the factory {source.location} made a {type(module).__name__}, not a torch.nn.Module.")
+    return module.eval()
+
+
+class PyTorchSession:
+    def __init__(self, module: Any, source: Source, device: torch.device, options: dict[str, Any]) -> None:
+        self.module = module
+        self._source = source
+        self._device = device
+        self._options = options
+        self._call = torch.compile(module) if options.get("compile") else module
+        self.output_names: tuple[str, ...] = source.outputs or ()
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        arguments = self._bind(inputs)
+        with torch.inference_mode():
+            result = self._call(**arguments) if isinstance(arguments, dict) else self._call(*arguments)
+        named = name_outputs(result, self._source.outputs)
+        self.output_names = tuple(named)
+        return {name: _to_numpy(tensor) for name, tensor in named.items()}
+
+    def prepare(self, inputs: Tensors) -> Callable[[], object]:
+        arguments, call = self._bind(inputs), self._call
+        names, values = (list(arguments), list(arguments.values())) if isinstance(arguments, dict) else ([], arguments)
+        feed = dict(zip(names, values, strict=True)) if names else {}
+        positional = [] if names else values
+        inference_mode, synchronize = torch.inference_mode, torch.cuda.synchronize
+
+        def on_host() -> object:
+            with inference_mode():
+                return call(*positional, **feed)
+
+        def on_device() -> object:
+            with inference_mode():
+                result = call(*positional, **feed)
+            synchronize()
+            return result
+
+        return on_device if self._device.type == "cuda" else on_host
+
+    def _bind(self, inputs: Tensors) -> dict[str, Any] | list[Any]:
+        tensors = {name: torch.from_numpy(np.array(array)).to(self._device) for name, array in inputs.items()}
+        names = parameter_names(self.module)
+        if names is None:
+            return list(tensors.values())
+        if unknown := [name for name in tensors if name not in names]:
+            raise ValueError(f"the module takes {', '.join(names)}; the workload has {', '.join(unknown)} beside them")
+        return tensors
+
+    def placement(self) -> Placement:
+        kinds = {str(p.dtype).removeprefix("torch.") for p in self.module.parameters()} or {"none"}
+        return Placement(
+            device=self._device.type,
+            placement=f"{'torch.compile' if self._options.get('compile') else 'eager'} on {self._device}",
+            precision=f"weights {'+'.join(sorted(kinds))}" + (", TF32" if self._options.get("tf32") else ""),
+            threads=int(self._options["threads"]) if "threads" in self._options else None,
+        )
+
+    def state_hash(self) -> str:
+        """Weights, buffers, and the source text of every class that is not PyTorch's own."""
+        if self._source.kind != "factory":
+            return hashlib.sha256(Path(self._source.location).read_bytes()).hexdigest()
+        digest = hashlib.sha256(repr(sorted(self._source.options.items())).encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(_to_numpy(tensor).tobytes())
+        classes = {type(module) for module in self.module.modules()}
+        for cls in sorted(classes, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
+            if not cls.__module__.startswith("torch"):
+                digest.update(_source_of(cls).encode())
+        return digest.hexdigest()
+
+    def parameters(self) -> tuple[int, int]:
+        """Elements and bytes of the parameters."""
+        tensors = list(self.module.parameters())
+        return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _source_of(cls: type) -> str:
+    try:
+        return inspect.getsource(inspect.getmodule(cls) or cls)
+    except (OSError, TypeError):  # made at run time: its weights have to speak for it
+        return cls.__qualname__
+
+
+def parameter_names(module: Any) -> list[str] | None:
+    """Names of forward's arguments, or None where inputs have to go in by position."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return [argument.name for argument in module.forward.schema.arguments[1:]]
+    names = list(inspect.signature(module.forward).parameters)
+    return None if "args" in names or "kwargs" in names else names
+
+
+def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
+    """Outputs by the given names, by their own keys, or as `output`, `output_1`, ... in order.
+
+    Raises:
+        ValueError: more or fewer outputs than names.
+    """
+    if isinstance(result, Mapping) and names is None:
+        return {str(key): value for key, value in result.items()}
+    values = [v for v in torch.utils._pytree.tree_leaves(result) if isinstance(v, torch.Tensor)]  # noqa: SLF001  the public way to flatten outputs is this private name
+    if names is not None:
+        if len(names) != len(values):
+            raise ValueError(f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(values)}")
+        return dict(zip(names, values, strict=True))
+    return {f"output_{i}" if i else "output": value for i, value in enumerate(values)}
+
+
+def _to_numpy(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    host = tensor.detach().cpu().contiguous()
+    if host.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return host.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    array: np.ndarray[Any, np.dtype[Any]] = host.clone().numpy()
+    return array

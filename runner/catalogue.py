@@ -1,0 +1,139 @@
+"""What there is: the lists that `assay list` prints, the state of the store, and what this host can run."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from runner import environment
+from runner.backends import BACKENDS, DISTRIBUTIONS
+from runner.errors import EnvironmentMissing
+from runner.metrics import METRICS
+from runner.parity import golden
+from runner.recipes import RECIPES
+from runner.suite import load_suite, shipped_suites
+from schema import queries
+from schema.errors import StoreError
+from schema.store import Store, reading, snapshot
+
+Rows = list[dict[str, Any]]
+
+
+def _suites(_: Store) -> Rows:
+    return [{"suite": name, "why": load_suite(path).why} for name, path in shipped_suites().items()]
+
+
+def _models(_: Store) -> Rows:
+    found = {}
+    for path in shipped_suites().values():
+        for name, model in load_suite(path).model.items():
+            found[name] = {"model": name, "versions": ", ".join(model.versions) or model.version, "why": model.why}
+    return [*found.values()]
+
+
+def _backends(_: Store) -> Rows:
+    return [
+        {"backend": name, "installed": importlib.util.find_spec(library) is not None, "library": library}
+        for name, library in DISTRIBUTIONS.items()
+    ]
+
+
+def _recipes(_: Store) -> Rows:
+    import ast
+    from pathlib import Path
+
+    def first_line(module: str) -> str:
+        """The docstring's first line, without importing the libraries of the recipe."""
+        spec = importlib.util.find_spec(module)
+        assert spec and spec.origin  # noqa: S101  our own module
+        return (ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").splitlines()[0]
+
+    return [{"recipe": name, "what": first_line(target.partition(":")[0])} for name, target in RECIPES.items()]
+
+
+def _metrics(_: Store) -> Rows:
+    return [{"metric": m.metric, "unit": m.unit, "better": m.better, "description": m.description} for m in METRICS.values()]
+
+
+def _runs(store: Store) -> Rows:
+    published = snapshot(store)
+    if published is None:
+        return []
+    with reading(published) as connection:
+        found = queries.runs(connection, queries.Filters(), limit=50)
+    names = ("run_id", "started_at", "suite", "versions", "state", "cases", "not_ok", "passed", "failed", "vacuous", "hardware_class")
+    return [{name: row[name] for name in names} for row in found]
+
+
+def _goldens(store: Store) -> Rows:
+    return [golden_row(golden.read(store.goldens, name)) for name in golden.names(store.goldens)]
+
+
+def golden_row(recorded: golden.Golden) -> dict[str, Any]:
+    total, stored = recorded.bytes()
+    facts = {name: recorded.facts.get(name) for name in ("model", "version", "workload")}
+    return {"golden": recorded.name, **facts, "steps": len(recorded.steps), "array_bytes": total, "stored_bytes": stored}
+
+
+LISTS: dict[str, Callable[[Store], Rows]] = {
+    "suites": _suites, "models": _models, "backends": _backends, "recipes": _recipes, "metrics": _metrics, "runs": _runs,
+    "goldens": _goldens,
+}  # fmt: skip
+
+
+def store_status(store: Store) -> dict[str, Any]:
+    """What is recorded, waiting and rejected, and how large it is."""
+    published = snapshot(store)
+    status: dict[str, Any] = {
+        "database": str(store.database),
+        "database_bytes": store.database.stat().st_size if store.database.exists() else 0,
+        "waiting bundles": _count(store.waiting),
+        "ingested bundles": _count(store.ingested),
+        "rejected bundles": _count(store.rejected),
+        "snapshot": published.name if published else None,
+        "free_bytes": shutil.disk_usage(next(p for p in (store.database.parent, *store.database.parents) if p.exists())).free,
+    }
+    if published:
+        with reading(published) as connection:
+            status["rows"] = queries.table_counts(connection)
+            status["rejections"] = {row["bundle_id"]: row["reason"] for row in queries.rejected(connection)}
+    return status
+
+
+def _count(folder: Any) -> int:
+    return sum(not path.name.startswith(".") for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def doctor(store: Store) -> Rows:
+    """Findings about this host: `ok`, `missing` (installable), or `broken` (something is wrong)."""
+    host = environment.capture()
+    findings: Rows = [
+        {"what": "host", "state": "ok", "detail": f"{host.hardware_class}; {host.cpu_features or 'no vector features known'}"},
+    ]
+    if "vnni" not in host.cpu_features and not host.gpu:
+        findings.append({"what": "INT8", "state": "ok", "detail": "this CPU has no VNNI: u8s8 kernels may saturate; use reduce_range"})
+    for name in BACKENDS:
+        findings.append(_backend_finding(name))
+    try:
+        published = snapshot(store)
+        if published is not None:
+            with reading(published):
+                pass
+        detail = published.name if published else "nothing recorded yet: assay run quickstart"
+        findings.append({"what": "store", "state": "ok", "detail": f"{store.database}: {detail}"})
+    except StoreError as error:
+        findings.append({"what": "store", "state": "broken", "detail": str(error)})
+    return findings
+
+
+def _backend_finding(name: str) -> dict[str, Any]:
+    from runner.backends import load_backend
+
+    try:
+        load_backend(name)
+    except EnvironmentMissing as error:
+        return {"what": f"backend {name}", "state": "missing", "detail": str(error)}
+    library = DISTRIBUTIONS[name]
+    return {"what": f"backend {name}", "state": "ok", "detail": f"{library} {environment.library_versions().get(library, '')}"}

@@ -1,0 +1,177 @@
+"""Two runs side by side: like with like, and what is unlike named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from runner.errors import UsageError, nearest
+from runner.timing import statistics
+from schema import queries
+
+_SHOWN = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "peak_rss_bytes", "model_bytes", "load_ms")
+_ENVIRONMENT_FIELDS = ("cpu_model", "cpu_cores", "gpu", "gpu_driver", "cuda", "python", "numpy", "torch", "onnx", "onnxruntime", "tensorrt")
+
+
+def resolve(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X` or `branch:X`.
+
+    Raises:
+        UsageError: nothing, or more than one thing, has this name; the nearest are listed.
+    """
+    known = queries.run_ids(connection)
+    if not known:
+        raise UsageError("there are no runs yet. Record one: assay run quickstart")
+    kind, _, rest = name.partition(":")
+    if kind == "version" and rest:
+        found = queries.runs_of_version(connection, rest)
+        if not found:
+            raise UsageError(f"no run has model version {rest!r}.{nearest(rest, queries.versions(connection))}")
+        return found[0]
+    if kind == "branch" and rest:
+        matching = [row["run_id"] for row in known if row["git_branch"] == rest]
+        if not matching:
+            raise UsageError(f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}")
+        return str(matching[0])
+    head, _, back = name.partition("~")
+    if head == "latest" and (not back or back.isdigit()):
+        position = int(back or 0)
+        if position >= len(known):
+            raise UsageError(f"{name!r} is not there: there are {len(known)} runs.")
+        return str(known[position]["run_id"])
+    matching = [row["run_id"] for row in known if row["run_id"].startswith(name)]
+    if len(matching) == 1:
+        return str(matching[0])
+    if matching:
+        raise UsageError(f"{name!r} begins the ids of {len(matching)} runs: {', '.join(matching[:4])}.")
+    close = nearest(name, [row["run_id"] for row in known[:20]] + ["latest"])
+    raise UsageError(f"no run is called {name!r}.{close}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure of one case in both runs."""
+
+    case: str
+    name: str
+    """The metric, or `output: figure`."""
+    unit: str
+    better: str
+    a: float | None
+    a_low: float | None
+    a_high: float | None
+    b: float | None
+    b_low: float | None
+    b_high: float | None
+    ratio: float | None
+    """b / a, where they can be compared."""
+    ratio_low: float | None
+    ratio_high: float | None
+    outcome: str
+    """`better`, `worse`, `not distinguishable`, `same`, `only in A`, `only in B`, `not comparable`, or `changed`."""
+    differs: str
+    """Which parts of the comparability key are unlike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    a: str
+    b: str
+    environment: dict[str, tuple[Any, Any]]
+    """What differs between the hosts and libraries."""
+    speed: list[Line]
+    parity: list[Line]
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "a": self.a, "b": self.b, "environment": {name: list(pair) for name, pair in self.environment.items()},
+            "measurements": [asdict(line) for line in self.speed], "parity": [asdict(line) for line in self.parity],
+        }  # fmt: skip
+
+
+def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:
+    """Speed, size and parity of two runs. Unlike things get no ratio and say why, unless `force` is asked for."""
+    environments = queries.environment_of(connection, a), queries.environment_of(connection, b)
+    differing = {
+        name: (environments[0][name], environments[1][name])
+        for name in _ENVIRONMENT_FIELDS
+        if environments[0][name] != environments[1][name]
+    }
+    measured = [{(m["name"], m["metric"]): m for m in queries.measurements_of(connection, run)} for run in (a, b)]
+    keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in _SHOWN]
+    speed = [_measurement_line(*key, measured[0].get(key), measured[1].get(key), force=force) for key in keys]
+    receipts = [{(r["name"], r["output"]): r for r in queries.receipts_of(connection, run)} for run in (a, b)]
+    parity = [
+        _parity_line(*key, receipts[0].get(key), receipts[1].get(key)) for key in dict.fromkeys([*receipts[0], *receipts[1]])
+    ]
+    return Comparison(a, b, differing, speed, parity)
+
+
+def unlike(a: str, b: str) -> str:
+    """The parts of two comparability keys that differ, in words."""
+    left, right = (dict(part.split("=", 1) for part in key.split("; ")) for key in (a, b))
+    return "; ".join(f"{name}: {left.get(name)} against {right.get(name)}" for name in left if left.get(name) != right.get(name))
+
+
+def _measurement_line(case: str, metric: str, a: Any, b: Any, *, force: bool) -> Line:
+    one: Any = a or b
+    ends = [m[field] if m else None for m in (a, b) for field in ("value", "low", "high")]
+    differs = unlike(a["comparability"], b["comparability"]) if a and b else ""
+    ratio: statistics.Ratio | None = None
+    if not (a and b):
+        outcome = "only in A" if a else "only in B"
+    elif differs and not force:
+        outcome = "not comparable"
+    else:
+        ratio = _ratio(a, b)
+        outcome = _direction(ratio, one["better"], exact=not a["samples"])
+    return Line(
+        case, metric, one["unit"], one["better"], *ends,
+        ratio=ratio.value if ratio else None, ratio_low=ratio.low if ratio else None,
+        ratio_high=ratio.high if ratio else None, outcome=outcome, differs=differs,
+    )  # fmt: skip
+
+
+def _ratio(a: Any, b: Any) -> statistics.Ratio:
+    if a["samples"] and b["samples"]:
+        sides = [statistics.blocks_of(np.array(m["samples"]), m["block_length"]) for m in (b, a)]
+        return statistics.unpaired_ratio(*sides)
+    value = b["value"] / a["value"] if a["value"] else float("nan")
+    return statistics.Ratio(value, None, None, 1, None)
+
+
+def _direction(ratio: statistics.Ratio, better: str, *, exact: bool) -> str:
+    if exact and ratio.value == 1:
+        return "same"
+    if exact:  # a size is what it is; a single observation of anything else shows no more than that it changed
+        return "changed"
+    if ratio.outcome in ("not distinguishable", "not enough evidence"):
+        return ratio.outcome
+    return "better" if (ratio.outcome == "faster") == (better == "lower") else "worse"
+
+
+_RANK = {"pass": 0, "vacuous": 1, "unknown": 1, "fail": 2}
+
+
+def _parity_line(case: str, output: str, a: Any, b: Any) -> Line:
+    verdicts = [side["outcome"] if side else None for side in (a, b)]
+    if not (a and b):
+        outcome = "only in A" if a else "only in B"
+    elif verdicts[0] == verdicts[1]:
+        outcome = f"both {verdicts[0]}"
+    else:
+        worse = _RANK.get(str(verdicts[1]), 1) > _RANK.get(str(verdicts[0]), 1)
+        outcome = f"{'worse' if worse else 'better'}: {verdicts[0]} -> {verdicts[1]}"
+    differs = ""
+    if a and b and a["inputs_sha256"] != b["inputs_sha256"]:
+        differs = "the inputs differ"
+    elif a and b and a["reference_sha256"] != b["reference_sha256"]:
+        differs = "the reference's outputs differ"
+    values = [side["max_abs"] if side else None for side in (a, b)]
+    return Line(
+        case, f"{output}: max_abs", "output units", "lower", values[0], None, None, values[1], None, None,
+        None, None, None, outcome, differs,
+    )  # fmt: skip

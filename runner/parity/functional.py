@@ -1,0 +1,83 @@
+"""Functional parity: every step gets the reference's inputs, and each output leaves a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.parity.compare import tally
+from runner.parity.policy import Policy
+from runner.parity.receipt import empty_receipt, receipt
+from runner.parity.tally import Tally
+from runner.tensors import Array, Tensors
+
+ALL_STEPS = -1
+
+
+class Comparison:
+    """Receipts of one case: one for each output and step, then one for each output over all steps."""
+
+    def __init__(self, policy: Policy, rename: Mapping[str, str]) -> None:
+        self._policy = policy
+        self._rename = rename
+        self._tallies: dict[str, Tally] = {}
+        self._firsts: dict[str, dict[str, Any]] = {}
+        self._problems: dict[str, str] = {}
+
+    def step(self, number: int, expected: Tensors, actual: Tensors) -> Iterator[dict[str, Any]]:
+        renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
+        for name, right in expected.items():
+            yield self._compare(number, name, right, renamed.get(name), actual)
+
+    def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
+        """With one output on each side, the name does not matter."""
+        if len(actual) == len(expected) == 1:
+            return dict(zip(expected, actual.values(), strict=True))
+        return actual
+
+    def _compare(self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors) -> dict[str, Any]:
+        tolerance = self._policy.for_output(name)
+        whole = self._tallies.setdefault(name, Tally())
+        facts = {
+            "output": name, "step": step, "rule": tolerance.rule, "atol": tolerance.atol, "rtol": tolerance.rtol,
+            "expected_dtype": right.dtype.name, "actual_dtype": None if candidate is None else candidate.dtype.name,
+            "shape": list(right.shape), "problem": None,
+        }  # fmt: skip
+        self._firsts.setdefault(name, facts)
+        if candidate is None:
+            problem = f"output {name!r} is missing: the candidate has {', '.join(actual)} (map names with `rename`)"
+            return self._problem(facts, problem)
+        if facts["actual_dtype"] != self._firsts[name]["actual_dtype"]:
+            return self._problem(facts, f"dtype changed to {facts['actual_dtype']} at step {step}")
+        try:
+            part = tally(
+                right, candidate, rule=tolerance.rule, atol=tolerance.atol, rtol=tolerance.rtol, nan_equal=tolerance.nan_equal
+            )
+        except ValueError as error:
+            return self._problem(facts, str(error))
+        made = {**facts, **receipt(part, right.shape)}
+        self._note_places(whole, part, step, made)
+        whole.merge(part)
+        return made
+
+    def _note_places(self, whole: Tally, part: Tally, step: int, made: dict[str, Any]) -> None:
+        """Positions of the merged receipt start with the step they are in."""
+        first = self._firsts[str(made["output"])]
+        mismatch_is_new = whole.first_mismatch < 0 <= part.first_mismatch
+        larger = whole.first_mismatch < 0 and part.first_mismatch < 0 and part.max_abs > whole.max_abs
+        if mismatch_is_new or larger:
+            first["worst_index"] = [step, *made["worst_index"]]
+        if whole.first_failing < 0 <= part.first_failing:
+            first["first_failing_index"] = [step, *made["first_failing_index"]]
+
+    def _problem(self, facts: dict[str, Any], problem: str) -> dict[str, Any]:
+        self._problems.setdefault(str(facts["output"]), f"step {facts['step']}: {problem}")
+        return {**facts, **empty_receipt(), "problem": problem}
+
+    def merged(self) -> Iterator[dict[str, Any]]:
+        for name, whole in self._tallies.items():
+            first = self._firsts[name]
+            yield {
+                **receipt(whole, None), **first, "step": ALL_STEPS, "shape": None, "problem": self._problems.get(name),
+                "worst_index": first.get("worst_index"), "first_failing_index": first.get("first_failing_index"),
+            }  # fmt: skip

@@ -1,0 +1,146 @@
+"""Goldens: inputs and reference outputs, kept by content.
+
+    goldens/objects/ab/abcd....zst   one array's bytes, compressed, named by the SHA-256 of dtype, shape and bytes
+    goldens/NAME.json                the index: for each step, input and output names with their objects
+
+Equal arrays are stored once, any step is read without the others, and `verify` names the record that is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from runner.errors import UsageError, nearest
+from runner.tensors import Array, Tensors, dtype_named, hash_array
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    folder: Path
+    name: str
+    facts: dict[str, Any]
+    """Where it came from: model, version, backend, workload, environment."""
+    steps: list[dict[str, dict[str, dict[str, Any]]]]
+
+    def inputs(self, step: int) -> Tensors:
+        return self._read(step, "inputs")
+
+    def outputs(self, step: int) -> Tensors:
+        return self._read(step, "outputs")
+
+    def _read(self, step: int, side: str) -> Tensors:
+        where = f"golden {self.name!r}, step {step}, {side}"
+        return {name: _read_object(self.folder, entry, f"{where} {name!r}") for name, entry in self.steps[step][side].items()}
+
+    def sha256(self, side: str) -> str:
+        """Of all arrays of one side, as `runner.tensors.hash_batches` defines it, from the index alone."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for step in self.steps:
+            for name in sorted(step[side]):
+                digest.update(f"{name}:{step[side][name]['sha256']};".encode())
+        return digest.hexdigest()
+
+    def bytes(self) -> tuple[int, int]:
+        """Bytes of all arrays, and of the objects that hold them."""
+        entries = {e["sha256"]: e for step in self.steps for side in step.values() for e in side.values()}
+        total = sum(e["bytes"] for step in self.steps for side in step.values() for e in side.values())
+        return total, sum(_object_path(self.folder, sha).stat().st_size for sha in entries)
+
+
+def _object_path(folder: Path, sha256: str) -> Path:
+    return folder / "objects" / sha256[:2] / f"{sha256}.zst"
+
+
+def _write_object(folder: Path, array: Array) -> dict[str, Any]:
+    sha256 = hash_array(array)
+    path = _object_path(folder, sha256)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary.write_bytes(zstandard.ZstdCompressor(level=3).compress(np.ascontiguousarray(array).tobytes()))
+        temporary.replace(path)
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256, "bytes": array.nbytes}
+
+
+def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
+    path = _object_path(folder, entry["sha256"])
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=entry["bytes"])
+        array: Array = np.frombuffer(raw, dtype=dtype_named(entry["dtype"])).reshape(entry["shape"])
+    except (OSError, zstandard.ZstdError, ValueError) as error:
+        raise UsageError(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
+    return array
+
+
+def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[Tensors, Tensors]]) -> Golden:
+    """Record steps of (inputs, outputs) under a name; an older golden of that name is replaced at the very end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = [
+        {
+            "inputs": {key: _write_object(folder, array) for key, array in inputs.items()},
+            "outputs": {key: _write_object(folder, array) for key, array in outputs.items()},
+        }
+        for inputs, outputs in steps
+    ]
+    path = _index_path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"format": FORMAT, "facts": facts, "steps": index}))
+    temporary.replace(path)
+    return Golden(folder, name, facts, index)
+
+
+def _index_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def names(folder: Path) -> list[str]:
+    """Goldens that people recorded; references of runs, which lie in a folder of their own, are left out."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def read(folder: Path, name: str) -> Golden:
+    """Open a golden by name; arrays are read when they are asked for.
+
+    Raises:
+        UsageError: there is none of this name, or its index is damaged.
+    """
+    path = _index_path(folder, name)
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise UsageError(f"golden {name!r} has format {data['format']}, this Assay reads format {FORMAT}.")
+        return Golden(folder, name, data["facts"], data["steps"])
+    except FileNotFoundError:
+        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"the index of golden {name!r} is damaged: {type(error).__name__}: {error}") from None
+
+
+def verify(golden: Golden) -> list[str]:
+    """What is damaged, one line a record; empty when every array is what was recorded."""
+    problems = []
+    for number, step in enumerate(golden.steps):
+        for side, entries in step.items():
+            for name, entry in entries.items():
+                where = f"step {number}, {side} {name!r}"
+                try:
+                    array = _read_object(golden.folder, entry, where)
+                except UsageError as error:
+                    problems.append(str(error))
+                    continue
+                if hash_array(array) != entry["sha256"]:
+                    problems.append(f"{where}: the array is not the one that was recorded (its SHA-256 differs)")
+    return problems

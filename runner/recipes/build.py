@@ -1,0 +1,169 @@
+"""Making an artifact once: the cache is keyed by everything a recipe reads, and checked when it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import AssayError, UsageError
+from runner.recipes import RECIPES
+from runner.tensors import Tensors
+
+_LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
+_MODEL = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What a recipe may read, and where it writes."""
+
+    target: Path
+    """The ONNX file to write; external data goes beside it."""
+    options: dict[str, Any]
+    example: Tensors
+    """The workload's first batch."""
+    module: Any
+    """The PyTorch module in evaluation mode, or None."""
+    base: Path | None
+    """The FP32 ONNX file, for recipes that start from it."""
+    onnx: str | None
+    """A given ONNX path or factory."""
+    onnx_options: dict[str, Any]
+    folder: Path
+    output_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An artifact in the cache, with the facts read from the file itself."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    parameters: int
+    bits_per_weight: float | None
+    opset: int
+    recipe_sha256: str
+    build_s: float | None
+    """None when it was there already."""
+
+
+def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Built:
+    """The artifact of a recipe; `origin` is the hash of the source it is made from.
+
+    Raises:
+        UsageError: the recipe failed, with its own words, or made no valid ONNX file.
+    """
+    function = _load(recipe)
+    key = _key(recipe, function, ingredients, origin)
+    folder = cache / key[:2] / key
+    if (cached := _from_cache(folder, key)) is not None:
+        return cached
+    temporary = cache / f".{key}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    started = time.perf_counter()
+    try:
+        function(_with_target(ingredients, temporary / _MODEL))
+        built = _inspect(temporary / _MODEL, key, time.perf_counter() - started)
+        (temporary / "artifact.json").write_text(json.dumps(asdict(built), default=str))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except AssayError:
+        raise
+    except Exception as error:
+        raise UsageError(f"recipe {recipe!r} failed: {type(error).__name__}: {str(error).strip()[:1200]}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Built(**{**asdict(built), "path": folder / _MODEL})
+
+
+def _load(recipe: str) -> Callable[[Ingredients], None]:
+    module, _, name = RECIPES[recipe].partition(":")
+    function: Callable[[Ingredients], None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _with_target(ingredients: Ingredients, target: Path) -> Ingredients:
+    from dataclasses import replace
+
+    return replace(ingredients, target=target)
+
+
+def _key(recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str) -> str:
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            versions[library] = ""
+    facts = {
+        "recipe": recipe,
+        "code": inspect.getsource(function),
+        "options": ingredients.options,
+        "origin": origin,
+        "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},
+        "versions": versions,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _from_cache(folder: Path, key: str) -> Built | None:
+    """The cached artifact if its file is still what was built; a damaged one is made again."""
+    try:
+        facts = json.loads((folder / "artifact.json").read_text())
+        path = folder / _MODEL
+        if _hash_all(path) != facts["sha256"] or facts["recipe_sha256"] != key:
+            return None
+        return Built(**{**facts, "path": path, "build_s": None})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hash_all(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.parent.iterdir()):
+        if file.name != "artifact.json":
+            digest.update(file.name.encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _inspect(path: Path, key: str, build_s: float) -> Built:
+    """Facts of an ONNX file: elements and bytes of its stored weights, opset, size with external data."""
+    import numpy as np
+    import onnx
+
+    model = onnx.load(path)
+    try:
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        raise UsageError(f"not a valid ONNX model: {str(error).strip()[:600]}") from error
+    elements = bits = 0
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.ndim == 0:
+            continue  # scales, zero points and constants are not weights
+        elements += array.size
+        bits += array.size * _bits(array.dtype)
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    size = sum(f.stat().st_size for f in path.parent.iterdir() if f.name != "artifact.json")
+    per_weight = bits / elements if elements else None
+    return Built(path, _hash_all(path), size, int(np.int64(elements)), per_weight, opset, key, build_s)
+
+
+def _bits(dtype: Any) -> int:
+    import ml_dtypes
+
+    return 4 if dtype in (ml_dtypes.int4, ml_dtypes.uint4) else int(dtype.itemsize) * 8

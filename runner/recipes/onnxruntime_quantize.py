@@ -1,0 +1,39 @@
+"""ONNX Runtime's quantizers.
+
+`onnxruntime-dynamic`: weights in INT8, activations quantized while running. Options: `per_channel`, `reduce_range`,
+`op_types`, `weight_type` (int8, uint8).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from runner.errors import UsageError, nearest
+from runner.recipes.build import Ingredients
+
+_OPTIONS = ("per_channel", "reduce_range", "op_types", "weight_type")
+_TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
+
+
+def build_dynamic(ingredients: Ingredients) -> None:
+    if ingredients.base is None:
+        raise UsageError("recipe 'onnxruntime-dynamic' needs an FP32 ONNX model to start from.")
+    options = ingredients.options
+    for name in options:
+        if name not in _OPTIONS:
+            raise UsageError(f"recipe 'onnxruntime-dynamic' has no option {name!r}.{nearest(name, _OPTIONS)}")
+    logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
+    prepared = ingredients.target.with_name("prepared.onnx")
+    quant_pre_process(str(ingredients.base), str(prepared), skip_symbolic_shape=True)
+    quantize_dynamic(
+        prepared,
+        ingredients.target,
+        op_types_to_quantize=options.get("op_types"),
+        per_channel=bool(options.get("per_channel", False)),
+        reduce_range=bool(options.get("reduce_range", False)),
+        weight_type=_TYPES[options.get("weight_type", "int8")],
+    )
+    prepared.unlink()

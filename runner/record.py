@@ -1,0 +1,256 @@
+"""From what workers say to rows: one function for each kind of row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from runner.metrics import METRICS
+from runner.parity.policy import Judgement, Policy, judge_measurement, judge_output
+from runner.suite import Case
+from runner.timing import statistics
+from schema import rows
+from schema.spool import new_id, now
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything known of one case when it is over."""
+
+    case: Case
+    version: str
+    started_at: datetime
+    case_id: str = field(default_factory=new_id)
+    duration_s: float = 0.0
+    status: str = "ok"
+    error_type: str | None = None
+    error_message: str | None = None
+    opened: Event = field(default_factory=dict)
+    """What really ran."""
+    prepared: Event = field(default_factory=dict)
+    """The workload's hashes."""
+    artifact: rows.Artifact | None = None
+    receipts: list[Event] = field(default_factory=list)
+    ready: Event = field(default_factory=dict)
+    blocks: list[list[float]] = field(default_factory=list)
+    ratio: statistics.Ratio | None = None
+    peak_rss_bytes: int | None = None
+    judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
+    """(subject, name, judgement)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all cases of a run share."""
+
+    run_id: str
+    environment: rows.Environment
+    suite_argument: str
+
+
+def artifact_row(event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str) -> rows.Artifact:
+    identity = hashlib.sha256(f"{event['sha256']}/{model}/{version}/{variant}/{format_}".encode()).hexdigest()[:32]
+    return rows.Artifact(
+        artifact_id=identity, sha256=event["sha256"], model=model, model_version=version, variant=variant, format=format_,
+        bytes=event["bytes"], parameters=event["parameters"], bits_per_weight=event["bits_per_weight"],
+        opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
+    )  # fmt: skip
+
+
+def judge(outcome: Outcome) -> None:
+    """Verdicts of a case, and the status that follows from them."""
+    policy = outcome.case.policy
+    merged = [receipt for receipt in outcome.receipts if receipt["step"] < 0]
+    for receipt in merged:
+        steps = [r for r in outcome.receipts if r["output"] == receipt["output"] and r["step"] >= 0]
+        judgement = judge_output(policy.for_output(receipt["output"]), receipt, steps)
+        if judgement.outcome == "pass" and _compared_with_itself(outcome):
+            judgement = Judgement("vacuous", "the candidate is the reference itself", judgement.rule)
+        outcome.judgements.append(("parity", receipt["output"], judgement))
+    if outcome.case.check == "parity" and outcome.status == "ok" and not merged:
+        outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
+    values = {m.metric: m.value for m in measurement_rows(outcome, "", "")}
+    for limit in policy.limits:
+        if limit.metric in values:
+            outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, values[limit.metric])))
+    outcomes = {judgement.outcome for _, _, judgement in outcome.judgements}
+    if outcome.status == "ok" and "vacuous" in outcomes and "fail" not in outcomes:
+        outcome.status = "vacuous"
+
+
+def _compared_with_itself(outcome: Outcome) -> bool:
+    case = outcome.case
+    return case.golden is None and case.reference == case.backend and case.recipe.recipe in ("given", "export")
+
+
+def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
+    """Every row of a finished case: its bundle."""
+    environment = context.environment
+    made: list[rows.Row] = [environment]
+    if outcome.artifact:
+        made.append(outcome.artifact)
+    made.append(_case_result(outcome, context))
+    made += _parity_rows(outcome, context.run_id)
+    measured = measurement_rows(outcome, context.run_id, environment.hardware_class)
+    made += measured
+    made += [METRICS[name] for name in dict.fromkeys(m.metric for m in measured)]
+    made += _verdict_rows(outcome, context.run_id)
+    return made
+
+
+def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
+    case, opened = outcome.case, outcome.opened
+    device = opened.get("device", case.choice.device)
+    mode = "functional" if case.check == "parity" else "interleaved" if outcome.ratio else "alone"
+    threads = case.choice.threads
+    comparability = "; ".join(
+        (
+            f"model={case.model}",
+            f"workload={case.workload}:{outcome.prepared.get('inputs_sha256', '')[:12]}",
+            f"mode={'benchmark' if case.check == 'benchmark' else mode}",
+            f"hardware={context.environment.hardware_class}",
+            f"device={device}",
+            f"threads={threads or 'default'}",
+        )
+    )
+    return rows.CaseResult(
+        case_id=outcome.case_id, run_id=context.run_id, case_key=case.key, name=case.name, model=case.model,
+        model_version=outcome.version, variant=case.variant, backend=case.backend, device=device,
+        provider=case.choice.provider, workload=case.workload, check_kind=case.check, mode=mode,
+        reference=f"golden:{case.golden}" if case.golden else case.reference, status=outcome.status,
+        error_type=outcome.error_type, error_message=outcome.error_message, started_at=outcome.started_at,
+        duration_s=outcome.duration_s, placement=opened.get("placement"), precision=opened.get("precision"),
+        workload_sha256=outcome.prepared.get("inputs_sha256"),
+        artifact_id=outcome.artifact.artifact_id if outcome.artifact else None,
+        environment_id=context.environment.environment_id, comparability=comparability, threads=threads,
+        reproduce=f"assay run {context.suite_argument} --only '{case.name}'"
+        + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
+    )  # fmt: skip
+
+
+_PARITY_COLUMNS = {f.name for f in fields(rows.Parity)}
+
+
+def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
+    hashes = {
+        "model_sha256": outcome.artifact.sha256 if outcome.artifact else None,
+        "inputs_sha256": outcome.prepared.get("inputs_sha256"),
+        "reference_sha256": outcome.prepared.get("reference_sha256"),
+    }
+    made: list[rows.Row] = []
+    for receipt in outcome.receipts:
+        columns = {name: value for name, value in receipt.items() if name in _PARITY_COLUMNS}
+        made.append(rows.Parity(case_id=outcome.case_id, run_id=run_id, mode="functional", **columns, **hashes))
+    return made
+
+
+def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list[rows.Measurement]:
+    case = outcome.case
+    found: list[tuple[str, statistics.Estimate, str]] = []
+    blocks = np.array(outcome.blocks) if outcome.blocks else None
+    if blocks is not None:
+        found += _latency(blocks)
+    if outcome.ratio:
+        ratio = outcome.ratio
+        found.append(("latency_ratio", statistics.Estimate(ratio.value, ratio.low, ratio.high, ratio.n), "derived"))
+        if ratio.detectable is not None:
+            found.append(("latency_ratio_detectable", _exactly(ratio.detectable, ratio.n), "derived"))
+    if outcome.ready:
+        found.append(("first_inference_ms", _exactly(outcome.ready["first_ms"]), "measured"))
+        found.append(("warmup_calls", _exactly(outcome.ready["calls"]), "measured"))
+        found.append(("load_ms", _exactly(outcome.opened["load_ms"]), "measured"))
+    if outcome.peak_rss_bytes is not None:
+        found.append(("peak_rss_bytes", _exactly(outcome.peak_rss_bytes), "measured"))
+    if outcome.artifact and case.check == "benchmark":
+        found.append(("model_bytes", _exactly(outcome.artifact.bytes), "measured"))
+        if outcome.artifact.bits_per_weight is not None:
+            found.append(("bits_per_weight", _exactly(outcome.artifact.bits_per_weight), "derived"))
+    return [
+        rows.Measurement(
+            case_id=outcome.case_id, run_id=run_id,
+            series_id=hashlib.sha256(f"{case.key}/{name}/{hardware_class}".encode()).hexdigest()[:32],
+            metric=name, value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n,
+            samples=[float(s) for s in blocks.reshape(-1)] if blocks is not None and name == "latency_p50_ms" else None,
+            block_length=blocks.shape[1] if blocks is not None and name == "latency_p50_ms" else None,
+            provenance=provenance,
+        )
+        for name, estimate, provenance in found
+    ]  # fmt: skip
+
+
+def _exactly(value: float, n: int = 1) -> statistics.Estimate:
+    return statistics.Estimate(float(value), None, None, n)
+
+
+def _latency(blocks: statistics.Samples) -> list[tuple[str, statistics.Estimate, str]]:
+    average = statistics.mean(blocks)
+    inverse = statistics.Estimate(
+        1000 / average.value,
+        None if average.high is None else 1000 / average.high,
+        None if average.low is None else 1000 / average.low,
+        average.n,
+    )
+    quantiles = (("latency_p50_ms", 0.5), ("latency_p90_ms", 0.9), ("latency_p95_ms", 0.95), ("latency_p99_ms", 0.99))
+    return [
+        *((name, statistics.quantile(blocks, q), "measured") for name, q in quantiles),
+        ("latency_mean_ms", average, "measured"),
+        ("latency_std_ms", _exactly(float(blocks.std(ddof=1)) if blocks.size > 1 else 0.0, blocks.size), "measured"),
+        ("throughput_per_s", inverse, "derived"),
+        ("noise", _exactly(statistics.spread(blocks), len(blocks)), "derived"),
+    ]
+
+
+def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
+    if not outcome.judgements:
+        return []
+    policy = outcome.case.policy
+    made: list[rows.Row] = [policy_row(outcome.case.policy_name, policy)]
+    for subject, name, judgement in outcome.judgements:
+        made.append(
+            rows.Verdict(
+                verdict_id=new_id(), case_id=outcome.case_id, run_id=run_id, subject=subject, name=name,
+                policy_id=policy.identity(), outcome=judgement.outcome, grade=judgement.grade, rule=judgement.rule,
+                observed=judgement.observed, limit_value=judgement.limit, margin=judgement.margin,
+                reason=judgement.reason, judged_at=now(),
+            )
+        )  # fmt: skip
+    return made
+
+
+def policy_row(name: str, policy: Policy) -> rows.Policy:
+    return rows.Policy(policy_id=policy.identity(), name=name, definition=policy.definition())
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Cases by status and verdicts by outcome."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+        for _, _, judgement in outcome.judgements:
+            counts[f"verdict {judgement.outcome}"] = counts.get(f"verdict {judgement.outcome}", 0) + 1
+    return counts
+
+
+def as_document(outcome: Outcome) -> dict[str, Any]:
+    """One case for `--json`."""
+    return {
+        "case": outcome.case.name, "version": outcome.version, "status": outcome.status,
+        "error": outcome.error_message, "duration_s": outcome.duration_s, "placement": outcome.opened.get("placement"),
+        "precision": outcome.opened.get("precision"),
+        "verdicts": [
+            {"subject": subject, "name": name, **asdict(judgement), "margin": judgement.margin}
+            for subject, name, judgement in outcome.judgements
+        ],
+        "receipts": [receipt for receipt in outcome.receipts if receipt["step"] < 0],
+        "measurements": [
+            {"metric": m.metric, "value": m.value, "low": m.low, "high": m.high, "n": m.n, "unit": METRICS[m.metric].unit}
+            for m in measurement_rows(outcome, "", "")
+        ],
+    }  # fmt: skip

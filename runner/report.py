@@ -1,0 +1,169 @@
+"""What people read: progress while it runs (stderr), tables when it is over (stdout), JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from runner.execute import Finished
+from runner.metrics import METRICS
+from runner.record import Outcome, as_document, summary
+
+_COLOURS = {"pass": "green", "ok": "green", "fail": "red", "failed": "red", "crashed": "red", "timeout": "red", "vacuous": "yellow"}
+
+
+def console() -> Console:
+    """For results. Piped, it is wide and plain, so that no row is cut."""
+    return Console() if sys.stdout.isatty() else Console(width=200, no_color=True)
+
+
+def print_json(document: Any) -> None:
+    """One document; infinities and NaN as Python's json writes and reads them (`Infinity`, `NaN`)."""
+    print(json.dumps(document, indent=1, default=str))  # noqa: T201  stdout is for results
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def size(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.2f} GiB"
+
+
+def interval(value: float | None, low: float | None, high: float | None) -> str:
+    return number(value) if low is None or high is None else f"{number(value)} [{number(low, 3)}, {number(high, 3)}]"
+
+
+def coloured(word: str) -> Text:
+    return Text(word, style=_COLOURS.get(word, ""))
+
+
+class LineProgress:
+    """For logs and cron: one line a case, none of it on stdout."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._started = total, 0, time.monotonic()
+
+    def starting(self, what: str) -> None:
+        del what  # a log needs what happened, not what is about to
+
+    def finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        print(f"[{self._done}/{self._total}] {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})", file=sys.stderr, flush=True)  # noqa: T201
+
+    def eta(self) -> str:
+        if not self._done or self._done >= self._total:
+            return ""
+        left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
+        return f", about {left:.0f} s left"
+
+
+class LiveProgress(LineProgress):
+    """For a terminal: what is running now, and how long it will take."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total)
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def starting(self, what: str) -> None:
+        self._live.update(Text(f"[{self._done}/{self._total}] {what} ...{self.eta()}", style="dim"))
+
+    def finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        self._live.console.print(Text.assemble(coloured(outcome.status), " ", headline(outcome)))
+
+
+def headline(outcome: Outcome) -> str:
+    """A case in one line: its worst verdict, or its latency, or why it broke."""
+    text = f"{outcome.case.name} ({outcome.version}): "
+    if outcome.error_message:
+        return text + f"{outcome.status}: {outcome.error_message.splitlines()[0][:200]}"
+    for wanted in ("fail", "vacuous"):
+        for _, name, judgement in outcome.judgements:
+            if judgement.outcome == wanted:
+                return text + f"{wanted}: {name}: {judgement.reason}"
+    if outcome.blocks:
+        flat = sorted(sample for block in outcome.blocks for sample in block)
+        ratio = f", {outcome.ratio.value:.2f}x the reference's ({outcome.ratio.outcome})" if outcome.ratio else ""
+        return text + f"median {flat[len(flat) // 2]:.4g} ms{ratio}"
+    return text + ", ".join(f"{name} {judgement.grade or judgement.outcome}" for _, name, judgement in outcome.judgements)
+
+
+def run_document(finished: Finished) -> dict[str, Any]:
+    return {
+        "run": finished.run_id, "exit_code": int(finished.exit_code), "summary": summary(finished.outcomes),
+        "cases": [as_document(outcome) for outcome in finished.outcomes],
+    }  # fmt: skip
+
+
+def print_run(finished: Finished) -> None:
+    table = Table("case", "version", "status", "verdicts", "latency ms", "against reference", "size", title=f"run {finished.run_id}", title_justify="left")
+    for outcome in finished.outcomes:
+        measured = as_document(outcome)["measurements"]
+        values = {m["metric"]: m for m in measured}
+        p50, ratio = values.get("latency_p50_ms"), values.get("latency_ratio")
+        words = ", ".join(f"{name}: {j.grade or j.outcome}" for _, name, j in outcome.judgements)
+        table.add_row(
+            outcome.case.name, outcome.version, coloured(outcome.status), words or (outcome.error_type or ""),
+            interval(p50["value"], p50["low"], p50["high"]) if p50 else "",
+            interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else "",
+            size(outcome.artifact.bytes) if outcome.artifact else "",
+        )  # fmt: skip
+    console().print(table)
+    for outcome in finished.outcomes:
+        if outcome.error_message or any(j.outcome != "pass" for _, _, j in outcome.judgements):
+            console().print(headline(outcome), style=_COLOURS.get("fail"), highlight=False)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], title: str = "") -> None:
+    """Rows as a table; numbers short, times to the second."""
+    names = list(columns)
+    table = Table(*[name.replace("_", " ") for name in names], title=title or None, title_justify="left")
+    for row in rows:
+        table.add_row(*[_cell(name, row.get(name)) for name in names])
+    console().print(table)
+
+
+def _cell(name: str, value: Any) -> Text | str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return size(value) if name.endswith("bytes") else number(value)
+    if name.endswith("bytes") and isinstance(value, int):
+        return size(value)
+    if name.endswith("_at"):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return coloured(str(value)) if str(value) in _COLOURS else str(value)
+
+
+def better_word(metric: str, change: float) -> str:
+    """`better` or `worse` for a relative change of a metric, by its own direction."""
+    direction = METRICS[metric].better
+    if direction == "neither" or change == 0:
+        return "changed" if change else "same"
+    return "better" if (change < 0) == (direction == "lower") else "worse"

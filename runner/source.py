@@ -1,0 +1,60 @@
+"""Where a user's model or generator comes from: `file.py:name`, `package.module:name`, or a path."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner.errors import UsageError, nearest
+
+
+def is_factory(text: str) -> bool:
+    """`package.module:name` or `file.py:name`, and not a path such as `C:/model.onnx`."""
+    head, colon, name = text.rpartition(":")
+    return bool(colon and head) and name.isidentifier()
+
+
+def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
+    """The function that `reference` names; files are looked for beside the suite.
+
+    Raises:
+        UsageError: no such file, module or name, or importing it raised.
+    """
+    head, _, name = reference.rpartition(":")
+    try:
+        if head.endswith(".py"):
+            path = (folder / head).resolve()
+            if not path.is_file():
+                raise UsageError(f"{path} is not there (from {reference!r}).")
+            digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+            spec = importlib.util.spec_from_file_location(f"_assay_user_{digest}", path)
+            assert spec and spec.loader  # noqa: S101  a .py file always has a loader
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # dataclasses and torch.export look their module up
+            sys.path.insert(0, str(path.parent))
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(head)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"importing {head!r} failed: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        public = [attribute for attribute in dir(module) if not attribute.startswith("_")]
+        raise UsageError(f"{head!r} has no {name!r}.{nearest(name, public)}")
+    factory: Callable[..., Any] = getattr(module, name)
+    return factory
+
+
+def hash_files(*paths: Path) -> str:
+    """SHA-256 over the bytes of files, in this order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

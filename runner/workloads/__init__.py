@@ -1,0 +1,87 @@
+"""The inputs of a case: seeded arrays, a generator of yours, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.errors import UsageError
+from runner.source import load_factory
+from runner.suite import Inputs, Workload
+from runner.tensors import Array, Tensors, dtype_named
+
+
+def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors]:
+    """Every batch of a workload, the same for the same seed.
+
+    Raises:
+        UsageError: the file is missing or unreadable, or the generator raised or yielded something else.
+    """
+    if workload.file is not None:
+        return _split(read_arrays(folder / workload.file), workload.batches)
+    if workload.generator is not None:
+        return _generated(workload, workload.generator, seed, folder)
+    random = np.random.default_rng(seed)
+    return [
+        {name: _draw(spec, random) for name, spec in workload.inputs.items()} for _ in range(workload.batches)
+    ]
+
+
+def _draw(spec: Inputs, random: np.random.Generator) -> Array:
+    values: Any
+    if spec.distribution == "normal":
+        values = random.standard_normal(spec.shape) * spec.scale
+    elif spec.distribution == "uniform":
+        values = random.uniform(spec.low, spec.high, spec.shape)
+    elif spec.distribution == "integers":
+        values = random.integers(int(spec.low), int(spec.high), spec.shape)
+    else:
+        values = np.zeros(spec.shape)
+    drawn: Array = np.asarray(values).astype(dtype_named(spec.dtype))
+    return drawn
+
+
+def _generated(workload: Workload, reference: str, seed: int, folder: Path) -> list[Tensors]:
+    generator = load_factory(reference, folder)
+    try:
+        batches = list(generator(seed=seed, batches=workload.batches, **workload.options))
+    except Exception as error:
+        raise UsageError(f"the generator {reference} raised {type(error).__name__}: {error}") from error
+    for batch in batches:
+        if not isinstance(batch, dict) or not all(isinstance(value, np.ndarray) for value in batch.values()):
+            raise UsageError(f"the generator {reference} must yield dicts of numpy arrays by input name.")
+    return batches
+
+
+def read_arrays(path: Path) -> Tensors:
+    """Arrays by name from .npy (one, named `array`), .npz or .safetensors; never unpickles.
+
+    Raises:
+        UsageError: missing, of another kind, or damaged.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not there.")
+    try:
+        if path.suffix == ".npy":
+            return {"array": np.load(path, allow_pickle=False, mmap_mode="r")}
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return dict(load_file(path))
+    except Exception as error:  # zip, numpy and safetensors each raise their own
+        raise UsageError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
+    raise UsageError(f"{path}: {path.suffix or 'no suffix'} is not a kind that Assay reads. It reads .npy, .npz and .safetensors.")
+
+
+def _split(arrays: Tensors, batches: int) -> list[Tensors]:
+    if batches == 1:
+        return [arrays]
+    for name, array in arrays.items():
+        if array.ndim == 0 or array.shape[0] != batches:
+            raise UsageError(f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be {batches}.")
+    return [{name: np.ascontiguousarray(array[i]) for name, array in arrays.items()} for i in range(batches)]

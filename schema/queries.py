@@ -1,0 +1,258 @@
+"""Every question asked of the books: one function each, rows as dictionaries.
+
+`Filters` bounds all of them; questions over history are bounded by a number of runs, so that zone maps can prune.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+Answer = list[dict[str, Any]]
+_RECENT_RUNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Empty means all."""
+
+    suite: str = ""
+    models: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    hardware: str = ""
+
+
+def _ask(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: Any) -> Answer:
+    cursor = connection.cursor()
+    used = {name: value for name, value in parameters.items() if f"${name}" in sql}
+    result = cursor.execute(sql, used or None)
+    columns = [column[0] for column in result.description]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+_MATCHES = """
+    ($suite = '' or r.suite = $suite)
+    and (len($models) = 0 or list_contains($models, c.model))
+    and (len($variants) = 0 or list_contains($variants, c.variant))
+    and (len($backends) = 0 or list_contains($backends, c.backend))
+    and ($hardware = '' or e.hardware_class = $hardware)
+"""
+_CASES = f"""
+    select c.*, r.suite, r.started_at as run_started_at, r.host, r.git_commit, e.hardware_class
+    from case_result c join run r using (run_id) join environment e on e.environment_id = c.environment_id
+    where r.run_id in (select run_id from run order by started_at desc limit {_RECENT_RUNS}) and {_MATCHES}
+"""
+
+
+def _bound(filters: Filters) -> dict[str, Any]:
+    return {
+        "suite": filters.suite, "models": list(filters.models), "variants": list(filters.variants),
+        "backends": list(filters.backends), "hardware": filters.hardware,
+    }  # fmt: skip
+
+
+def unfinished_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha256: str) -> str | None:
+    """The newest run of exactly this suite that never came to its end."""
+    found = _ask(
+        connection,
+        "select run_id from run where suite = $suite and suite_sha256 = $sha256 "
+        "and run_id not in (select run_id from run_end) order by started_at desc limit 1",
+        suite=suite,
+        sha256=suite_sha256,
+    )
+    return found[0]["run_id"] if found else None
+
+
+def recorded_cases(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
+    return {row["name"] for row in _ask(connection, "select name from case_result where run_id = $run", run=run_id)}
+
+
+def choices(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """What can be filtered by: suites, models, variants, backends, hardware classes."""
+    sql = """select distinct r.suite, c.model, c.variant, c.backend, e.hardware_class as hardware
+        from case_result c join run r using (run_id) join environment e on e.environment_id = c.environment_id"""
+    found = _ask(connection, sql)
+    return {name: sorted({row[name] for row in found}) for name in ("suite", "model", "variant", "backend", "hardware")}
+
+
+def runs(connection: duckdb.DuckDBPyConnection, filters: Filters, limit: int = _RECENT_RUNS) -> Answer:
+    """Runs, newest first, with what their cases and verdicts came to; `state` is done or unfinished."""
+    sql = f"""
+        select r.run_id, r.suite, r.started_at, r.host, e.hardware_class, r.trigger, r.git_commit, r.git_branch, r.git_dirty,
+            r.cases_planned, coalesce(s.cases, 0) as cases, coalesce(s.ok, 0) as ok, coalesce(s.not_ok, 0) as not_ok,
+            coalesce(s.verdicts_pass, 0) as passed, coalesce(s.verdicts_fail, 0) as failed,
+            coalesce(s.verdicts_vacuous, 0) as vacuous, x.exit_code,
+            case when x.run_id is null then 'unfinished' else 'done' end as state,
+            date_diff('second', r.started_at, x.ended_at) as seconds,
+            (select string_agg(distinct model || ' ' || model_version, ', ' order by model || ' ' || model_version)
+             from case_result v where v.run_id = r.run_id) as versions
+        from run r join environment e using (environment_id)
+        left join run_summary s using (run_id) left join run_end x on x.run_id = r.run_id
+        where ($suite = '' or r.suite = $suite) and ($hardware = '' or e.hardware_class = $hardware)
+          and ((len($models) = 0 and len($variants) = 0 and len($backends) = 0)
+            or r.run_id in (select run_id from ({_CASES})))
+        order by r.started_at desc limit {int(limit)}"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def run_ids(connection: duckdb.DuckDBPyConnection) -> Answer:
+    """Id, branch and suite of every run, newest first: what a name such as `latest~1` is resolved against."""
+    return _ask(connection, "select run_id, git_branch, suite from run order by started_at desc")
+
+
+def runs_of_version(connection: duckdb.DuckDBPyConnection, version: str) -> list[str]:
+    """Runs that have this model version, newest first."""
+    sql = """select r.run_id from run r where r.run_id in
+        (select run_id from case_result where model_version = $version) order by r.started_at desc"""
+    return [row["run_id"] for row in _ask(connection, sql, version=version)]
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [row["v"] for row in _ask(connection, "select distinct model_version as v from case_result order by v")]
+
+
+def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]:
+    sql = "select e.* from environment e join run r using (environment_id) where r.run_id = $run limit 1"
+    return _ask(connection, sql, run=run_id)[0]
+
+
+def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Every case of a run, broken ones first."""
+    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256
+        from case_result c left join artifact a using (artifact_id) where c.run_id = $run
+        order by c.status = 'ok', c.name"""
+    return _ask(connection, sql, run=run_id)
+
+
+def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.comparability,
+            m.*, d.unit, d.better, d.description
+        from measurement m join case_result c using (case_id) join metric d using (metric)
+        where m.run_id = $run order by c.name, m.metric"""
+    return _ask(connection, sql, run=run_id)
+
+
+def receipts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Receipts over all steps, with their verdict."""
+    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference, c.comparability, p.*,
+            v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule, v.subject
+        from parity p join case_result c using (case_id)
+        left join verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        where p.run_id = $run and p.step = -1 order by c.name, p.output"""
+    return _ask(connection, sql, run=run_id)
+
+
+def verdicts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    sql = """select c.name as case_name, c.model_version, v.* from verdict v join case_result c using (case_id)
+        where v.run_id = $run order by v.outcome = 'pass', c.name, v.name"""
+    return _ask(connection, sql, run=run_id)
+
+
+def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before."""
+    sql = f"""
+        with c as ({_CASES}),
+        lately as (
+            select *, dense_rank() over (partition by model, variant, backend order by run_started_at desc, run_id desc) as age
+            from c
+        ),
+        verdicts as (
+            select l.model, l.variant, l.backend,
+                count(*) filter (v.outcome = 'pass') as passed, count(*) filter (v.outcome = 'fail') as failed,
+                count(*) filter (v.outcome = 'vacuous') as vacuous, min(v.margin) as worst_margin,
+                first(v.reason order by v.outcome = 'pass', v.margin) as reason
+            from lately l join verdict v on v.case_id = l.case_id where l.age = 1 group by all
+        ),
+        speed as (
+            select l.model, l.variant, l.backend, median(m.value) filter (l.age = 1) as latency_ms,
+                list(m.value order by l.run_started_at) as history
+            from lately l join measurement m on m.case_id = l.case_id and m.metric = 'latency_p50_ms'
+            where l.age <= 30 group by all
+        )
+        select l.model, l.variant, l.backend, any_value(l.model_version) as model_version, any_value(l.run_id) as run_id,
+            any_value(l.run_started_at) as run_started_at, any_value(l.hardware_class) as hardware_class,
+            count(*) as cases, count(*) filter (l.status not in ('ok', 'vacuous')) as broken,
+            any_value(coalesce(v.passed, 0)) as passed, any_value(coalesce(v.failed, 0)) as failed,
+            any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(v.worst_margin) as worst_margin,
+            coalesce(first(l.error_message) filter (l.error_message is not null), any_value(v.reason)) as reason,
+            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, max(a.bytes) as model_bytes
+        from lately l left join verdicts v using (model, variant, backend) left join speed s using (model, variant, backend)
+        left join artifact a using (artifact_id)
+        where l.age = 1 group by l.model, l.variant, l.backend order by l.model, l.variant, l.backend"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def trends(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str, points: int = 90) -> Answer:
+    """The newest points of every series of a metric, one row a point, oldest first."""
+    sql = """
+        with chosen as (
+            select * from series_trend r where metric = $metric
+                and ($suite = '' or suite = $suite) and (len($models) = 0 or list_contains($models, model))
+                and (len($variants) = 0 or list_contains($variants, variant))
+                and (len($backends) = 0 or list_contains($backends, backend))
+                and ($hardware = '' or hardware_class = $hardware)
+        )
+        select series_id, metric, suite, model, variant, backend, device, workload, hardware_class,
+            unnest(started_at) as started_at, unnest(model_versions) as model_version, unnest(run_ids) as run_id,
+            unnest(vals) as value, unnest(lows) as low, unnest(highs) as high
+        from chosen order by model, variant, backend, workload, started_at"""
+    found = _ask(connection, sql, metric=metric, **_bound(filters))
+    counts: dict[str, int] = {}
+    for row in found:
+        counts[row["series_id"]] = counts.get(row["series_id"], 0) + 1
+    kept, seen = [], dict.fromkeys(counts, 0)
+    for row in found:
+        seen[row["series_id"]] += 1
+        if seen[row["series_id"]] > counts[row["series_id"]] - points:
+            kept.append(row)
+    return kept
+
+
+def metrics(connection: duckdb.DuckDBPyConnection) -> Answer:
+    return _ask(connection, "select * from metric order by metric")
+
+
+def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Receipts over all steps with verdicts, for every case in the filters, oldest first."""
+    sql = f"""
+        with c as ({_CASES})
+        select c.run_id, c.run_started_at, c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference,
+            c.reproduce, p.* exclude (case_id, run_id, mode),
+            v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule
+        from parity p join c on c.case_id = p.case_id
+        left join verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        where p.step = -1 order by c.run_started_at, c.name, p.output"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Latency, size and memory of the newest benchmark of every model, version, variant, backend and workload."""
+    sql = f"""
+        with c as ({_CASES}),
+        lately as (
+            select *, row_number() over (
+                partition by model, model_version, variant, backend, workload, hardware_class order by run_started_at desc, case_id desc
+            ) as age from c where check_kind = 'benchmark' and status = 'ok'
+        )
+        select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class,
+            l.placement, l.precision, any_value(a.bytes) as model_bytes,
+            max(m.value) filter (m.metric = 'latency_p50_ms') as latency_ms,
+            max(m.low) filter (m.metric = 'latency_p50_ms') as low, max(m.high) filter (m.metric = 'latency_p50_ms') as high,
+            max(m.n) filter (m.metric = 'latency_p50_ms') as n,
+            max(m.value) filter (m.metric = 'peak_rss_bytes') as peak_rss_bytes
+        from lately l join measurement m on m.case_id = l.case_id left join artifact a using (artifact_id)
+        where l.age = 1 group by all order by l.model, l.workload, latency_ms"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def rejected(connection: duckdb.DuckDBPyConnection) -> Answer:
+    return _ask(connection, "select * from rejected_bundle order by rejected_at desc limit 100")
+
+
+def table_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows of every table."""
+    names = [row["name"] for row in _ask(connection, "select table_name as name from duckdb_tables() where not temporary order by 1")]
+    return {name: int(_ask(connection, f'select count(*) as n from "{name}"')[0]["n"]) for name in names}
