@@ -52,11 +52,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(ExitCode.OK)
     except Exception as error:
-        from schema.errors import StoreError
+        from schema.errors import StoreError, UnknownRun
 
         if not isinstance(error, StoreError):
             raise
-        _quit(str(error), ExitCode.ENVIRONMENT)
+        _quit(str(error), ExitCode.USAGE if isinstance(error, UnknownRun) else ExitCode.ENVIRONMENT)
 
 
 def _quit(message: str, code: ExitCode) -> None:
@@ -164,7 +164,7 @@ def show(
     Example: assay show latest
     """
     from runner import report
-    from runner.comparison import resolve
+    from schema.comparison import resolve
     from schema import queries
 
     for connection in _snapshot(db):
@@ -197,7 +197,7 @@ def compare(
     Example: assay compare latest~1 latest
     """
     from runner import report
-    from runner.comparison import compare_runs, resolve
+    from schema.comparison import compare_runs, resolve
 
     for connection in _snapshot(db):
         compared = compare_runs(connection, resolve(connection, a), resolve(connection, b), force=force)

@@ -8,9 +8,9 @@ AssayError (exit 2)
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from enum import IntEnum
+
+from schema.errors import nearest as nearest
 
 
 class ExitCode(IntEnum):
@@ -41,11 +41,3 @@ class EnvironmentMissing(AssayError):
 class NothingMeasured(AssayError):
     exit_code = ExitCode.NOTHING
 
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?`, or the list of what there is, to end an error about an unknown name."""
-    options = sorted(known)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
-    if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" There is: {', '.join(options)}." if options else " There is none yet."

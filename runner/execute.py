@@ -177,6 +177,7 @@ def _prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Pre
         "op": "prepare", "folder": folder, "seed": suite.seed, "model": first.model, "version": version,
         "reference": reference, "backend": choice.kind, "source": _source(suite, first, choice.kind, folder),
         "options": _backend_options(choice), "onnx": first.files.onnx, "onnx_options": first.files.onnx_options,
+        "export": suite.model[first.model].export,
         "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
         "workloads": {name: suite.workload[name].model_dump(mode="json", exclude_none=True) for name in names},
         "goldens": store.goldens, "golden_names": names, "artifacts": store.artifacts,

@@ -168,7 +168,7 @@ def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list
         found.append(("load_ms", _exactly(outcome.opened["load_ms"]), "measured"))
     if outcome.peak_rss_bytes is not None:
         found.append(("peak_rss_bytes", _exactly(outcome.peak_rss_bytes), "measured"))
-    if outcome.artifact and case.check == "benchmark":
+    if outcome.artifact and case.check == "benchmark" and outcome.artifact.format != "python":
         found.append(("model_bytes", _exactly(outcome.artifact.bytes), "measured"))
         if outcome.artifact.bits_per_weight is not None:
             found.append(("bits_per_weight", _exactly(outcome.artifact.bits_per_weight), "derived"))

@@ -78,6 +78,7 @@ class Model(ModelFiles):
     version: str = Field(default="artifact", description="A name, `git` (the commit), or `artifact` (the hash of what runs).")
     versions: dict[str, ModelFiles] = Field(default={}, description="Named versions, each overriding the files above.")
     outputs: tuple[str, ...] | None = Field(default=None, description="Names of the outputs, in the module's order.")
+    export: dict[str, Any] = Field(default={}, description="Options of the export recipe when a variant has no table of its own.")
     rename: dict[str, str] = Field(default={}, description="Candidate's output name -> the reference's.")
 
     @model_validator(mode="after")
@@ -175,11 +176,13 @@ class Suite(_Strict):
     def backend_named(self, name: str) -> BackendChoice:
         return self.backend.get(name) or BackendChoice(kind=name)
 
-    def variant_named(self, name: str, files: ModelFiles) -> Variant:
+    def variant_named(self, name: str, model: str, files: ModelFiles) -> Variant:
         """A variant of the suite, or one of the two that need no table: `fp32` is the given ONNX file or an export."""
         if name in self.variant:
             return self.variant[name]
-        return Variant(recipe="given" if files.onnx or files.fake is not None else "export")
+        if files.onnx or files.fake is not None:
+            return Variant(recipe="given")
+        return Variant(recipe="export", options=self.model[model].export)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +339,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
         combinations = product(table.models, table.workloads, table.variants, table.backends, checks)
         for model_name, workload, variant, backend, check in combinations:
             version, files = _version(suite, model_name, versions.get(model_name))
-            recipe, choice = suite.variant_named(variant, files), suite.backend_named(backend)
+            recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
             reference = table.reference or _default_reference(files)
             if not _can_open(choice.kind, recipe.recipe, files):
                 continue

@@ -114,14 +114,14 @@ def _build_variants(job: Job, events: Events, session: Session, state: str, exam
             origin = _origin(job, state)
             if base is None and variant["recipe"] not in ("given", "export"):
                 recipe = "given" if job["onnx"] else "export"
-                base = recipes.build(recipe, _ingredients(job, {}, session, example, None), origin, Path(job["artifacts"])).path
+                base = recipes.build(recipe, _ingredients(job, job["export"], session, example, None), origin, Path(job["artifacts"])).path
             made = recipes.build(
                 variant["recipe"], _ingredients(job, variant["options"], session, example, base), origin, Path(job["artifacts"])
             )
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit("failed", variant=variant["name"], type=type(error).__name__, message=str(error)[:2000])
             continue
-        if variant["recipe"] in ("given", "export") and not variant["options"]:
+        if variant["recipe"] in ("given", "export") and variant["name"] == "fp32":
             base = made.path
         events.emit("artifact", variant=variant["name"], **asdict(made))
 

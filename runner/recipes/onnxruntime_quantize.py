@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -28,6 +29,10 @@ def build_dynamic(ingredients: Ingredients) -> None:
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
     prepared = ingredients.target.with_name("prepared.onnx")
     quant_pre_process(str(ingredients.base), str(prepared), skip_symbolic_shape=True)
+    # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
+    model = onnx.load(prepared)
+    del model.graph.value_info[:]
+    onnx.save(model, prepared)
     quantize_dynamic(
         prepared,
         ingredients.target,

@@ -128,23 +128,6 @@ def _student_interval(values: Samples) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def unpaired_ratio(candidate: Samples, reference: Samples, seed: int = 0) -> Ratio:
-    """Ratio of medians of two runs, each resampled by its own blocks. The machine may have changed in between."""
-    if candidate.size == 0 or reference.size == 0:
-        raise ValueError("no samples")
-    value = float(np.median(candidate) / np.median(reference))
-    n = min(len(candidate), len(reference))
-    if n < 3:
-        return Ratio(value, None, None, n, None)
-    tops, bottoms = (
-        np.median(side, axis=1)[np.random.default_rng(seed + i).integers(0, len(side), (RESAMPLES, len(side)))].mean(axis=1)
-        for i, side in enumerate((candidate, reference))
-    )
-    ratios = tops / bottoms
-    low, high = _interval(ratios)
-    return Ratio(value, low, high, n, float(2.8 * ratios.std()))
-
-
 def spread(blocks: Samples) -> float:
     """How far block medians scatter: half the range of their middle 80 %, relative to their median. The host's noise."""
     medians = np.median(blocks, axis=1)

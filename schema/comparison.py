@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
-import numpy as np
 
-from runner.errors import UsageError, nearest
-from runner.timing import statistics
 from schema import queries
+from schema.errors import UnknownRun, nearest
 
 _SHOWN = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "peak_rss_bytes", "model_bytes", "load_ms")
+BETWEEN_RUNS = 0.10
+"""Two runs of one artifact on one idle host differed by up to this much here (docs/measuring.md): an interval from
+inside a run does not know it, so a smaller change between two runs is not called one."""
+_EXACT = ("model_bytes", "bits_per_weight")
 _ENVIRONMENT_FIELDS = ("cpu_model", "cpu_cores", "gpu", "gpu_driver", "cuda", "python", "numpy", "torch", "onnx", "onnxruntime", "tensorrt")
 
 
@@ -20,35 +23,35 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X` or `branch:X`.
 
     Raises:
-        UsageError: nothing, or more than one thing, has this name; the nearest are listed.
+        UnknownRun: nothing, or more than one thing, has this name; the nearest are listed.
     """
     known = queries.run_ids(connection)
     if not known:
-        raise UsageError("there are no runs yet. Record one: assay run quickstart")
+        raise UnknownRun("there are no runs yet. Record one: assay run quickstart")
     kind, _, rest = name.partition(":")
     if kind == "version" and rest:
         found = queries.runs_of_version(connection, rest)
         if not found:
-            raise UsageError(f"no run has model version {rest!r}.{nearest(rest, queries.versions(connection))}")
+            raise UnknownRun(f"no run has model version {rest!r}.{nearest(rest, queries.versions(connection))}")
         return found[0]
     if kind == "branch" and rest:
         matching = [row["run_id"] for row in known if row["git_branch"] == rest]
         if not matching:
-            raise UsageError(f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}")
+            raise UnknownRun(f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}")
         return str(matching[0])
     head, _, back = name.partition("~")
     if head == "latest" and (not back or back.isdigit()):
         position = int(back or 0)
         if position >= len(known):
-            raise UsageError(f"{name!r} is not there: there are {len(known)} runs.")
+            raise UnknownRun(f"{name!r} is not there: there are {len(known)} runs.")
         return str(known[position]["run_id"])
     matching = [row["run_id"] for row in known if row["run_id"].startswith(name)]
     if len(matching) == 1:
         return str(matching[0])
     if matching:
-        raise UsageError(f"{name!r} begins the ids of {len(matching)} runs: {', '.join(matching[:4])}.")
+        raise UnknownRun(f"{name!r} begins the ids of {len(matching)} runs: {', '.join(matching[:4])}.")
     close = nearest(name, [row["run_id"] for row in known[:20]] + ["latest"])
-    raise UsageError(f"no run is called {name!r}.{close}")
+    raise UnknownRun(f"no run is called {name!r}.{close}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Line:
     ratio_low: float | None
     ratio_high: float | None
     outcome: str
-    """`better`, `worse`, `not distinguishable`, `same`, `only in A`, `only in B`, `not comparable`, or `changed`."""
+    """`better`, `worse`, `not distinguishable`, `same`, `only in A`, `only in B` or `not comparable`."""
     differs: str
     """Which parts of the comparability key are unlike."""
 
@@ -120,37 +123,41 @@ def _measurement_line(case: str, metric: str, a: Any, b: Any, *, force: bool) ->
     one: Any = a or b
     ends = [m[field] if m else None for m in (a, b) for field in ("value", "low", "high")]
     differs = unlike(a["comparability"], b["comparability"]) if a and b else ""
-    ratio: statistics.Ratio | None = None
+    ratio: tuple[float, float | None, float | None] | None = None
     if not (a and b):
         outcome = "only in A" if a else "only in B"
     elif differs and not force:
         outcome = "not comparable"
     else:
-        ratio = _ratio(a, b)
-        outcome = _direction(ratio, one["better"], exact=not a["samples"])
-    return Line(
-        case, metric, one["unit"], one["better"], *ends,
-        ratio=ratio.value if ratio else None, ratio_low=ratio.low if ratio else None,
-        ratio_high=ratio.high if ratio else None, outcome=outcome, differs=differs,
-    )  # fmt: skip
+        ratio = ratio_of(a, b)
+        outcome = _direction(ratio, metric, one["better"])
+    value, low, high = ratio or (None, None, None)
+    return Line(case, metric, one["unit"], one["better"], *ends, value, low, high, outcome, differs)
 
 
-def _ratio(a: Any, b: Any) -> statistics.Ratio:
-    if a["samples"] and b["samples"]:
-        sides = [statistics.blocks_of(np.array(m["samples"]), m["block_length"]) for m in (b, a)]
-        return statistics.unpaired_ratio(*sides)
-    value = b["value"] / a["value"] if a["value"] else float("nan")
-    return statistics.Ratio(value, None, None, 1, None)
+def ratio_of(a: Any, b: Any) -> tuple[float, float | None, float | None]:
+    """b / a with its 95 % interval, from the two intervals: log errors add in squares (delta method).
+
+    NaN when a is zero; no interval where one side has none.
+    """
+    if not a["value"]:
+        return math.nan, None, None
+    value = b["value"] / a["value"]
+    if any(side[end] is None or side[end] <= 0 for side in (a, b) for end in ("low", "high")):
+        return value, None, None
+    half = math.hypot(*(math.log(side["high"] / side["low"]) / 2 for side in (a, b)))
+    return value, value * math.exp(-half), value * math.exp(half)
 
 
-def _direction(ratio: statistics.Ratio, better: str, *, exact: bool) -> str:
-    if exact and ratio.value == 1:
+def _direction(ratio: tuple[float, float | None, float | None], metric: str, better: str) -> str:
+    value, low, high = ratio
+    if value == 1:
         return "same"
-    if exact:  # a size is what it is; a single observation of anything else shows no more than that it changed
-        return "changed"
-    if ratio.outcome in ("not distinguishable", "not enough evidence"):
-        return ratio.outcome
-    return "better" if (ratio.outcome == "faster") == (better == "lower") else "worse"
+    if metric not in _EXACT:
+        low, high = value if low is None else low, value if high is None else high
+        if not (low > 1 + BETWEEN_RUNS or high < 1 - BETWEEN_RUNS):
+            return "not distinguishable"
+    return "better" if (value < 1) == (better == "lower") else "worse"
 
 
 _RANK = {"pass": 0, "vacuous": 1, "unknown": 1, "fail": 2}
