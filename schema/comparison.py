@@ -74,7 +74,7 @@ class Line:
     ratio_low: float | None
     ratio_high: float | None
     outcome: str
-    """`better`, `worse`, `not distinguishable`, `same`, `only in A`, `only in B` or `not comparable`."""
+    """`better`, `worse`, `not distinguishable`, `not enough evidence`, `same`, `only in A`, `only in B` or `not comparable`."""
     differs: str
     """Which parts of the comparability key are unlike."""
 
@@ -154,7 +154,8 @@ def _direction(ratio: tuple[float, float | None, float | None], metric: str, bet
     if value == 1:
         return "same"
     if metric not in _EXACT:
-        low, high = value if low is None else low, value if high is None else high
+        if low is None or high is None:  # one observation on each side
+            return "not distinguishable" if abs(value - 1) <= BETWEEN_RUNS else "not enough evidence"
         if not (low > 1 + BETWEEN_RUNS or high < 1 - BETWEEN_RUNS):
             return "not distinguishable"
     return "better" if (value < 1) == (better == "lower") else "worse"

@@ -1,0 +1,213 @@
+"""Frames in, plotly figures out. Pure: no Streamlit, no database; colours and units come from `theme`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard import theme
+
+_MARGIN = {"l": 10, "r": 10, "t": 40, "b": 10}
+_HEIGHT = 360
+_TICKS = 8
+
+
+def _layout(figure: go.Figure, title: str, x: str, y: str, height: int = _HEIGHT) -> go.Figure:
+    figure.update_layout(
+        title={"text": title, "font": {"size": 15}}, margin=_MARGIN, height=height, uirevision="keep",
+        legend={"orientation": "h", "y": -0.22}, hoverlabel={"namelength": -1},
+    )  # fmt: skip
+    figure.update_xaxes(title_text=x, automargin=True)
+    figure.update_yaxes(title_text=y, automargin=True)
+    return figure
+
+
+def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: bool = False) -> go.Figure:
+    """One line per series over time, with its 95 % interval; broken where the hardware class changes.
+
+    Columns: model, variant, backend, workload, hardware_class, started_at, model_version, value, low, high.
+    """
+    figure = go.Figure()
+    names = ["model", "variant", "backend", "workload"]
+    for key, series in points.groupby([*names, "hardware_class"], sort=False):
+        label = " / ".join(key[:4])
+        shade = theme.colour(label)
+        spread = series.dropna(subset=["low", "high"])
+        error = {
+            "type": "data", "symmetric": False, "array": (spread["high"] - spread["value"]).tolist(),
+            "arrayminus": (spread["value"] - spread["low"]).tolist(), "thickness": 1,
+        }  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=series["started_at"], y=series["value"], mode="lines+markers", name=label,
+                line={"color": shade}, marker={"size": 7}, error_y=error if len(spread) == len(series) else None,
+                customdata=series[["model_version", "hardware_class"]],
+                hovertemplate="%{y:.4g} " + unit + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>" + label + "</extra>",
+            )
+        )  # fmt: skip
+    hardware = ", ".join(sorted(set(points["hardware_class"])))
+    arrow = {"lower": "lower is better", "higher": "higher is better"}.get(better, "")
+    title = f"{metric} ({arrow}; n = {len(points)} points; {hardware})"
+    _layout(figure, title, "run started (UTC)", f"{metric} ({unit})", 480)
+    figure.update_yaxes(type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    return figure
+
+
+def pass_rates(receipts: pd.DataFrame) -> go.Figure:
+    """Heat map: share of passing verdicts for each output and model version, in the order the versions first ran.
+
+    Columns: model, model_version, variant, backend, output, outcome, run_started_at. A cell without a verdict stays empty.
+    """
+    table = receipts.assign(
+        line=receipts["model"] + " / " + receipts["variant"] + " / " + receipts["backend"] + " / " + receipts["output"],
+        version=receipts["model"] + " " + receipts["model_version"],
+        passed=(receipts["outcome"] == "pass").astype(float),
+    ).sort_values("run_started_at")
+    columns = list(dict.fromkeys(table["version"]))
+    rates = table.pivot_table(index="line", columns="version", values="passed", aggfunc="mean", sort=False)[columns]
+    counts = table.pivot_table(index="line", columns="version", values="passed", aggfunc="size", sort=False)[columns]
+    text = [
+        ["" if math.isnan(r) else f"{r:.0%} of {int(n)}" for r, n in zip(*pair, strict=True)]
+        for pair in zip(rates.to_numpy(), counts.to_numpy(), strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=rates.to_numpy(), x=columns, y=list(rates.index), text=text, texttemplate="%{text}", zmin=0, zmax=1, xgap=2, ygap=2,
+            colorscale=[[0, theme.OUTCOMES["fail"]], [0.5, theme.OUTCOMES["vacuous"]], [1, theme.OUTCOMES["pass"]]],
+            colorbar={"title": "pass rate", "tickformat": ".0%"}, hovertemplate="%{y}<br>%{x}<br>%{text} verdicts pass<extra></extra>",
+        )
+    )  # fmt: skip
+    _layout(figure, "Verdicts that pass, by output and model version", "model version", "", max(_HEIGHT, 60 + 34 * len(rates)))
+    return figure
+
+
+def margins(receipts: pd.DataFrame) -> go.Figure:
+    """How far each output is from its tolerance: limit / observed at its worst element, log scale; 1 is the edge.
+
+    Columns: model, variant, backend, workload, output, margin, outcome. An error of zero has an infinite margin and is
+    drawn at the right edge.
+    """
+    known = receipts.dropna(subset=["margin"]).sort_values("margin", ascending=False).tail(40)
+    finite = [m for m in known["margin"] if math.isfinite(m) and m > 0]
+    edge = max([*finite, 1.0]) * 10
+    floor = min([*finite, 1.0]) / 10
+    figure = go.Figure()
+    for outcome in dict.fromkeys(known["outcome"]):
+        some = known[known["outcome"] == outcome]
+        labels = some["model"] + " / " + some["variant"] + " / " + some["backend"] + " / " + some["workload"] + ": " + some["output"]
+        drawn = [min(max(m, floor), edge) for m in some["margin"]]
+        figure.add_trace(
+            go.Scatter(
+                x=drawn, y=labels, mode="markers", name=f"{theme.ICONS.get(outcome, '')} {outcome}",
+                marker={"size": 12, "color": theme.OUTCOMES.get(outcome, theme.OUTCOMES["unknown"]), "symbol": "circle" if outcome == "pass" else "x"},
+                customdata=some["margin"], hovertemplate="%{y}<br>margin %{customdata:.4g}x<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["fail"])
+    _layout(figure, f"Margin to the tolerance (n = {len(known)} outputs, worst 40)", "allowed / observed at the worst element (1 is the edge)", "", max(_HEIGHT, 90 + 24 * len(known)))
+    figure.update_xaxes(type="log")
+    return figure
+
+
+def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
+    """Absolute errors of one receipt by factors of two: 64 counts as `schema.rows.Parity.histogram` defines them."""
+    names = ["exact", "< 2^-49", *[f"2^{i - 51}" for i in range(2, 64)]]
+    used = [i for i, count in enumerate(counts) if count]
+    shown = range(used[0], used[-1] + 1) if used else range(0)
+    figure = go.Figure(
+        go.Bar(
+            x=[names[i] for i in shown], y=[counts[i] for i in shown], marker_color=theme.PALETTE[0],
+            hovertemplate="|error| from %{x}: %{y} elements<extra></extra>",
+        )
+    )  # fmt: skip
+    _layout(figure, f"Errors of {label} (n = {sum(counts)} elements)", "|actual - expected| (output units, lower edge of the bin)", "elements")
+    figure.update_xaxes(type="category", nticks=_TICKS * 2)
+    return figure
+
+
+def front(points: pd.DataFrame) -> list[int]:
+    """Positions of the points that no other one beats in both latency_ms and model_bytes (lower is better in both)."""
+    best = math.inf
+    chosen = []
+    ordered = points.reset_index(drop=True).sort_values(["latency_ms", "model_bytes"])
+    for position, row in ordered.iterrows():
+        if row["model_bytes"] < best:
+            best = row["model_bytes"]
+            chosen.append(int(str(position)))
+    return chosen
+
+
+def trade_off(points: pd.DataFrame, model: str) -> go.Figure:
+    """Latency against size of one model's newest benchmarks, with the Pareto front of each version.
+
+    Columns: model_version, variant, backend, workload, hardware_class, latency_ms, low, high, model_bytes, n.
+    """
+    figure = go.Figure()
+    for (version, workload), group in points.groupby(["model_version", "workload"], sort=False):
+        some = group.reset_index(drop=True)
+        on_front = front(some)
+        line = some.loc[on_front].sort_values("model_bytes")
+        shade = theme.colour(str(version))
+        figure.add_trace(
+            go.Scatter(x=line["model_bytes"], y=line["latency_ms"], mode="lines", line={"color": shade, "dash": "dot", "shape": "hv"},
+                       name=f"front of {version} on {workload}", hoverinfo="skip")  # fmt: skip
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=some["model_bytes"], y=some["latency_ms"], mode="markers+text", name=f"{version} on {workload}",
+                text=some["variant"] + " / " + some["backend"], textposition="top center",
+                marker={"size": 12, "color": shade, "opacity": [1.0 if i in on_front else 0.45 for i in some.index]},
+                error_y={"type": "data", "symmetric": False, "array": (some["high"] - some["latency_ms"]).fillna(0).tolist(),
+                         "arrayminus": (some["latency_ms"] - some["low"]).fillna(0).tolist(), "thickness": 1},
+                hovertemplate="%{text}<br>%{y:.4g} ms, %{x:,} bytes<extra></extra>",
+            )
+        )  # fmt: skip
+    hardware = ", ".join(sorted(set(points["hardware_class"])))
+    _layout(figure, f"{model}: latency against size ({hardware}; n = {len(points)} cases; lower left is better)", "weights or file (bytes)", "median latency (ms)", 480)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def forest(lines: pd.DataFrame) -> go.Figure:
+    """Ratio B / A of each figure with its 95 % interval, log scale, the most changed 30.
+
+    Columns: case, name, ratio, ratio_low, ratio_high, outcome.
+    """
+    known = lines.dropna(subset=["ratio"])
+    known = known.assign(change=[abs(math.log(r)) if r > 0 else 0.0 for r in known["ratio"]]).sort_values("change").tail(30)
+    colours = {"worse": theme.OUTCOMES["fail"], "better": theme.OUTCOMES["pass"]}
+    figure = go.Figure(
+        go.Scatter(
+            x=known["ratio"], y=known["case"] + ": " + known["name"], mode="markers",
+            marker={"size": 10, "color": [colours.get(o, theme.OUTCOMES["unknown"]) for o in known["outcome"]]},
+            error_x={"type": "data", "symmetric": False, "array": (known["ratio_high"] - known["ratio"]).fillna(0).tolist(),
+                     "arrayminus": (known["ratio"] - known["ratio_low"]).fillna(0).tolist(), "thickness": 1},
+            customdata=known["outcome"], hovertemplate="%{y}<br>%{x:.3f}x: %{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["unknown"])
+    _layout(figure, f"B / A, 95 % intervals (n = {len(known)} figures)", "ratio (log scale)", "", max(_HEIGHT, 90 + 24 * len(known)))
+    figure.update_xaxes(type="log")
+    return figure
+
+
+def samples(rows: pd.DataFrame) -> go.Figure:
+    """Raw latency samples of a run in the order taken, one box per case.
+
+    Columns: name, samples (milliseconds).
+    """
+    figure = go.Figure()
+    for _, row in rows.iterrows():
+        values = list(row["samples"])
+        figure.add_trace(
+            go.Box(x=values[:: max(1, len(values) // 2000)], name=row["name"], boxpoints=False, marker_color=theme.colour(str(row["name"])),
+                   hovertemplate="%{x:.4g} ms<extra>" + f"n = {len(values)}" + "</extra>")  # fmt: skip
+        )
+    _layout(figure, "Latency samples, warm-up excluded", "wall time of one call (ms, log scale)", "", max(_HEIGHT, 100 + 46 * len(rows)))
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(type="log")
+    return figure

@@ -1,0 +1,33 @@
+"""One run: what was asked, what really ran, and what came of it. The URL names it: ?id=latest"""
+
+import streamlit as st
+
+from dashboard import data, figures, filters, tables
+
+st.title("Run")
+typed = st.text_input("Run: id or prefix, latest, latest~1, version:X, branch:X", "latest", key="id", bind="query-params") or "latest"
+run_id = data.resolve(typed)
+if run_id is None:
+    newest = ", ".join(row["run_id"] for row in data.ask("runs", filters.chosen())[:3])
+    st.warning(f"No run is called {typed!r}. The newest: {newest}. Just recorded? `assay db sync` publishes it.")
+    st.stop()
+
+st.code(f"assay show {run_id}", language="bash")
+environment = data.ask("environment_of", run_id)
+st.caption(f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime {environment['onnxruntime']}, onnx {environment['onnx']}")
+st.subheader("Cases, broken ones first")
+cases = data.frame("cases_of", run_id)
+if cases.empty:
+    st.info(f"No case of this run is recorded yet. Continue it: `assay run SUITE --resume` (run {run_id})")
+    st.stop()
+st.dataframe(tables.cases(cases), hide_index=True, key="cases")
+verdicts = data.frame("verdicts_of", run_id)
+if not verdicts.empty:
+    st.subheader("Verdicts, failures first")
+    st.dataframe(verdicts[["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason", "rule"]], hide_index=True, key="verdicts")
+measured = data.frame("measurements_of", run_id)
+if not measured.empty:
+    timed = measured.dropna(subset=["samples"])
+    st.plotly_chart(figures.samples(timed), key="samples", width="stretch")
+    st.subheader("Measurements")
+    st.dataframe(tables.measurements(measured), hide_index=True, key="measurements")
