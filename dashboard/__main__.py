@@ -10,7 +10,9 @@ from pathlib import Path
 
 def main() -> None:
     """Replace this process by the dashboard's server."""
-    parser = argparse.ArgumentParser(prog="assay-dashboard", description="Start the dashboard on the published snapshots.")
+    parser = argparse.ArgumentParser(
+        prog="assay-dashboard", description="Start the dashboard on the published snapshots."
+    )
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--address", default="127.0.0.1", help="the default is this machine only")
     arguments = parser.parse_args()

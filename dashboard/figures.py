@@ -33,7 +33,7 @@ def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: boo
     figure = go.Figure()
     names = ["model", "variant", "backend", "workload"]
     for key, series in points.groupby([*names, "hardware_class"], sort=False):
-        label = " / ".join(key[:4])
+        label = " / ".join(str(part) for part in key[:4])
         shade = theme.colour(label)
         spread = series.dropna(subset=["low", "high"])
         error = {
@@ -43,7 +43,7 @@ def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: boo
         figure.add_trace(
             go.Scatter(
                 x=series["started_at"], y=series["value"], mode="lines+markers", name=label,
-                line={"color": shade}, marker={"size": 7}, error_y=error if len(spread) == len(series) else None,
+                line={"color": shade}, marker={"size": 8, "symbol": theme.symbol(label)}, error_y=error if len(spread) == len(series) else None,
                 customdata=series[["model_version", "hardware_class"]],
                 hovertemplate="%{y:.4g} " + unit + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>" + label + "</extra>",
             )
@@ -53,6 +53,12 @@ def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: boo
     title = f"{metric} ({arrow}; n = {len(points)} points; {hardware})"
     _layout(figure, title, "run started (UTC)", f"{metric} ({unit})", 480)
     figure.update_yaxes(type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    if log and (
+        positive := [v for v in points["value"] if v > 0]
+    ):  # a decade at least, so that noise does not fill the chart
+        low, high = math.log10(min(positive)), math.log10(max(positive))
+        pad = max(0.1, (1 - (high - low)) / 2)
+        figure.update_yaxes(range=[low - pad, high + pad])
     return figure
 
 
@@ -65,7 +71,7 @@ def pass_rates(receipts: pd.DataFrame) -> go.Figure:
         line=receipts["model"] + " / " + receipts["variant"] + " / " + receipts["backend"] + " / " + receipts["output"],
         version=receipts["model"] + " " + receipts["model_version"],
         passed=(receipts["outcome"] == "pass").astype(float),
-    ).sort_values("run_started_at")
+    ).sort_values(["model", "run_started_at"])
     columns = list(dict.fromkeys(table["version"]))
     rates = table.pivot_table(index="line", columns="version", values="passed", aggfunc="mean", sort=False)[columns]
     counts = table.pivot_table(index="line", columns="version", values="passed", aggfunc="size", sort=False)[columns]
@@ -80,7 +86,13 @@ def pass_rates(receipts: pd.DataFrame) -> go.Figure:
             colorbar={"title": "pass rate", "tickformat": ".0%"}, hovertemplate="%{y}<br>%{x}<br>%{text} verdicts pass<extra></extra>",
         )
     )  # fmt: skip
-    _layout(figure, "Verdicts that pass, by output and model version", "model version", "", max(_HEIGHT, 60 + 34 * len(rates)))
+    _layout(
+        figure,
+        "Verdicts that pass, by output and model version",
+        "model version",
+        "",
+        max(_HEIGHT, 60 + 34 * len(rates)),
+    )
     return figure
 
 
@@ -97,7 +109,17 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for outcome in dict.fromkeys(known["outcome"]):
         some = known[known["outcome"] == outcome]
-        labels = some["model"] + " / " + some["variant"] + " / " + some["backend"] + " / " + some["workload"] + ": " + some["output"]
+        labels = (
+            some["model"]
+            + " / "
+            + some["variant"]
+            + " / "
+            + some["backend"]
+            + " / "
+            + some["workload"]
+            + ": "
+            + some["output"]
+        )
         drawn = [min(max(m, floor), edge) for m in some["margin"]]
         figure.add_trace(
             go.Scatter(
@@ -107,7 +129,13 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
             )
         )  # fmt: skip
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["fail"])
-    _layout(figure, f"Margin to the tolerance (n = {len(known)} outputs, worst 40)", "allowed / observed at the worst element (1 is the edge)", "", max(_HEIGHT, 90 + 24 * len(known)))
+    _layout(
+        figure,
+        f"Margin to the tolerance (n = {len(known)} outputs, worst 40)",
+        "allowed / observed at the worst element (1 is the edge)",
+        "",
+        max(_HEIGHT, 90 + 24 * len(known)),
+    )
     figure.update_xaxes(type="log")
     return figure
 
@@ -123,7 +151,12 @@ def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
             hovertemplate="|error| from %{x}: %{y} elements<extra></extra>",
         )
     )  # fmt: skip
-    _layout(figure, f"Errors of {label} (n = {sum(counts)} elements)", "|actual - expected| (output units, lower edge of the bin)", "elements")
+    _layout(
+        figure,
+        f"Errors of {label} (n = {sum(counts)} elements)",
+        "|actual - expected| (output units, lower edge of the bin)",
+        "elements",
+    )
     figure.update_xaxes(type="category", nticks=_TICKS * 2)
     return figure
 
@@ -152,8 +185,14 @@ def trade_off(points: pd.DataFrame, model: str) -> go.Figure:
         line = some.loc[on_front].sort_values("model_bytes")
         shade = theme.colour(str(version))
         figure.add_trace(
-            go.Scatter(x=line["model_bytes"], y=line["latency_ms"], mode="lines", line={"color": shade, "dash": "dot", "shape": "hv"},
-                       name=f"front of {version} on {workload}", hoverinfo="skip")  # fmt: skip
+            go.Scatter(
+                x=line["model_bytes"],
+                y=line["latency_ms"],
+                mode="lines",
+                line={"color": shade, "dash": "dot", "shape": "hv"},
+                name=f"front of {version} on {workload}",
+                hoverinfo="skip",
+            )
         )
         figure.add_trace(
             go.Scatter(
@@ -166,7 +205,13 @@ def trade_off(points: pd.DataFrame, model: str) -> go.Figure:
             )
         )  # fmt: skip
     hardware = ", ".join(sorted(set(points["hardware_class"])))
-    _layout(figure, f"{model}: latency against size ({hardware}; n = {len(points)} cases; lower left is better)", "weights or file (bytes)", "median latency (ms)", 480)
+    _layout(
+        figure,
+        f"{model}: latency against size ({hardware}; n = {len(points)} cases; lower left is better)",
+        "weights or file (bytes)",
+        "median latency (ms)",
+        480,
+    )
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
     return figure
@@ -178,7 +223,9 @@ def forest(lines: pd.DataFrame) -> go.Figure:
     Columns: case, name, ratio, ratio_low, ratio_high, outcome.
     """
     known = lines.dropna(subset=["ratio"])
-    known = known.assign(change=[abs(math.log(r)) if r > 0 else 0.0 for r in known["ratio"]]).sort_values("change").tail(30)
+    known = (
+        known.assign(change=[abs(math.log(r)) if r > 0 else 0.0 for r in known["ratio"]]).sort_values("change").tail(30)
+    )
     colours = {"worse": theme.OUTCOMES["fail"], "better": theme.OUTCOMES["pass"]}
     figure = go.Figure(
         go.Scatter(
@@ -190,7 +237,13 @@ def forest(lines: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["unknown"])
-    _layout(figure, f"B / A, 95 % intervals (n = {len(known)} figures)", "ratio (log scale)", "", max(_HEIGHT, 90 + 24 * len(known)))
+    _layout(
+        figure,
+        f"B / A, 95 % intervals (n = {len(known)} figures)",
+        "ratio (log scale)",
+        "",
+        max(_HEIGHT, 90 + 24 * len(known)),
+    )
     figure.update_xaxes(type="log")
     return figure
 
@@ -204,10 +257,21 @@ def samples(rows: pd.DataFrame) -> go.Figure:
     for _, row in rows.iterrows():
         values = list(row["samples"])
         figure.add_trace(
-            go.Box(x=values[:: max(1, len(values) // 2000)], name=row["name"], boxpoints=False, marker_color=theme.colour(str(row["name"])),
-                   hovertemplate="%{x:.4g} ms<extra>" + f"n = {len(values)}" + "</extra>")  # fmt: skip
+            go.Box(
+                x=values[:: max(1, len(values) // 2000)],
+                name=row["name"],
+                boxpoints=False,
+                marker_color=theme.colour(str(row["name"])),
+                hovertemplate="%{x:.4g} ms<extra>" + f"n = {len(values)}" + "</extra>",
+            )
         )
-    _layout(figure, "Latency samples, warm-up excluded", "wall time of one call (ms, log scale)", "", max(_HEIGHT, 100 + 46 * len(rows)))
+    _layout(
+        figure,
+        "Latency samples, warm-up excluded",
+        "wall time of one call (ms, log scale)",
+        "",
+        max(_HEIGHT, 100 + 46 * len(rows)),
+    )
     figure.update_layout(showlegend=False)
     figure.update_xaxes(type="log")
     return figure

@@ -12,8 +12,12 @@ def draw(choices: dict[str, list[str]]) -> Filters:
     with st.sidebar:
         suite = st.selectbox("Suite", ["all", *choices["suite"]], key="suite", bind="query-params")
         models = st.multiselect("Model", choices["model"], key="model", bind="query-params", placeholder="all models")
-        variants = st.multiselect("Variant", choices["variant"], key="variant", bind="query-params", placeholder="all variants")
-        backends = st.multiselect("Backend", choices["backend"], key="backend", bind="query-params", placeholder="all backends")
+        variants = st.multiselect(
+            "Variant", choices["variant"], key="variant", bind="query-params", placeholder="all variants"
+        )
+        backends = st.multiselect(
+            "Backend", choices["backend"], key="backend", bind="query-params", placeholder="all backends"
+        )
         hardware = st.selectbox("Hardware", ["all", *choices["hardware"]], key="hardware", bind="query-params")
     return Filters(
         suite="" if suite in (None, "all") else suite, models=tuple(models), variants=tuple(variants),
@@ -29,6 +33,9 @@ def chosen() -> Filters:
 
 def nothing_matches(what: str) -> None:
     """The empty state of a page whose filters removed everything."""
-    st.info(f"No {what} match these filters. Remove one in the sidebar, or record some: `assay run quickstart`", icon=":material/filter_alt_off:")
+    st.info(
+        f"No {what} match these filters. Remove one in the sidebar, or record some: `assay run quickstart`",
+        icon=":material/filter_alt_off:",
+    )
     st.link_button("Reset all filters", "?")
     st.stop()

@@ -13,7 +13,9 @@ def _verdict(row: Any) -> str:
     if row["broken"]:
         return f"{theme.ICONS['fail']} {int(row['broken'])} broken"
     if row["failed"]:
-        return f"{theme.ICONS['fail']} {int(row['failed'])} of {int(row['failed'] + row['passed'] + row['vacuous'])} fail"
+        return (
+            f"{theme.ICONS['fail']} {int(row['failed'])} of {int(row['failed'] + row['passed'] + row['vacuous'])} fail"
+        )
     if row["vacuous"]:
         return f"{theme.ICONS['vacuous']} {int(row['vacuous'])} vacuous"
     return f"{theme.ICONS['pass']} {int(row['passed'])} pass" if row["passed"] else "timed only"
@@ -24,9 +26,10 @@ def overview(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": found["model"], "version": found["model_version"], "variant": found["variant"], "backend": found["backend"],
-            "verdicts": [_verdict(row) for _, row in found.iterrows()], "margin": found["worst_margin"],
+            "verdicts": [_verdict(row) for _, row in found.iterrows()], "verdicts before": ["".join(theme.ICONS[o] for o in h) if isinstance(h, list) else "" for h in found["verdict_history"]],
+            "margin": found["worst_margin"],
             "latency ms": found["latency_ms"], "latency history": found["history"],
-            "size": [theme.size(b) for b in found["model_bytes"]], "what is wrong": found["reason"].where(found["failed"] + found["broken"] + found["vacuous"] > 0),
+            "size": [theme.size(b) for b in found["model_bytes"]], "what is wrong": found["reason"].where(found["failed"] + found["broken"] + found["vacuous"] > 0, ""),
             "hardware": found["hardware_class"], "last run": found["run_started_at"],
         }
     )  # fmt: skip
@@ -98,7 +101,10 @@ def comparison(lines: list[dict[str, Any]], *, changed_only: bool) -> pd.DataFra
 
 def environment(differing: dict[str, list[Any]]) -> str:
     """What differs between two hosts, in one line of markdown."""
-    return "; ".join(f"**{theme.markdown(name)}**: {theme.markdown(str(a))} → {theme.markdown(str(b))}" for name, (a, b) in differing.items())
+    return "; ".join(
+        f"**{theme.markdown(name)}**: {theme.markdown(str(a))} → {theme.markdown(str(b))}"
+        for name, (a, b) in differing.items()
+    )
 
 
 def worst_first(found: pd.DataFrame) -> list[str]:

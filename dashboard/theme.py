@@ -19,16 +19,22 @@ def colour(thing: str) -> str:
     return PALETTE[int(hashlib.sha256(thing.encode()).hexdigest(), 16) % len(PALETTE)]
 
 
+def symbol(thing: str) -> str:
+    """A marker shape, so that two things of one colour are still two."""
+    shapes = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
+    return shapes[int(hashlib.sha256(thing.encode()).hexdigest(), 16) // len(PALETTE) % len(shapes)]
+
+
 def number(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{value:.4g}"  # noqa: PLR0124  NaN is what differs from itself
+    return "-" if value is None or value != value else f"{value:.4g}"  # noqa: PLR0124  NaN is what differs from itself
 
 
 def size(value: float | None) -> str:
     """Bytes in binary units."""
     if value is None or value != value:  # noqa: PLR0124
-        return "–"
+        return "-"
     for unit in ("B", "KiB", "MiB"):
-        if abs(value) < 1024:  # noqa: PLR2004  bytes in a KiB
+        if abs(value) < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.2f} GiB"

@@ -47,14 +47,16 @@ def _recipes(_: Store) -> Rows:
     def first_line(module: str) -> str:
         """The docstring's first line, without importing the libraries of the recipe."""
         spec = importlib.util.find_spec(module)
-        assert spec and spec.origin  # noqa: S101  our own module
-        return (ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").splitlines()[0]
+        assert spec is not None  # noqa: S101  our own module
+        return (ast.get_docstring(ast.parse(Path(str(spec.origin)).read_text())) or "").splitlines()[0]
 
     return [{"recipe": name, "what": first_line(target.partition(":")[0])} for name, target in RECIPES.items()]
 
 
 def _metrics(_: Store) -> Rows:
-    return [{"metric": m.metric, "unit": m.unit, "better": m.better, "description": m.description} for m in METRICS.values()]
+    return [
+        {"metric": m.metric, "unit": m.unit, "better": m.better, "description": m.description} for m in METRICS.values()
+    ]
 
 
 def _runs(store: Store) -> Rows:
@@ -63,7 +65,19 @@ def _runs(store: Store) -> Rows:
         return []
     with reading(published) as connection:
         found = queries.runs(connection, queries.Filters(), limit=50)
-    names = ("run_id", "started_at", "suite", "versions", "state", "cases", "not_ok", "passed", "failed", "vacuous", "hardware_class")
+    names = (
+        "run_id",
+        "started_at",
+        "suite",
+        "versions",
+        "state",
+        "cases",
+        "not_ok",
+        "passed",
+        "failed",
+        "vacuous",
+        "hardware_class",
+    )
     return [{name: row[name] for name in names} for row in found]
 
 
@@ -74,7 +88,13 @@ def _goldens(store: Store) -> Rows:
 def golden_row(recorded: golden.Golden) -> dict[str, Any]:
     total, stored = recorded.bytes()
     facts = {name: recorded.facts.get(name) for name in ("model", "version", "workload")}
-    return {"golden": recorded.name, **facts, "steps": len(recorded.steps), "array_bytes": total, "stored_bytes": stored}
+    return {
+        "golden": recorded.name,
+        **facts,
+        "steps": len(recorded.steps),
+        "array_bytes": total,
+        "stored_bytes": stored,
+    }
 
 
 LISTS: dict[str, Callable[[Store], Rows]] = {
@@ -93,7 +113,9 @@ def store_status(store: Store) -> dict[str, Any]:
         "ingested bundles": _count(store.ingested),
         "rejected bundles": _count(store.rejected),
         "snapshot": published.name if published else None,
-        "free_bytes": shutil.disk_usage(next(p for p in (store.database.parent, *store.database.parents) if p.exists())).free,
+        "free_bytes": shutil.disk_usage(
+            next(p for p in (store.database.parent, *store.database.parents) if p.exists())
+        ).free,
     }
     if published:
         with reading(published) as connection:
@@ -110,10 +132,20 @@ def doctor(store: Store) -> Rows:
     """Findings about this host: `ok`, `missing` (installable), or `broken` (something is wrong)."""
     host = environment.capture()
     findings: Rows = [
-        {"what": "host", "state": "ok", "detail": f"{host.hardware_class}; {host.cpu_features or 'no vector features known'}"},
+        {
+            "what": "host",
+            "state": "ok",
+            "detail": f"{host.hardware_class}; {host.cpu_features or 'no vector features known'}",
+        },
     ]
     if "vnni" not in host.cpu_features and not host.gpu:
-        findings.append({"what": "INT8", "state": "ok", "detail": "this CPU has no VNNI: u8s8 kernels may saturate; use reduce_range"})
+        findings.append(
+            {
+                "what": "INT8",
+                "state": "ok",
+                "detail": "this CPU has no VNNI: u8s8 kernels may saturate; use reduce_range",
+            }
+        )
     for name in BACKENDS:
         findings.append(_backend_finding(name))
     try:
@@ -136,4 +168,8 @@ def _backend_finding(name: str) -> dict[str, Any]:
     except EnvironmentMissing as error:
         return {"what": f"backend {name}", "state": "missing", "detail": str(error)}
     library = DISTRIBUTIONS[name]
-    return {"what": f"backend {name}", "state": "ok", "detail": f"{library} {environment.library_versions().get(library, '')}"}
+    return {
+        "what": f"backend {name}",
+        "state": "ok",
+        "detail": f"{library} {environment.library_versions().get(library, '')}",
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -87,8 +87,12 @@ def _snapshot(db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def run(
     suite: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")],
     db: Db = Path(_DB_DEFAULT),
-    version: Annotated[list[str] | None, typer.Option("--version", help="MODEL=VERSION, one of the suite's named versions.")] = None,
-    only: Annotated[str | None, typer.Option("--only", help="Only cases whose name matches this pattern or contains it.")] = None,
+    version: Annotated[
+        list[str] | None, typer.Option("--version", help="MODEL=VERSION, one of the suite's named versions.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Only cases whose name matches this pattern or contains it.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the newest unfinished run of this suite.")] = False,
     trigger: Annotated[str, typer.Option("--trigger", help="manual, nightly or ci.")] = "manual",
     wait: Wait = 30.0,
@@ -101,8 +105,9 @@ def run(
     from contextlib import nullcontext
 
     from runner import report
+    from runner.case import expand
     from runner.execute import Options, run_suite
-    from runner.suite import expand, find_suite, load_suite
+    from runner.suite import find_suite, load_suite
 
     if trigger not in ("manual", "nightly", "ci"):
         raise UsageError(f"--trigger is manual, nightly or ci, not {trigger!r}.")
@@ -164,8 +169,8 @@ def show(
     Example: assay show latest
     """
     from runner import report
-    from schema.comparison import resolve
     from schema import queries
+    from schema.comparison import resolve
 
     for connection in _snapshot(db):
         run_id = resolve(connection, run)
@@ -178,10 +183,24 @@ def show(
             report.print_json(document)
             return
         environment = document["environment"]
-        print(f"run {run_id} on {environment['hardware_class']} ({environment['os']}, torch {environment['torch']}, onnxruntime {environment['onnxruntime']})")
-        report.print_table(document["cases"], ["name", "model_version", "status", "placement", "precision", "duration_s", "error_message"], "cases")
-        report.print_table(document["verdicts"], ["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"], "verdicts")
-        report.print_table(document["measurements"], ["name", "metric", "value", "low", "high", "n", "unit", "provenance"], "measurements")
+        print(
+            f"run {run_id} on {environment['hardware_class']} ({environment['os']}, torch {environment['torch']}, onnxruntime {environment['onnxruntime']})"
+        )
+        report.print_table(
+            document["cases"],
+            ["name", "model_version", "status", "placement", "precision", "duration_s", "error_message"],
+            "cases",
+        )
+        report.print_table(
+            document["verdicts"],
+            ["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"],
+            "verdicts",
+        )
+        report.print_table(
+            document["measurements"],
+            ["name", "metric", "value", "low", "high", "n", "unit", "provenance"],
+            "measurements",
+        )
 
 
 @app.command()
@@ -189,7 +208,9 @@ def compare(
     a: Annotated[str, typer.Argument(help="The run to compare from.")],
     b: Annotated[str, typer.Argument(help="The run to compare to.")] = "latest",
     db: Db = Path(_DB_DEFAULT),
-    force: Annotated[bool, typer.Option("--force", help="Give ratios of unlike things too; what differs is still named.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Give ratios of unlike things too; what differs is still named.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare two runs: speed, size and parity side by side, unlike things named.
@@ -224,7 +245,9 @@ def diff(
     rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance.")] = 1e-4,
     rule: Annotated[str, typer.Option(help="mixed, either or exact.")] = "mixed",
     nan_equal: Annotated[bool, typer.Option("--nan-equal", help="NaN in the same place agrees.")] = False,
-    any_dtype: Annotated[bool, typer.Option("--any-dtype", help="Another dtype of the same values is no failure.")] = False,
+    any_dtype: Annotated[
+        bool, typer.Option("--any-dtype", help="Another dtype of the same values is no failure.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare two files of arrays and print the receipt.
@@ -238,7 +261,11 @@ def diff(
 
     if rule not in RULES:
         raise UsageError(f"--rule is {', '.join(RULES)}, not {rule!r}.")
-    results = diff_files(expected, actual, Policy(rule=rule, atol=atol, rtol=rtol, nan_equal=nan_equal, same_dtype=not any_dtype))  # type: ignore[arg-type]
+    results = diff_files(
+        expected,
+        actual,
+        Policy(rule=cast("Any", rule), atol=atol, rtol=rtol, nan_equal=nan_equal, same_dtype=not any_dtype),
+    )
     documents = [
         {"name": name, **receipt, "verdict": judgement.outcome, "reason": judgement.reason, "margin": judgement.margin}
         for name, (receipt, judgement) in results.items()
@@ -250,7 +277,9 @@ def diff(
         for document in documents:
             rows = [{"field": key, "value": report.number(value, 7) if isinstance(value, float) else str(value)}
                     for key, value in document.items() if key != "histogram"]  # fmt: skip
-            report.print_table(rows, ["field", "value"], f"{document['name']}: {document['verdict']}: {document['reason']}")
+            report.print_table(
+                rows, ["field", "value"], f"{document['name']}: {document['verdict']}: {document['reason']}"
+            )
     raise typer.Exit(int({"fail": ExitCode.FAILED, "vacuous": ExitCode.NOTHING}.get(_worst(outcomes), ExitCode.OK)))
 
 
@@ -259,16 +288,25 @@ def _worst(outcomes: set[str]) -> str:
 
 
 @suite_app.command()
-def check(file: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")], json: Json = False) -> None:
+def check(
+    file: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")], json: Json = False
+) -> None:
     """Validate a suite and list the cases that it makes.
 
     Example: assay suite check my_suite.toml
     """
     from runner import report
-    from runner.suite import expand, find_suite, load_suite
+    from runner.case import expand
+    from runner.suite import find_suite, load_suite
 
     cases = [
-        {"case": c.name, "version": c.version, "recipe": c.recipe.recipe, "reference": c.golden and f"golden:{c.golden}" or c.reference, "policy": c.policy_name}
+        {
+            "case": c.name,
+            "version": c.version,
+            "recipe": c.recipe.recipe,
+            "reference": (c.golden and f"golden:{c.golden}") or c.reference,
+            "policy": c.policy_name,
+        }
         for c in expand(load_suite(find_suite(file)))
     ]
     if json:
@@ -304,7 +342,7 @@ def record(
     Example: assay golden record quickstart --model digits --workload handwriting --name digits-v2
     """
     from runner import catalogue, report
-    from runner.execute import record_golden
+    from runner.prepare import record_golden
     from runner.suite import find_suite, load_suite
 
     path = find_suite(suite)
@@ -333,7 +371,9 @@ def golden_show(name: str, db: Db = Path(_DB_DEFAULT), json: Json = False) -> No
     if json:
         report.print_json({"name": name, **found.facts, "arrays": rows})
     else:
-        report.print_table(rows, ["step", "side", "name", "dtype", "shape", "bytes", "sha256"], f"{name}: {found.facts}")
+        report.print_table(
+            rows, ["step", "side", "name", "dtype", "shape", "bytes", "sha256"], f"{name}: {found.facts}"
+        )
 
 
 @golden_app.command()
@@ -377,11 +417,18 @@ def sync(
     from schema import ingest
 
     done = (ingest.rebuild if rebuild else ingest.sync)(_store(db), wait)
-    document = {"ingested": done.ingested, "already_there": done.already_there, "rejected": done.rejected, "snapshot": str(done.snapshot)}
+    document = {
+        "ingested": done.ingested,
+        "already_there": done.already_there,
+        "rejected": done.rejected,
+        "snapshot": str(done.snapshot),
+    }
     if json:
         report.print_json(document)
     else:
-        print(f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)} rejected")
+        print(
+            f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)} rejected"
+        )
         for name, reason in done.rejected.items():
             print(f"rejected {name}: {reason}")
     raise typer.Exit(int(ExitCode.FAILED if done.rejected else ExitCode.OK))
@@ -421,9 +468,9 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     for connection in _snapshot(db):
         for table, rows in queries.table_counts(connection).items():
-            connection.table(table).to_parquet(str(folder / f"{table}.parquet")) if format_ == "parquet" else connection.table(
-                table
-            ).to_csv(str(folder / f"{table}.csv"))
+            connection.table(table).to_parquet(
+                str(folder / f"{table}.parquet")
+            ) if format_ == "parquet" else connection.table(table).to_csv(str(folder / f"{table}.csv"))
             print(f"{table}: {rows} rows")
 
 
@@ -458,7 +505,9 @@ def dashboard(
     from runner.errors import EnvironmentMissing
 
     if importlib.util.find_spec("streamlit") is None:
-        raise EnvironmentMissing("the dashboard needs the package 'streamlit'. Install it with: pip install 'assay[dashboard]'")
+        raise EnvironmentMissing(
+            "the dashboard needs the package 'streamlit'. Install it with: pip install 'assay[dashboard]'"
+        )
     os.environ["ASSAY_DB"] = str(db.absolute())
     command = [sys.executable, "-m", "dashboard", "--port", str(port), "--address", address]
     os.execv(sys.executable, command)  # noqa: S606  this process becomes the dashboard: no shell, no runner left behind

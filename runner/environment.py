@@ -56,7 +56,10 @@ def identified(environment: Environment) -> Environment:
 def library_versions() -> dict[str, str]:
     """Installed versions by library, from package metadata alone."""
     found = {"python": platform.python_version()}
-    aliases = {"onnxruntime": ("onnxruntime-gpu", "onnxruntime"), "tensorrt": ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")}
+    aliases = {
+        "onnxruntime": ("onnxruntime-gpu", "onnxruntime"),
+        "tensorrt": ("tensorrt-cu13", "tensorrt-cu12", "tensorrt"),
+    }
     for library in ("numpy", "torch", "onnx", "onnxruntime", "tensorrt"):
         for name in aliases.get(library, (library,)):
             try:
@@ -132,7 +135,10 @@ def git_state(folder: Path) -> tuple[str | None, str | None, bool | None]:
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S607  git is found on PATH like anywhere
+            done = subprocess.run(
+                ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on PATH, like anywhere
+                capture_output=True, text=True, timeout=10, check=False,
+            )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from schema.errors import nearest as nearest
+from schema.errors import nearest
+
+__all__ = [
+    "AssayError",
+    "EnvironmentMissing",
+    "ExitCode",
+    "NothingMeasured",
+    "UsageError",
+    "nearest",
+]
 
 
 class ExitCode(IntEnum):
@@ -40,4 +49,3 @@ class EnvironmentMissing(AssayError):
 
 class NothingMeasured(AssayError):
     exit_code = ExitCode.NOTHING
-

@@ -35,7 +35,7 @@ class Worker:
     def __init__(self, job: dict[str, Any], *, python: str | None, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         try:
@@ -48,7 +48,9 @@ class Worker:
                 start_new_session=True,
             )
         except OSError as error:
-            raise WorkerFailed("failed", "EnvironmentMissing", f"cannot start {python or sys.executable}: {error.strerror}") from None
+            raise WorkerFailed(
+                "failed", "EnvironmentMissing", f"cannot start {python or sys.executable}: {error.strerror}"
+            ) from None
         self._selector = selectors.DefaultSelector()
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -59,7 +61,9 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._kill()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):

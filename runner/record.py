@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from runner.case import Case
 from runner.metrics import METRICS
 from runner.parity.policy import Judgement, Policy, judge_measurement, judge_output
-from runner.suite import Case
 from runner.timing import statistics
 from schema import rows
 from schema.spool import new_id, now
@@ -44,6 +44,14 @@ class Outcome:
     peak_rss_bytes: int | None = None
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
     """(subject, name, judgement)."""
+
+
+class Progress(Protocol):
+    """Who is told how far a run is: `runner.report` has one for terminals and one for logs."""
+
+    def starting(self, what: str) -> None: ...
+
+    def finished(self, outcome: Outcome) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +147,14 @@ _PARITY_COLUMNS = {f.name for f in fields(rows.Parity)}
 
 
 def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
-    hashes = {
+    hashes: dict[str, Any] = {
         "model_sha256": outcome.artifact.sha256 if outcome.artifact else None,
         "inputs_sha256": outcome.prepared.get("inputs_sha256"),
         "reference_sha256": outcome.prepared.get("reference_sha256"),
     }
     made: list[rows.Row] = []
     for receipt in outcome.receipts:
-        columns = {name: value for name, value in receipt.items() if name in _PARITY_COLUMNS}
+        columns: dict[str, Any] = {name: value for name, value in receipt.items() if name in _PARITY_COLUMNS}
         made.append(rows.Parity(case_id=outcome.case_id, run_id=run_id, mode="functional", **columns, **hashes))
     return made
 

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +18,15 @@ from runner.execute import Finished
 from runner.metrics import METRICS
 from runner.record import Outcome, as_document, summary
 
-_COLOURS = {"pass": "green", "ok": "green", "fail": "red", "failed": "red", "crashed": "red", "timeout": "red", "vacuous": "yellow"}
+_COLOURS = {
+    "pass": "green",
+    "ok": "green",
+    "fail": "red",
+    "failed": "red",
+    "crashed": "red",
+    "timeout": "red",
+    "vacuous": "yellow",
+}
 
 
 def console() -> Console:
@@ -66,7 +74,11 @@ class LineProgress:
 
     def finished(self, outcome: Outcome) -> None:
         self._done += 1
-        print(f"[{self._done}/{self._total}] {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})", file=sys.stderr, flush=True)  # noqa: T201
+        print(  # noqa: T201  stderr is where progress goes
+            f"[{self._done}/{self._total}] {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def eta(self) -> str:
         if not self._done or self._done >= self._total:
@@ -83,7 +95,7 @@ class LiveProgress(LineProgress):
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=2, transient=True)
 
-    def __enter__(self) -> LiveProgress:
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
@@ -111,7 +123,9 @@ def headline(outcome: Outcome) -> str:
         flat = sorted(sample for block in outcome.blocks for sample in block)
         ratio = f", {outcome.ratio.value:.2f}x the reference's ({outcome.ratio.outcome})" if outcome.ratio else ""
         return text + f"median {flat[len(flat) // 2]:.4g} ms{ratio}"
-    return text + ", ".join(f"{name} {judgement.grade or judgement.outcome}" for _, name, judgement in outcome.judgements)
+    return text + ", ".join(
+        f"{name} {judgement.grade or judgement.outcome}" for _, name, judgement in outcome.judgements
+    )
 
 
 def run_document(finished: Finished) -> dict[str, Any]:
@@ -122,7 +136,17 @@ def run_document(finished: Finished) -> dict[str, Any]:
 
 
 def print_run(finished: Finished) -> None:
-    table = Table("case", "version", "status", "verdicts", "latency ms", "against reference", "size", title=f"run {finished.run_id}", title_justify="left")
+    table = Table(
+        "case",
+        "version",
+        "status",
+        "verdicts",
+        "latency ms",
+        "against reference",
+        "size",
+        title=f"run {finished.run_id}",
+        title_justify="left",
+    )
     for outcome in finished.outcomes:
         measured = as_document(outcome)["measurements"]
         values = {m["metric"]: m for m in measured}

@@ -30,14 +30,16 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
         if head.endswith(".py"):
             path = (folder / head).resolve()
             if not path.is_file():
-                raise UsageError(f"{path} is not there (from {reference!r}).")
+                raise UsageError(f"{path} is not there (from {reference!r}).")  # noqa: TRY301  said as it is below
             digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
             spec = importlib.util.spec_from_file_location(f"_assay_user_{digest}", path)
-            assert spec and spec.loader  # noqa: S101  a .py file always has a loader
+            assert spec is not None  # noqa: S101  a .py file always has a loader
+            loader = spec.loader
+            assert loader is not None  # noqa: S101
             module = importlib.util.module_from_spec(spec)
             sys.modules[spec.name] = module  # dataclasses and torch.export look their module up
             sys.path.insert(0, str(path.parent))
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
         else:
             module = importlib.import_module(head)
     except UsageError:

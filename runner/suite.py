@@ -1,6 +1,6 @@
-"""Suites: a TOML file in, cases out. A suite is only data: no templates, no inheritance, no code.
+"""Suites: a TOML file in, checked types out. A suite is only data: no templates, no inheritance, no code.
 
-`load_suite` validates and explains; `expand` makes one `Case` for each combination that a `[[case]]` table asks for.
+`load_suite` validates and explains; `runner.case.expand` makes one case of each combination that it asks for.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import json
 import tomllib
 import types
 import typing
-from dataclasses import dataclass
 from importlib import resources
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from runner.backends import BACKENDS
 from runner.errors import UsageError, nearest
 from runner.parity.policy import Policy
-from runner.source import is_factory
 from runner.tensors import dtype_named
 
 
@@ -50,10 +47,13 @@ class Workload(_Strict):
 
     inputs: dict[str, Inputs] = {}
     generator: str | None = Field(
-        default=None, description="`module:name` or `file.py:name`, called with seed, batches and options; yields dicts of arrays."
+        default=None,
+        description="`module:name` or `file.py:name`, called with seed, batches and options; yields dicts of arrays.",
     )
     options: dict[str, Any] = {}
-    file: str | None = Field(default=None, description="npz or safetensors; a leading axis of `batches` is split if it is > 1.")
+    file: str | None = Field(
+        default=None, description="npz or safetensors; a leading axis of `batches` is split if it is > 1."
+    )
     batches: PositiveInt = 1
 
     @model_validator(mode="after")
@@ -66,7 +66,9 @@ class Workload(_Strict):
 class ModelFiles(_Strict):
     """Where a model comes from. `pytorch` is the reference; `onnx` an export that you already have."""
 
-    pytorch: str | None = Field(default=None, description="`file.py:factory`, `module:factory`, a TorchScript .pt or a .pt2.")
+    pytorch: str | None = Field(
+        default=None, description="`file.py:factory`, `module:factory`, a TorchScript .pt or a .pt2."
+    )
     onnx: str | None = Field(default=None, description="A path, or a factory that returns a ModelProto or a path.")
     fake: dict[str, Any] | None = Field(default=None, description="Options of the fake backend.")
     options: dict[str, Any] = Field(default={}, description="Keyword arguments of the pytorch factory.")
@@ -75,10 +77,14 @@ class ModelFiles(_Strict):
 
 class Model(ModelFiles):
     why: str = ""
-    version: str = Field(default="artifact", description="A name, `git` (the commit), or `artifact` (the hash of what runs).")
+    version: str = Field(
+        default="artifact", description="A name, `git` (the commit), or `artifact` (the hash of what runs)."
+    )
     versions: dict[str, ModelFiles] = Field(default={}, description="Named versions, each overriding the files above.")
     outputs: tuple[str, ...] | None = Field(default=None, description="Names of the outputs, in the module's order.")
-    export: dict[str, Any] = Field(default={}, description="Options of the export recipe when a variant has no table of its own.")
+    export: dict[str, Any] = Field(
+        default={}, description="Options of the export recipe when a variant has no table of its own."
+    )
     rename: dict[str, str] = Field(default={}, description="Candidate's output name -> the reference's.")
 
     @model_validator(mode="after")
@@ -113,7 +119,9 @@ class BackendChoice(_Strict):
     device: str = "cpu"
     provider: str | None = None
     threads: PositiveInt | None = None
-    allow_fallback: bool = Field(default=False, description="Whether nodes on another provider than asked are accepted.")
+    allow_fallback: bool = Field(
+        default=False, description="Whether nodes on another provider than asked are accepted."
+    )
     python: str | None = Field(default=None, description="Interpreter of another environment that has this backend.")
     options: dict[str, Any] = {}
 
@@ -129,7 +137,9 @@ class Timing(_Strict):
 
     rounds: PositiveInt = Field(default=8, description="ABBA rounds: every case gets two blocks in each.")
     block_ms: PositiveFloat = Field(default=50.0, description="Aimed length of one block.")
-    max_warmup_s: PositiveFloat = Field(default=5.0, description="Warm-up ends at steady state, and here at the latest.")
+    max_warmup_s: PositiveFloat = Field(
+        default=5.0, description="Warm-up ends at steady state, and here at the latest."
+    )
     min_block_calls: PositiveInt = 3
 
 
@@ -141,7 +151,9 @@ class CaseTable(_Strict):
     variants: tuple[str, ...] = ("fp32",)
     backends: tuple[str, ...] = ("onnxruntime",)
     workloads: tuple[str, ...]
-    reference: str | None = Field(default=None, description="Backend that is right by definition; `pytorch` if the model has it.")
+    reference: str | None = Field(
+        default=None, description="Backend that is right by definition; `pytorch` if the model has it."
+    )
     golden: str | None = Field(default=None, description="A recorded golden to compare with instead of a reference.")
     policy: str | None = None
     tolerance: Policy | None = Field(default=None, description="A policy written in place.")
@@ -183,39 +195,6 @@ class Suite(_Strict):
         if files.onnx or files.fake is not None:
             return Variant(recipe="given")
         return Variant(recipe="export", options=self.model[model].export)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The smallest thing that runs."""
-
-    suite: str
-    model: str
-    version: str
-    """As named in the suite; `git` and `artifact` are resolved when the model is prepared."""
-    files: ModelFiles
-    variant: str
-    recipe: Variant
-    backend: str
-    choice: BackendChoice
-    workload: str
-    check: str
-    reference: str | None
-    golden: str | None
-    policy_name: str
-    policy: Policy
-    timing: Timing
-    timeout_s: float
-    group: int
-    """Which `[[case]]` table it came from: a benchmark is interleaved inside one model, workload and table."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{self.check}"
-
-    @property
-    def key(self) -> str:
-        return hashlib.sha256(f"{self.suite}/{self.name}".encode()).hexdigest()[:32]
 
 
 def find_suite(name: str) -> Path:
@@ -262,7 +241,8 @@ def load_suite(path: Path) -> Suite:
 
 def _explain(file: str, data: dict[str, Any], problem: Any) -> str:
     location = [part for part in problem["loc"] if part not in ("function-after", "tuple[str, ...]")]
-    place, keys = [file], []
+    place: list[str] = [file]
+    keys: list[str] = []
     for part in location:
         if isinstance(part, int) and keys == ["case"]:
             table = data["case"][part]
@@ -305,13 +285,19 @@ def _check_names(file: str, suite: Suite) -> None:
 
     for name, variant in suite.variant.items():
         if variant.recipe not in RECIPES:
-            raise UsageError(f"{file}, variant {name!r}: unknown recipe {variant.recipe!r}.{nearest(variant.recipe, RECIPES)}")
+            raise UsageError(
+                f"{file}, variant {name!r}: unknown recipe {variant.recipe!r}.{nearest(variant.recipe, RECIPES)}"
+            )
     for number, table in enumerate(suite.case, 1):
         where = f"{file}, case {number} ({', '.join(table.models)})"
         kinds: tuple[tuple[str, tuple[str, ...], set[str]], ...] = (
             ("model", table.models, {*suite.model}),
             ("workload", table.workloads, {*suite.workload}),
-            ("backend", (*table.backends, *([table.reference] if table.reference else ())), {*suite.backend, *BACKENDS}),
+            (
+                "backend",
+                (*table.backends, *([table.reference] if table.reference else ())),
+                {*suite.backend, *BACKENDS},
+            ),
             ("variant", table.variants, {*suite.variant, "fp32"}),
             ("policy", (table.policy,) if table.policy else (), {*suite.policy}),
         )
@@ -319,71 +305,3 @@ def _check_names(file: str, suite: Suite) -> None:
             for name in used:
                 if name not in declared:
                     raise UsageError(f"{where}: unknown {kind} {name!r}.{nearest(name, declared)}")
-
-
-def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
-    """Every case of a suite; `versions` picks one of a model's named versions (its last is the default).
-
-    Combinations that mean nothing are left out: a backend that cannot open what a variant's recipe makes.
-
-    Raises:
-        UsageError: a version or model that the suite does not have.
-    """
-    versions = versions or {}
-    for model in versions:
-        if model not in suite.model:
-            raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
-    cases = []
-    for group, table in enumerate(suite.case):
-        checks = (table.check,) if isinstance(table.check, str) else table.check
-        combinations = product(table.models, table.workloads, table.variants, table.backends, checks)
-        for model_name, workload, variant, backend, check in combinations:
-            version, files = _version(suite, model_name, versions.get(model_name))
-            recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
-            reference = table.reference or _default_reference(files)
-            if not _can_open(choice.kind, recipe.recipe, files):
-                continue
-            if check == "parity" and reference == backend and table.golden is None and len(table.backends) > 1:
-                continue  # the reference is listed to be timed, not to be compared with itself
-            policy = table.tolerance or (suite.policy[table.policy] if table.policy else Policy())
-            cases.append(
-                Case(
-                    suite=suite.name, model=model_name, version=version, files=files, variant=variant, recipe=recipe,
-                    backend=backend, choice=choice, workload=workload, check=check,
-                    reference=None if table.golden else reference, golden=table.golden,
-                    policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
-                    timing=table.timing, timeout_s=table.timeout_s or suite.timeout_s, group=group,
-                )
-            )  # fmt: skip
-    return cases
-
-
-def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:
-    model = suite.model[model_name]
-    if not model.versions:
-        return asked or model.version, model.files(ModelFiles())
-    version = asked or list(model.versions)[-1]
-    if version not in model.versions:
-        raise UsageError(f"model {model_name!r} has no version {version!r}.{nearest(version, model.versions)}")
-    return version, model.files(model.versions[version])
-
-
-def _default_reference(files: ModelFiles) -> str:
-    if files.pytorch:
-        return "pytorch"
-    return "fake" if files.fake is not None else "onnxruntime"
-
-
-def _can_open(kind: str, recipe: str, files: ModelFiles) -> bool:
-    if kind == "pytorch":
-        return files.pytorch is not None and recipe in ("export", "given")
-    if kind == "fake":
-        return files.fake is not None
-    return files.fake is None or files.onnx is not None
-
-
-def pytorch_kind(location: str) -> str:
-    """`factory`, `torchscript` or `exported-program`, from how a suite writes it."""
-    if is_factory(location):
-        return "factory"
-    return "exported-program" if location.endswith(".pt2") else "torchscript"

@@ -55,7 +55,9 @@ def _open(job: Job) -> AbstractContextManager[Session]:
     backend = load_backend(job["backend"])
     source = Source(**{**job["source"], "folder": Path(job["source"]["folder"])})
     if source.kind not in backend.accepts():
-        raise UsageError(f"backend {job['backend']!r} opens {', '.join(backend.accepts())}; this model is {source.kind}.")
+        raise UsageError(
+            f"backend {job['backend']!r} opens {', '.join(backend.accepts())}; this model is {source.kind}."
+        )
     return backend.open_session(source, job["options"])
 
 
@@ -68,7 +70,9 @@ def _announce(session: Session, events: Events, load_ms: float) -> None:
     placement = session.placement()
     events.emit("opened", load_ms=load_ms, **asdict(placement), versions=_versions())
     if placement.fell_back:
-        raise UsageError(f"silent fallback: {placement.fell_back}. Set allow_fallback = true on the backend to accept it.")
+        raise UsageError(
+            f"silent fallback: {placement.fell_back}. Set allow_fallback = true on the backend to accept it."
+        )
 
 
 def _versions() -> dict[str, str]:
@@ -97,7 +101,13 @@ def prepare(job: Job, events: Events) -> None:
         events.emit("model", version=version, sha256=state, parameters=parameters[0], parameter_bytes=parameters[1])
         for name, some in batches.items():
             outputs = [session.infer(batch) for batch in some]
-            facts = {"model": job["model"], "version": version, "backend": job["reference"], "workload": name, "state": state}
+            facts = {
+                "model": job["model"],
+                "version": version,
+                "backend": job["reference"],
+                "workload": name,
+                "state": state,
+            }
             made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, zip(some, outputs, strict=True))
             reference_sha256 = made.sha256("outputs")
             inputs_sha256 = hash_batches(some)
@@ -114,9 +124,14 @@ def _build_variants(job: Job, events: Events, session: Session, state: str, exam
             origin = _origin(job, state)
             if base is None and variant["recipe"] not in ("given", "export"):
                 recipe = "given" if job["onnx"] else "export"
-                base = recipes.build(recipe, _ingredients(job, job["export"], session, example, None), origin, Path(job["artifacts"])).path
+                base = recipes.build(
+                    recipe, _ingredients(job, job["export"], session, example, None), origin, Path(job["artifacts"])
+                ).path
             made = recipes.build(
-                variant["recipe"], _ingredients(job, variant["options"], session, example, base), origin, Path(job["artifacts"])
+                variant["recipe"],
+                _ingredients(job, variant["options"], session, example, base),
+                origin,
+                Path(job["artifacts"]),
             )
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit("failed", variant=variant["name"], type=type(error).__name__, message=str(error)[:2000])
@@ -133,7 +148,11 @@ def _origin(job: Job, state: str) -> str:
     if not job["onnx"]:
         return state
     digest = hashlib.sha256(json.dumps([job["onnx"], job["onnx_options"]], sort_keys=True).encode())
-    path = Path(job["folder"]) / job["onnx"].rpartition(":")[0] if ":" in job["onnx"] else Path(job["folder"]) / job["onnx"]
+    path = (
+        Path(job["folder"]) / job["onnx"].rpartition(":")[0]
+        if ":" in job["onnx"]
+        else Path(job["folder"]) / job["onnx"]
+    )
     if path.is_file():
         digest.update(path.read_bytes())
     elif ":" in job["onnx"]:

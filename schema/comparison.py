@@ -16,7 +16,19 @@ BETWEEN_RUNS = 0.10
 """Two runs of one artifact on one idle host differed by up to this much here (docs/measuring.md): an interval from
 inside a run does not know it, so a smaller change between two runs is not called one."""
 _EXACT = ("model_bytes", "bits_per_weight")
-_ENVIRONMENT_FIELDS = ("cpu_model", "cpu_cores", "gpu", "gpu_driver", "cuda", "python", "numpy", "torch", "onnx", "onnxruntime", "tensorrt")
+_ENVIRONMENT_FIELDS = (
+    "cpu_model",
+    "cpu_cores",
+    "gpu",
+    "gpu_driver",
+    "cuda",
+    "python",
+    "numpy",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "tensorrt",
+)
 
 
 def resolve(connection: duckdb.DuckDBPyConnection, name: str) -> str:
@@ -37,7 +49,9 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     if kind == "branch" and rest:
         matching = [row["run_id"] for row in known if row["git_branch"] == rest]
         if not matching:
-            raise UnknownRun(f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}")
+            raise UnknownRun(
+                f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}"
+            )
         return str(matching[0])
     head, _, back = name.partition("~")
     if head == "latest" and (not back or back.isdigit()):
@@ -108,7 +122,8 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
     speed = [_measurement_line(*key, measured[0].get(key), measured[1].get(key), force=force) for key in keys]
     receipts = [{(r["name"], r["output"]): r for r in queries.receipts_of(connection, run)} for run in (a, b)]
     parity = [
-        _parity_line(*key, receipts[0].get(key), receipts[1].get(key)) for key in dict.fromkeys([*receipts[0], *receipts[1]])
+        _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
+        for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
     return Comparison(a, b, differing, speed, parity)
 
@@ -116,12 +131,16 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
 def unlike(a: str, b: str) -> str:
     """The parts of two comparability keys that differ, in words."""
     left, right = (dict(part.split("=", 1) for part in key.split("; ")) for key in (a, b))
-    return "; ".join(f"{name}: {left.get(name)} against {right.get(name)}" for name in left if left.get(name) != right.get(name))
+    return "; ".join(
+        f"{name}: {left.get(name)} against {right.get(name)}" for name in left if left.get(name) != right.get(name)
+    )
 
 
 def _measurement_line(case: str, metric: str, a: Any, b: Any, *, force: bool) -> Line:
     one: Any = a or b
-    ends = [m[field] if m else None for m in (a, b) for field in ("value", "low", "high")]
+    a_value, a_low, a_high, b_value, b_low, b_high = (
+        m[field] if m else None for m in (a, b) for field in ("value", "low", "high")
+    )
     differs = unlike(a["comparability"], b["comparability"]) if a and b else ""
     ratio: tuple[float, float | None, float | None] | None = None
     if not (a and b):
@@ -132,11 +151,27 @@ def _measurement_line(case: str, metric: str, a: Any, b: Any, *, force: bool) ->
         ratio = ratio_of(a, b)
         outcome = _direction(ratio, metric, one["better"])
     value, low, high = ratio or (None, None, None)
-    return Line(case, metric, one["unit"], one["better"], *ends, value, low, high, outcome, differs)
+    return Line(
+        case,
+        metric,
+        one["unit"],
+        one["better"],
+        a_value,
+        a_low,
+        a_high,
+        b_value,
+        b_low,
+        b_high,
+        value,
+        low,
+        high,
+        outcome,
+        differs,
+    )
 
 
 def ratio_of(a: Any, b: Any) -> tuple[float, float | None, float | None]:
-    """b / a with its 95 % interval, from the two intervals: log errors add in squares (delta method).
+    """B / a with its 95 % interval, from the two intervals: log errors add in squares (delta method).
 
     NaN when a is zero; no interval where one side has none.
     """

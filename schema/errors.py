@@ -8,7 +8,6 @@ StoreError
 └── BadBundle        a bundle's files are not what its manifest says
 """
 
-
 import difflib
 from collections.abc import Iterable
 

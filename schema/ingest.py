@@ -160,13 +160,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, bundles: list[Bundle]) -> Non
 
 
 def _roll_up(connection: duckdb.DuckDBPyConnection, run_ids: Iterable[str]) -> None:
-    connection.execute("create or replace temp table touched_run as select unnest($runs) as run_id", {"runs": [*run_ids]})
+    connection.execute(
+        "create or replace temp table touched_run as select unnest($runs) as run_id", {"runs": [*run_ids]}
+    )
     connection.execute((resources.files("schema") / "rollups.sql").read_text())
 
 
-def _reject(
-    store: Store, connection: duckdb.DuckDBPyConnection, folder: Path, reason: str, result: Synced
-) -> None:
+def _reject(store: Store, connection: duckdb.DuckDBPyConnection, folder: Path, reason: str, result: Synced) -> None:
     connection.execute("insert into rejected_bundle values (?, ?, ?)", [folder.name, reason, now()])
     _move(folder, store.rejected)
     result.rejected[folder.name] = reason

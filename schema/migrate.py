@@ -66,7 +66,9 @@ def pending(connection: duckdb.DuckDBPyConnection) -> list[Migration]:
         )
     for version, sha256 in done.items():
         if ours[version].sha256 != sha256:
-            raise StoreError(f"migration {version:04d} was applied with other text than {ours[version].name}.sql has now.")
+            raise StoreError(
+                f"migration {version:04d} was applied with other text than {ours[version].name}.sql has now."
+            )
     return [migration for migration in known() if migration.version not in done]
 
 

@@ -166,6 +166,14 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 first(v.reason order by v.outcome = 'pass', v.margin) as reason
             from lately l join verdict v on v.case_id = l.case_id where l.age = 1 group by all
         ),
+        judged as (
+            select model, variant, backend, list(worst order by age desc) as verdict_history from (
+                select l.model, l.variant, l.backend, l.age, case
+                    when bool_or(v.outcome = 'fail') then 'fail' when bool_or(v.outcome = 'vacuous') then 'vacuous' else 'pass'
+                    end as worst
+                from lately l join verdict v on v.case_id = l.case_id where l.age <= 12 group by all
+            ) group by all
+        ),
         speed as (
             select l.model, l.variant, l.backend, median(m.value) filter (l.age = 1) as latency_ms,
                 list(m.value order by l.run_started_at) as history
@@ -178,8 +186,8 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             any_value(coalesce(v.passed, 0)) as passed, any_value(coalesce(v.failed, 0)) as failed,
             any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(v.worst_margin) as worst_margin,
             coalesce(first(l.error_message) filter (l.error_message is not null), any_value(v.reason)) as reason,
-            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, max(a.bytes) as model_bytes
-        from lately l left join verdicts v using (model, variant, backend) left join speed s using (model, variant, backend)
+            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
+        from lately l left join verdicts v using (model, variant, backend) left join judged j using (model, variant, backend) left join speed s using (model, variant, backend)
         left join artifact a using (artifact_id)
         where l.age = 1 group by l.model, l.variant, l.backend order by l.model, l.variant, l.backend"""
     return _ask(connection, sql, **_bound(filters))
@@ -254,5 +262,8 @@ def rejected(connection: duckdb.DuckDBPyConnection) -> Answer:
 
 def table_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Rows of every table."""
-    names = [row["name"] for row in _ask(connection, "select table_name as name from duckdb_tables() where not temporary order by 1")]
+    names = [
+        row["name"]
+        for row in _ask(connection, "select table_name as name from duckdb_tables() where not temporary order by 1")
+    ]
     return {name: int(_ask(connection, f'select count(*) as n from "{name}"')[0]["n"]) for name in names}

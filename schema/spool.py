@@ -134,26 +134,32 @@ def read_manifest(path: Path) -> Bundle:
     Raises:
         BadBundle: a file is missing, changed or cut short, or holds a table that this version does not know.
     """
-    tables = {row_type.table: row_type for row_type in ALL}
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        files: dict[str, int] = {}
-        for name, entry in manifest["files"].items():
-            table = name.removesuffix(".parquet")
-            if table not in tables or "/" in name:
-                raise BadBundle(f"unknown table {table!r}")
-            if _sha256(path / name) != entry["sha256"]:
-                raise BadBundle(f"{name} is not the file that was written (its SHA-256 differs)")
-            if not set(pq.read_schema(path / name).names) <= {f.name for f in fields(tables[table])}:
-                raise BadBundle(f"{name} has columns that this version of Assay does not know")
-            files[table] = int(entry["rows"])
-        if manifest["schema_version"] > migrate.latest():
-            raise BadBundle(f"it was written by a newer Assay (schema version {manifest['schema_version']})")
-        return Bundle(
+        version = int(manifest["schema_version"])
+        if version > migrate.latest():
+            reason = f"it was written by a newer Assay (schema version {version})"
+        else:
+            reason = next(filter(None, (_wrong(path, name, entry) for name, entry in manifest["files"].items())), "")
+        bundle = Bundle(
             path, str(manifest["bundle_id"]), str(manifest["run_id"]), str(manifest["host"]),
-            datetime.fromisoformat(manifest["written_at"]), int(manifest["schema_version"]), files,
+            datetime.fromisoformat(manifest["written_at"]), version,
+            {name.removesuffix(".parquet"): int(entry["rows"]) for name, entry in manifest["files"].items()},
         )  # fmt: skip
-    except BadBundle:
-        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise BadBundle(f"{type(error).__name__}: {error}") from None
+    if reason:
+        raise BadBundle(reason)
+    return bundle
+
+
+def _wrong(path: Path, name: str, entry: dict[str, typing.Any]) -> str:
+    """What is wrong with one file of a bundle; empty when nothing is."""
+    row_type = next((row_type for row_type in ALL if f"{row_type.table}.parquet" == name), None)
+    if row_type is None:
+        return f"unknown table {name!r}"
+    if _sha256(path / name) != entry["sha256"]:
+        return f"{name} is not the file that was written (its SHA-256 differs)"
+    if not set(pq.read_schema(path / name).names) <= {f.name for f in fields(row_type)}:
+        return f"{name} has columns that this version of Assay does not know"
+    return ""

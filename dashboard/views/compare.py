@@ -7,12 +7,14 @@ from dashboard import data, figures, filters, tables
 
 st.title("Compare")
 known = [row["run_id"] for row in data.ask("runs", filters.chosen())]
-if len(known) < 2:  # noqa: PLR2004  a comparison has two sides
+if len(known) < 2:
     filters.nothing_matches("two runs")
 
 sides = {}
 for column, name, default in zip(st.columns(2), ("a", "b"), ("latest~1", "latest"), strict=True):
-    typed = column.text_input(f"Run {name.upper()}: id, latest, latest~1, version:X, branch:X", default, key=name, bind="query-params")
+    typed = column.text_input(
+        f"Run {name.upper()}: id, latest, latest~1, version:X, branch:X", default, key=name, bind="query-params"
+    )
     sides[name] = data.resolve(typed or default)
     if sides[name] is None:
         column.warning(f"No run is called {typed!r}. The newest: {', '.join(known[:3])}")

@@ -18,9 +18,18 @@ st.dataframe(
     hide_index=True,
     key="matrix",
     column_config={
-        "latency history": st.column_config.LineChartColumn("latency history", help="Median latency of the last runs, oldest first."),
-        "latency ms": st.column_config.NumberColumn(format="%.4g", help="Median wall time of one call; lower is better."),
-        "margin": st.column_config.NumberColumn(format="%.3g", help="Allowed / observed at the worst element; below 1 fails."),
+        "latency history": st.column_config.LineChartColumn(
+            "latency history", help="Median latency of the last runs, oldest first."
+        ),
+        "verdicts before": st.column_config.TextColumn(
+            help="The worst verdict of each of the last 12 runs, oldest first."
+        ),
+        "latency ms": st.column_config.NumberColumn(
+            format="%.4g", help="Median wall time of one call; lower is better."
+        ),
+        "margin": st.column_config.NumberColumn(
+            format="%.3g", help="Allowed / observed at the worst element; below 1 fails."
+        ),
         "last run": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
         "what is wrong": st.column_config.TextColumn(width="large"),
     },

@@ -19,9 +19,15 @@ wanted = st.selectbox("Newest receipt of each output, the worst first", labels, 
 row = tables.picked(newest, wanted or labels[0])
 left, right = st.columns([2, 1])
 left.plotly_chart(figures.error_histogram(row["histogram"], wanted or labels[0]), key="histogram", width="stretch")
-right.metric(f"{theme.ICONS.get(row['outcome'], '?')} {row['outcome']}", f"max |error| {theme.number(row['max_abs'])}", border=True)
+right.metric(
+    f"{theme.ICONS.get(row['outcome'], '?')} {row['outcome']}",
+    f"max |error| {theme.number(row['max_abs'])}",
+    border=True,
+)
 right.markdown(f"**Why:** {theme.markdown(str(row['reason']))}")
-right.markdown(f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.number(row['worst_expected'])} expected, {theme.number(row['worst_actual'])} came")
+right.markdown(
+    f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.number(row['worst_expected'])} expected, {theme.number(row['worst_actual'])} came"
+)
 right.code(row["reproduce"], language="bash")
 
 st.subheader("Newest receipts")

@@ -5,7 +5,10 @@ import streamlit as st
 from dashboard import data, figures, filters, tables
 
 st.title("Run")
-typed = st.text_input("Run: id or prefix, latest, latest~1, version:X, branch:X", "latest", key="id", bind="query-params") or "latest"
+typed = (
+    st.text_input("Run: id or prefix, latest, latest~1, version:X, branch:X", "latest", key="id", bind="query-params")
+    or "latest"
+)
 run_id = data.resolve(typed)
 if run_id is None:
     newest = ", ".join(row["run_id"] for row in data.ask("runs", filters.chosen())[:3])
@@ -14,7 +17,9 @@ if run_id is None:
 
 st.code(f"assay show {run_id}", language="bash")
 environment = data.ask("environment_of", run_id)
-st.caption(f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime {environment['onnxruntime']}, onnx {environment['onnx']}")
+st.caption(
+    f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime {environment['onnxruntime']}, onnx {environment['onnx']}"
+)
 st.subheader("Cases, broken ones first")
 cases = data.frame("cases_of", run_id)
 if cases.empty:
@@ -24,7 +29,11 @@ st.dataframe(tables.cases(cases), hide_index=True, key="cases")
 verdicts = data.frame("verdicts_of", run_id)
 if not verdicts.empty:
     st.subheader("Verdicts, failures first")
-    st.dataframe(verdicts[["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason", "rule"]], hide_index=True, key="verdicts")
+    st.dataframe(
+        verdicts[["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason", "rule"]],
+        hide_index=True,
+        key="verdicts",
+    )
 measured = data.frame("measurements_of", run_id)
 if not measured.empty:
     timed = measured.dropna(subset=["samples"])

@@ -22,5 +22,10 @@ chosen = [shown["run"].iloc[i] for i in picked.selection.rows]
 st.caption("Select one run to open it, or two to compare them (the first is A).")
 if len(chosen) == 1:
     st.page_link("views/run.py", label=f"Open {chosen[0]}", query_params={"id": chosen[0]}, icon=":material/article:")
-if len(chosen) == 2:  # noqa: PLR2004  a comparison has two sides
-    st.page_link("views/compare.py", label="Compare these two", query_params={"a": chosen[0], "b": chosen[1]}, icon=":material/compare_arrows:")
+if len(chosen) == 2:
+    st.page_link(
+        "views/compare.py",
+        label="Compare these two",
+        query_params={"a": chosen[0], "b": chosen[1]},
+        icon=":material/compare_arrows:",
+    )

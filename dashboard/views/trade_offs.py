@@ -15,9 +15,11 @@ points = found[found["model"] == model].dropna(subset=["latency_ms", "model_byte
 if points.empty:
     st.info("No benchmark of this model has both a latency and a size. Record one: `assay run quickstart`")
     st.stop()
-if len(points) < 2:  # noqa: PLR2004  a front of one point is no choice
+if len(points) < 2:
     st.info("There is only one configuration: a trade-off needs two. Add a variant or a backend to the suite.")
 
 st.plotly_chart(figures.trade_off(points, model), key="trade_off", width="stretch")
-st.caption("Dotted: the Pareto front of a version; faded points are beaten in both. Bars are 95 % intervals. Sizes of pytorch are those of its parameters.")
+st.caption(
+    "Dotted: the Pareto front of a version; faded points are beaten in both. Bars are 95 % intervals. Sizes of pytorch are those of its parameters."
+)
 st.dataframe(points, hide_index=True, key="points")

@@ -6,8 +6,14 @@ from dashboard import data, figures, filters
 
 st.title("Trends")
 known = {row["metric"]: row for row in data.ask("metrics")}
-metric = st.selectbox("Metric", list(known), index=list(known).index("latency_p50_ms") if "latency_p50_ms" in known else 0, key="metric", bind="query-params")
-log = st.toggle("Logarithmic axis", key="log", bind="query-params")
+metric = st.selectbox(
+    "Metric",
+    list(known),
+    index=list(known).index("latency_p50_ms") if "latency_p50_ms" in known else 0,
+    key="metric",
+    bind="query-params",
+)
+log = st.toggle("Logarithmic axis", value=True, key="log", bind="query-params")
 if metric is None:
     filters.nothing_matches("measurements")
 
@@ -16,7 +22,11 @@ if points.empty:
     filters.nothing_matches("measurements of this metric")
 
 st.caption(known[metric]["description"] + " Bars are 95 % intervals. A line ends where the hardware class changes.")
-st.plotly_chart(figures.trend(points, metric, known[metric]["unit"], known[metric]["better"], log=log), key="trend", width="stretch")
+st.plotly_chart(
+    figures.trend(points, metric, known[metric]["unit"], known[metric]["better"], log=log), key="trend", width="stretch"
+)
 st.dataframe(points.drop(columns=["series_id", "metric"]), hide_index=True, key="points")
 if points["run_id"].nunique() < 5:
-    st.info(f"{points['run_id'].nunique()} runs so far: too few to call anything a trend. Record more: `assay run quickstart`")
+    st.info(
+        f"{points['run_id'].nunique()} runs so far: too few to call anything a trend. Record more: `assay run quickstart`"
+    )

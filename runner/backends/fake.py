@@ -83,7 +83,9 @@ class FakeSession:
         return lambda: self.infer(inputs)
 
     def placement(self) -> Placement:
-        fell_back = "asked for FakeExecutionProvider, ran on the CPU" if self._settings.get("fault") == "fallback" else None
+        fell_back = (
+            "asked for FakeExecutionProvider, ran on the CPU" if self._settings.get("fault") == "fallback" else None
+        )
         return Placement("cpu", "numpy", "as given", self._settings.get("threads"), fell_back)
 
     def state_hash(self) -> str:

@@ -69,7 +69,9 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
     try:
         session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
     except Exception as error:  # its exceptions share no base class
-        raise UsageError(f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}") from error
+        raise UsageError(
+            f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}"
+        ) from error
     yield OnnxRuntimeSession(session, Path(source.location), provider, options)
 
 
@@ -118,12 +120,16 @@ class OnnxRuntimeSession:
         for name, node in self._inputs.items():
             array, wanted = inputs[name], _DTYPES.get(node.type, node.type)
             if array.dtype.name != wanted:
-                raise ValueError(f"input {name!r} of {self._path.name} is {wanted}, the workload has {array.dtype.name}")
+                raise ValueError(
+                    f"input {name!r} of {self._path.name} is {wanted}, the workload has {array.dtype.name}"
+                )
             fits = len(node.shape) == array.ndim and all(
                 not isinstance(want, int) or want == have for want, have in zip(node.shape, array.shape, strict=True)
             )
             if not fits:
-                raise ValueError(f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {array.shape}")
+                raise ValueError(
+                    f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {array.shape}"
+                )
         return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
 
     def placement(self) -> Placement:

@@ -37,7 +37,11 @@ def trained(width: int = 16, epochs: int = 8, seed: int = 0) -> Any:
 
     network = _network(width)
     digest = hashlib.sha256(Path(__file__).read_bytes() + repr((width, epochs, seed, torch.__version__)).encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "assay" / f"digits-{digest.hexdigest()[:24]}.safetensors"
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        / "assay"
+        / f"digits-{digest.hexdigest()[:24]}.safetensors"
+    )
     if cache.is_file():
         network.load_state_dict(load_file(cache))
         return network
@@ -58,7 +62,9 @@ def _network(width: int) -> Any:
     class Residual(nn.Module):
         def __init__(self, channels: int) -> None:
             super().__init__()
-            self.body = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1))
+            self.body = nn.Sequential(
+                nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1)
+            )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.relu(x + self.body(x))

@@ -43,11 +43,18 @@ def onnx_model(quantile: str = "linear", median: str = "lower") -> Any:
         raise ValueError(f"no quantile {quantile!r} with median {median!r}")
     graph = _Graph()
     ascending = graph.sorted_ascending("traces", axis=1)
-    last = graph.node("Sub", graph.node("Cast", graph.size_of("traces", 1), to=TensorProto.FLOAT), graph.constant([1.0]))
+    last = graph.node(
+        "Sub", graph.node("Cast", graph.size_of("traces", 1), to=TensorProto.FLOAT), graph.constant([1.0])
+    )
     q25, q75 = (graph.quantile(ascending, last, q, quantile) for q in (0.25, 0.75))
     graph.node("Squeeze", graph.node("Sub", q75, q25), graph.constant([1], "int64"), output="iqr")
     middle = graph.median("iqr", median)
-    graph.node("Squeeze", graph.node("Div", graph.constant([NUMERATOR]), middle), graph.constant([0], "int64"), output="scaling")
+    graph.node(
+        "Squeeze",
+        graph.node("Div", graph.constant([NUMERATOR]), middle),
+        graph.constant([0], "int64"),
+        output="scaling",
+    )
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -75,7 +82,9 @@ class _Graph:
 
         name = output or f"{operator.lower()}_{len(self.nodes)}"
         outputs = [name, f"{name}_indices"] if operator == "TopK" else [name]
-        self.nodes.append(helper.make_node(operator, list(inputs), outputs, name=f"{operator}_{len(self.nodes)}", **attributes))
+        self.nodes.append(
+            helper.make_node(operator, list(inputs), outputs, name=f"{operator}_{len(self.nodes)}", **attributes)
+        )
         return name
 
     def constant(self, values: list[Any], dtype: str = "float32") -> str:
@@ -95,12 +104,15 @@ class _Graph:
 
         position = self.node("Mul", last, self.constant([q]))
         if kind == "round":
-            return self.node("Gather", ascending, self.node("Cast", self.node("Round", position), to=TensorProto.INT64), axis=1)
+            return self.node(
+                "Gather", ascending, self.node("Cast", self.node("Round", position), to=TensorProto.INT64), axis=1
+            )
         floor = self.node("Floor", position)
         ceiling = self.node("Min", self.node("Add", floor, self.constant([1.0])), last)
         fraction = self.node("Sub", position, floor)
         low, high = (
-            self.node("Gather", ascending, self.node("Cast", index, to=TensorProto.INT64), axis=1) for index in (floor, ceiling)
+            self.node("Gather", ascending, self.node("Cast", index, to=TensorProto.INT64), axis=1)
+            for index in (floor, ceiling)
         )
         return self.node("Add", low, self.node("Mul", self.node("Sub", high, low), fraction))
 

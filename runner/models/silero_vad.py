@@ -26,7 +26,7 @@ def _data() -> Path:
 
 
 def module() -> Any:
-    """input [B, 576], state [2, B, 128], sr [] -> output [B, 1], stateN [2, B, 128]."""
+    """Input [B, 576], state [2, B, 128], sr [] -> output [B, 1], stateN [2, B, 128]."""
     import torch
 
     class Stateless(torch.nn.Module):
@@ -34,7 +34,12 @@ def module() -> Any:
             super().__init__()
             self.network = torch.jit.load(_data() / "silero_vad.jit", map_location="cpu")._model  # noqa: SLF001  its name in the file
 
-        def forward(self, input: torch.Tensor, state: torch.Tensor, sr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: A002  the ONNX file's name
+        def forward(
+            self,
+            input: torch.Tensor,  # noqa: A002  its name in the ONNX file
+            state: torch.Tensor,
+            sr: torch.Tensor,
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             del sr  # this half of the file is the 16 kHz network
             result: tuple[torch.Tensor, torch.Tensor] = self.network(input, state)
             return result
@@ -57,7 +62,9 @@ def chunks(seed: int, batches: int, size: int = 1) -> Iterator[dict[str, Any]]:
     pitch = 120 + 25 * np.sin(2 * np.pi * 0.7 * time)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
     voice = sum(
-        np.exp(-(((k * 120 - formant) / 350) ** 2)) * np.sin(k * phase) for formant in (600, 1500, 2600) for k in range(1, 30)
+        np.exp(-(((k * 120 - formant) / 350) ** 2)) * np.sin(k * phase)
+        for formant in (600, 1500, 2600)
+        for k in range(1, 30)
     )
     loud = (np.sin(2 * np.pi * 1.3 * time) > -0.4) * 0.08
     signal = (voice * loud + 0.004 * random.standard_normal(length)).astype(np.float32)

@@ -94,7 +94,7 @@ def _as_float(values: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _signed_error(x: Array, y: Array, xf: Array, yf: Array) -> Array:
-    """actual - expected; 64-bit integers are subtracted as integers, where float64 would round both first."""
+    """Actual - expected; 64-bit integers are subtracted as integers, where float64 would round both first."""
     if x.dtype == y.dtype and x.dtype.kind in "iu" and x.dtype.itemsize == 8:
         larger, smaller = np.maximum(x, y).view(np.uint64), np.minimum(x, y).view(np.uint64)
         return np.where(y >= x, 1.0, -1.0) * (larger - smaller).astype(np.float64)
@@ -161,4 +161,3 @@ def _add_statistics(result: Tally, x: Array, y: Array, signed: Array) -> None:
             result.max_rel = float(np.max(errors[wrong] / magnitudes[wrong]))
     result.fine += np.bincount(fine_bins(errors), minlength=result.fine.size)
     result.kept = [errors] if errors.size <= EXACT_QUANTILES else None
-

@@ -50,9 +50,9 @@ def _extremes(x, start, stop, errors, bits, mean, rule, atol, rtol):  # type: ig
         error = errors[i]
         largest = max(largest, bits[i])
         relative = error / abs(a)
-        max_rel = relative if relative > max_rel else max_rel  # 0/0 is NaN, and NaN is not larger
-        low = a if a < low else low
-        high = a if a > high else high
+        max_rel = max(max_rel, relative)  # 0/0 is NaN, and NaN is not larger
+        low = min(low, a)
+        high = max(high, a)
         squares += (a - mean) * (a - mean)
         if rule == _MIXED:
             over += error > atol + rtol * abs(a)

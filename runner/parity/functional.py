@@ -51,7 +51,12 @@ class Comparison:
             return self._problem(facts, f"dtype changed to {facts['actual_dtype']} at step {step}")
         try:
             part = tally(
-                right, candidate, rule=tolerance.rule, atol=tolerance.atol, rtol=tolerance.rtol, nan_equal=tolerance.nan_equal
+                right,
+                candidate,
+                rule=tolerance.rule,
+                atol=tolerance.atol,
+                rtol=tolerance.rtol,
+                nan_equal=tolerance.nan_equal,
             )
         except ValueError as error:
             return self._problem(facts, str(error))

@@ -40,7 +40,10 @@ class Golden:
 
     def _read(self, step: int, side: str) -> Tensors:
         where = f"golden {self.name!r}, step {step}, {side}"
-        return {name: _read_object(self.folder, entry, f"{where} {name!r}") for name, entry in self.steps[step][side].items()}
+        return {
+            name: _read_object(self.folder, entry, f"{where} {name!r}")
+            for name, entry in self.steps[step][side].items()
+        }
 
     def sha256(self, side: str) -> str:
         """Of all arrays of one side, as `runner.tensors.hash_batches` defines it, from the index alone."""

@@ -22,7 +22,9 @@ class Acceptance(_Strict):
     """What must hold over the steps of a case, whatever a single step does."""
 
     pass_rate: float | None = Field(default=None, gt=0, le=1, description="Least fraction of steps that keep the rule.")
-    p95_max_abs: NonNegativeFloat | None = Field(default=None, description="Largest 95th percentile of max_abs over steps.")
+    p95_max_abs: NonNegativeFloat | None = Field(
+        default=None, description="Largest 95th percentile of max_abs over steps."
+    )
     max_abs: NonNegativeFloat | None = Field(default=None, description="Largest max_abs of any step.")
     violations: float | None = Field(
         default=None, ge=0, lt=1, description="Largest fraction of elements outside the rule, over all steps."
@@ -125,7 +127,7 @@ class Judgement:
 
     @property
     def margin(self) -> float | None:
-        """limit / observed: above 1 is room to spare; infinite when nothing was observed."""
+        """Limit / observed: above 1 is room to spare; infinite when nothing was observed."""
         if self.observed is None or self.limit is None or math.isnan(self.observed):
             return None
         return self.limit / self.observed if self.observed > 0 else math.inf
@@ -167,10 +169,12 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
         band = next((band for band in tolerance.bands if _within(band, merged)), None)
         if band is None or band.fails:
             reason = f"graded {band.grade}" if band else "outside every band"
-            return Judgement("fail", reason, words, band.grade if band else "none", merged["max_rel"], _widest(tolerance))
+            return Judgement(
+                "fail", reason, words, band.grade if band else "none", merged["max_rel"], _widest(tolerance)
+            )
     elif tolerance.acceptance:
-        if reason := _not_accepted(tolerance.acceptance, merged, steps):
-            return Judgement("fail", reason, words, None, *_tightest(tolerance, merged))
+        if broken := _not_accepted(tolerance.acceptance, merged, steps):
+            return Judgement("fail", broken, words, None, *_tightest(tolerance, merged))
     elif merged["violations"]:
         share = merged["violations"] / merged["elements"]
         reason = f"{merged['violations']} of {merged['elements']} elements ({share:.2%}) are outside the tolerance"
@@ -209,6 +213,10 @@ def _tightest(tolerance: Resolved, merged: Receipt) -> tuple[float | None, float
     """The worst element's error, and what was allowed there: the figures behind the margin."""
     if merged["max_abs"] is None:
         return None, None
+    if (
+        tolerance.acceptance
+    ):  # the elements may break the rule; what decides is the limit over the steps, if it is one on errors
+        return merged["max_abs"] if tolerance.acceptance.max_abs is not None else None, tolerance.acceptance.max_abs
     magnitude = abs(merged["worst_expected"] or 0.0)
     if tolerance.rule == "exact":
         return merged["max_abs"], 0.0
@@ -226,7 +234,9 @@ def _not_accepted(acceptance: Acceptance, merged: Receipt, steps: Sequence[Recei
     if acceptance.p95_max_abs is not None and largest:
         p95 = largest[max(0, math.ceil(0.95 * len(largest)) - 1)]
         if p95 > acceptance.p95_max_abs:
-            return f"p95 of max_abs over {len(largest)} steps is {p95:.3g}, at most {acceptance.p95_max_abs:g} is allowed"
+            return (
+                f"p95 of max_abs over {len(largest)} steps is {p95:.3g}, at most {acceptance.p95_max_abs:g} is allowed"
+            )
     if acceptance.max_abs is not None and largest and largest[-1] > acceptance.max_abs:
         return f"max_abs is {largest[-1]:.3g}, at most {acceptance.max_abs:g} is allowed"
     if acceptance.violations is not None:

@@ -32,7 +32,8 @@ def build(ingredients: Ingredients) -> None:
         settings["opset_version"] = int(opset)
     if (dynamic := ingredients.options.get("dynamic")) is not None:
         shapes = {
-            name: {int(axis): torch.export.Dim(str(dim)) for axis, dim in dynamic.get(name, {}).items()} for name in tensors
+            name: {int(axis): torch.export.Dim(str(dim)) for axis, dim in dynamic.get(name, {}).items()}
+            for name in tensors
         }
         settings["dynamic_shapes"] = shapes if named else tuple(shapes.values())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

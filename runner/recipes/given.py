@@ -36,7 +36,10 @@ def build(ingredients: Ingredients) -> None:
         raise UsageError(f"{path.name} is not an ONNX file that can be read: {str(error).strip()[:300]}") from error
     if not model.graph.node:
         raise UsageError(f"{path.name} holds no graph: it is empty, cut short, or not an ONNX file.")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in onnx.load(path, load_external_data=False).graph.initializer):
+    if any(
+        tensor.data_location == onnx.TensorProto.EXTERNAL
+        for tensor in onnx.load(path, load_external_data=False).graph.initializer
+    ):
         onnx.save(model, ingredients.target, save_as_external_data=True, location="model.onnx.data")
     else:
         shutil.copyfile(path, ingredients.target)

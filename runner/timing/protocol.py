@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 _WINDOW_MS = 15.0
 _WINDOWS = 4
@@ -49,7 +50,7 @@ def is_steady(medians: list[float]) -> bool:
     last = medians[-_WINDOWS:]
     if len(last) < _WINDOWS:
         return False
-    falling = all(later < earlier for earlier, later in zip(last, last[1:], strict=False))
+    falling = all(later < earlier for earlier, later in pairwise(last))
     return max(last) <= min(last) * (1 + _STEADY) and not (falling and last[-1] < last[0] * 0.99)
 
 

@@ -90,13 +90,15 @@ def mean(blocks: Samples, seed: int = 0) -> Estimate:
         raise ValueError("no samples")
     if len(blocks) < 3:
         return Estimate(float(blocks.mean()), None, None, blocks.size)
-    return Estimate(float(blocks.mean()), *_interval(blocks.mean(axis=1)[_resampled(blocks, seed)].mean(axis=1)), blocks.size)
+    return Estimate(
+        float(blocks.mean()), *_interval(blocks.mean(axis=1)[_resampled(blocks, seed)].mean(axis=1)), blocks.size
+    )
 
 
-def paired_ratio(candidate: Samples, reference: Samples, seed: int = 0) -> Ratio:
+def paired_ratio(candidate: Samples, reference: Samples) -> Ratio:
     """Median of candidate over median of reference, from blocks measured in turns (same number on both sides).
 
-    ABBA order makes blocks 2i and 2i+1 of each side one round; log ratios of the round medians are resampled.
+    ABBA order makes blocks 2i and 2i+1 of each side one round; the mean log ratio of the round medians gets Student's interval.
 
     Raises:
         ValueError: the two sides have different numbers of blocks, or none.

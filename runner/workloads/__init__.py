@@ -24,9 +24,7 @@ def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors
     if workload.generator is not None:
         return _generated(workload, workload.generator, seed, folder)
     random = np.random.default_rng(seed)
-    return [
-        {name: _draw(spec, random) for name, spec in workload.inputs.items()} for _ in range(workload.batches)
-    ]
+    return [{name: _draw(spec, random) for name, spec in workload.inputs.items()} for _ in range(workload.batches)]
 
 
 def _draw(spec: Inputs, random: np.random.Generator) -> Array:
@@ -73,9 +71,11 @@ def read_arrays(path: Path) -> Tensors:
             from safetensors.numpy import load_file
 
             return dict(load_file(path))
-    except Exception as error:  # zip, numpy and safetensors each raise their own
+    except Exception as error:  # noqa: BLE001  zip, numpy and safetensors each raise their own
         raise UsageError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
-    raise UsageError(f"{path}: {path.suffix or 'no suffix'} is not a kind that Assay reads. It reads .npy, .npz and .safetensors.")
+    raise UsageError(
+        f"{path}: {path.suffix or 'no suffix'} is not a kind that Assay reads. It reads .npy, .npz and .safetensors."
+    )
 
 
 def _split(arrays: Tensors, batches: int) -> list[Tensors]:
@@ -83,5 +83,7 @@ def _split(arrays: Tensors, batches: int) -> list[Tensors]:
         return [arrays]
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] != batches:
-            raise UsageError(f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be {batches}.")
+            raise UsageError(
+                f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be {batches}."
+            )
     return [{name: np.ascontiguousarray(array[i]) for name, array in arrays.items()} for i in range(batches)]

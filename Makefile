@@ -1,0 +1,61 @@
+# Every target does its own set-up; what it installs, it announces.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_DB := .assay/assay.duckdb
+PORT ?= 8501
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## Make .venv with everything pinned; does nothing when nothing changed
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "setup: installing the pinned packages into $(VENV) (about 2 GB with PyTorch; some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
+	@# silero-vad asks for torchaudio, which Assay does not need: its weights are read from its files.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps silero-vad
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt scikit-learn
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
+		-e '.[pytorch,onnxruntime,dashboard,compiled]'
+	@touch $(STAMP)
+
+chromium:  ## Install Debian's Chromium for the browser tests, if no browser is there
+	@command -v chromium >/dev/null || { \
+		echo "chromium: installing the Debian packages chromium and fonts-liberation (apt-get)"; \
+		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
+
+demo: setup  ## Record a short real history of three models, then show it in the dashboard
+	@test -f .assay/demo-recorded || $(MAKE) --no-print-directory history
+	@$(BIN)/assay dashboard --db $(DEMO_DB) --port $(PORT)
+
+history: setup  # the versions in the order they were written; a failing verdict is what the first two are for
+	@echo "demo: quickstart on three versions (about a minute)"
+	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=rounded --version digits=v1 || test $$? = 1
+	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=quantile-fixed --version digits=v2 || test $$? = 1
+	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=interpolated --version digits=v2
+	@touch .assay/demo-recorded
+
+lint: setup  ## Ruff, mypy and the import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: setup  ## Let ruff format and fix
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+test: setup chromium  ## Lint, then every test, real browser included
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+bench: setup  ## What Assay itself costs, against its peers; one JSON line each
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove the environment, caches and the demo's books
+	rm -rf $(VENV) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help setup chromium demo history lint format test bench clean

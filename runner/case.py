@@ -1,0 +1,113 @@
+"""Cases: every combination that a suite asks for, with everything resolved that is known before it runs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import product
+
+from runner.errors import UsageError, nearest
+from runner.parity.policy import Policy
+from runner.source import is_factory
+from runner.suite import BackendChoice, ModelFiles, Suite, Timing, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The smallest thing that runs."""
+
+    suite: str
+    model: str
+    version: str
+    """As named in the suite; `git` and `artifact` are resolved when the model is prepared."""
+    files: ModelFiles
+    variant: str
+    recipe: Variant
+    backend: str
+    choice: BackendChoice
+    workload: str
+    check: str
+    reference: str | None
+    golden: str | None
+    policy_name: str
+    policy: Policy
+    timing: Timing
+    timeout_s: float
+    group: int
+    """Which `[[case]]` table it came from: a benchmark is interleaved inside one model, workload and table."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{self.check}"
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(f"{self.suite}/{self.name}".encode()).hexdigest()[:32]
+
+
+def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
+    """Every case of a suite; `versions` picks one of a model's named versions (its last is the default).
+
+    Combinations that mean nothing are left out: a backend that cannot open what a variant's recipe makes.
+
+    Raises:
+        UsageError: a version or model that the suite does not have.
+    """
+    versions = versions or {}
+    for model in versions:
+        if model not in suite.model:
+            raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
+    cases = []
+    for group, table in enumerate(suite.case):
+        checks = (table.check,) if isinstance(table.check, str) else table.check
+        combinations = product(table.models, table.workloads, table.variants, table.backends, checks)
+        for model_name, workload, variant, backend, check in combinations:
+            version, files = _version(suite, model_name, versions.get(model_name))
+            recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
+            reference = table.reference or _default_reference(files)
+            if not _can_open(choice.kind, recipe.recipe, files):
+                continue
+            if check == "parity" and reference == backend and table.golden is None and len(table.backends) > 1:
+                continue  # the reference is listed to be timed, not to be compared with itself
+            policy = table.tolerance or (suite.policy[table.policy] if table.policy else Policy())
+            cases.append(
+                Case(
+                    suite=suite.name, model=model_name, version=version, files=files, variant=variant, recipe=recipe,
+                    backend=backend, choice=choice, workload=workload, check=check,
+                    reference=None if table.golden else reference, golden=table.golden,
+                    policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
+                    timing=table.timing, timeout_s=table.timeout_s or suite.timeout_s, group=group,
+                )
+            )  # fmt: skip
+    return cases
+
+
+def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:
+    model = suite.model[model_name]
+    if not model.versions:
+        return asked or model.version, model.files(ModelFiles())
+    version = asked or list(model.versions)[-1]
+    if version not in model.versions:
+        raise UsageError(f"model {model_name!r} has no version {version!r}.{nearest(version, model.versions)}")
+    return version, model.files(model.versions[version])
+
+
+def _default_reference(files: ModelFiles) -> str:
+    if files.pytorch:
+        return "pytorch"
+    return "fake" if files.fake is not None else "onnxruntime"
+
+
+def _can_open(kind: str, recipe: str, files: ModelFiles) -> bool:
+    if kind == "pytorch":
+        return files.pytorch is not None and recipe in ("export", "given")
+    if kind == "fake":
+        return files.fake is not None
+    return files.fake is None or files.onnx is not None
+
+
+def pytorch_kind(location: str) -> str:
+    """`factory`, `torchscript` or `exported-program`, from how a suite writes it."""
+    if is_factory(location):
+        return "factory"
+    return "exported-program" if location.endswith(".pt2") else "torchscript"

@@ -1,0 +1,159 @@
+"""Preparing models: the reference is loaded once for each model, in a process of its own, before its cases run.
+
+That process hashes the model, records the reference's outputs for every workload, and builds the artifacts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner import environment
+from runner.case import Case, expand, pytorch_kind
+from runner.errors import UsageError, nearest
+from runner.isolate import Worker, WorkerFailed
+from runner.parity import golden as goldens
+from runner.record import Event, Progress
+from runner.suite import BackendChoice, Suite
+from schema.spool import now
+from schema.store import Store
+
+_BUILD_TIMEOUT_S = 1800.0
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What the cases of one model and reference share."""
+
+    version: str
+    model: Event = field(default_factory=dict)
+    workloads: dict[str, Event] = field(default_factory=dict)
+    golden_names: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, Event] = field(default_factory=dict)
+    failures: dict[str, WorkerFailed] = field(default_factory=dict)
+    """Variant -> why it could not be made; "" stands for all of them."""
+
+
+def prepare_models(
+    suite: Suite, folder: Path, store: Store, cases: list[Case], progress: Progress
+) -> Iterator[tuple[Prepared, list[Case]]]:
+    """Groups of cases with one model and one right side, each when its model is ready."""
+    groups: dict[tuple[str, str | None], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.model, case.reference), []).append(case)
+    for (model, _), group in groups.items():
+        progress.starting(f"{model}: reference and artifacts")
+        yield prepare(suite, folder, store, group), group
+
+
+def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prepared:
+    first = group[0]
+    version = _named_version(first, folder)
+    prepared = Prepared(version)
+    reference = first.reference or ("pytorch" if first.files.pytorch else "onnxruntime" if first.files.onnx else "fake")
+    choice = suite.backend_named(reference)
+    names = {case.workload: f"references/{_reference_key(suite, case, reference)}" for case in group}
+    variants = {
+        case.variant: {"name": case.variant, "recipe": case.recipe.recipe, "options": case.recipe.options}
+        for case in group
+        if case.files.fake is None and case.choice.kind != "pytorch"
+    }
+    job = {
+        "op": "prepare", "folder": folder, "seed": suite.seed, "model": first.model, "version": version,
+        "reference": reference, "backend": choice.kind, "source": source_of(suite, first, choice.kind, folder),
+        "options": backend_options(choice), "onnx": first.files.onnx, "onnx_options": first.files.onnx_options,
+        "export": suite.model[first.model].export,
+        "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
+        "workloads": {name: suite.workload[name].model_dump(mode="json", exclude_none=True) for name in names},
+        "goldens": store.goldens, "golden_names": names, "artifacts": store.artifacts,
+    }  # fmt: skip
+    prepared.golden_names = names
+    try:
+        with Worker(job, python=choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
+            for event in worker.events():
+                _take(prepared, event)
+    except WorkerFailed as failure:
+        prepared.failures[""] = failure
+    return prepared
+
+
+def _take(prepared: Prepared, event: Event) -> None:
+    match event["event"]:
+        case "model":
+            prepared.model, prepared.version = event, event["version"]
+        case "recorded":
+            prepared.workloads[event["workload"]] = event
+        case "artifact":
+            prepared.artifacts[event["variant"]] = event
+        case "failed":
+            prepared.failures[event["variant"]] = WorkerFailed("failed", event["type"], event["message"])
+
+
+def _named_version(case: Case, folder: Path) -> str:
+    if case.version != "git":
+        return case.version
+    commit, _, dirty = environment.git_state(folder)
+    if commit is None:
+        raise UsageError(f'model {case.model!r} has version = "git", and {folder} is not in a git repository.')
+    return commit[:12] + ("-dirty" if dirty else "")
+
+
+def _reference_key(suite: Suite, case: Case, reference: str) -> str:
+    text = f"{suite.sha256()}/{case.model}/{case.version}/{reference}/{case.workload}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
+    files, outputs = case.files, suite.model[case.model].outputs
+    base: Event = {"folder": str(folder), "options": files.options, "outputs": outputs}
+    if kind == "fake":
+        return {**base, "kind": "fake", "location": "", "options": files.fake or {}}
+    if kind == "pytorch" and files.pytorch:
+        file_kind = pytorch_kind(files.pytorch)
+        location = files.pytorch if file_kind == "factory" else str(folder / files.pytorch)
+        return {**base, "kind": file_kind, "location": location}
+    return {**base, "kind": "onnx", "location": ""}
+
+
+def backend_options(choice: BackendChoice) -> dict[str, Any]:
+    options = dict(choice.options)
+    if choice.threads is not None:
+        options["threads"] = choice.threads
+    if choice.kind == "onnxruntime":
+        if choice.provider is not None:
+            options["provider"] = choice.provider
+        options["allow_fallback"] = choice.allow_fallback
+    if choice.kind == "pytorch":
+        options["device"] = choice.device
+    return options
+
+
+def record_golden(
+    suite: Suite, folder: Path, store: Store, model: str, version: str | None, workload: str, name: str
+) -> goldens.Golden:
+    """Run the reference of a model on a workload once, and keep it under a name.
+
+    Raises:
+        UsageError: the suite has no such model or workload together, or the reference failed.
+    """
+    cases = [
+        c for c in expand(suite, {model: version} if version else None) if c.model == model and c.workload == workload
+    ]
+    if not cases:
+        pairs = {f"{c.model} with {c.workload}" for c in expand(suite)}
+        raise UsageError(
+            f"suite {suite.name!r} has no case of {model!r} with {workload!r}.{nearest(f'{model} with {workload}', pairs)}"
+        )
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError(f"a golden's name is letters, digits, '.', '_' and '-', not {name!r}.")
+    prepared = prepare(suite, folder, store, cases[:1])
+    if failure := prepared.failures.get(""):
+        raise UsageError(f"the reference of {model!r} failed: {failure.message}")
+    recorded = goldens.read(store.goldens, prepared.golden_names[workload])
+    steps = ((recorded.inputs(i), recorded.outputs(i)) for i in range(len(recorded.steps)))
+    return goldens.write(
+        store.goldens, name, {**recorded.facts, "suite": suite.name, "recorded_at": now().isoformat()}, steps
+    )
