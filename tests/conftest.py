@@ -1,0 +1,91 @@
+"""Fixtures: an empty store, the `assay` command as users run it, and one short recorded history."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+def assay(*arguments: object, db: Path | None = None, cwd: Path | None = None, timeout: float = 300) -> Done:
+    """Run the command in a process of its own; `db` is passed by the environment, as cron would."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if db:
+        env["ASSAY_DB"] = str(db)
+    command = [sys.executable, "-m", "runner", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "books" / "assay.duckdb")
+
+
+FAKE_SUITE = """
+name = "fakes"
+timeout_s = 20
+
+[model.line]
+fake = {{ gain = 2.0 }}
+version = "{version}"
+
+[workload.noise]
+inputs = {{ x = {{ shape = [4, 5] }} }}
+batches = 3
+
+[backend.right]
+kind = "fake"
+
+[backend.candidate]
+kind = "fake"
+options = {{ {options} }}
+
+[[case]]
+check = {check}
+models = ["line"]
+backends = ["candidate"]
+workloads = ["noise"]
+reference = "right"
+tolerance = {{ atol = 1e-6, rtol = 0.0 }}
+timing = {{ rounds = 3, block_ms = 2.0, max_warmup_s = 0.3 }}
+"""
+
+
+def fake_suite(folder: Path, options: str = "", check: str = '"parity"', version: str = "1") -> Path:
+    """A suite on the fake backend whose candidate misbehaves as `options` say."""
+    path = folder / "fakes.toml"
+    path.write_text(FAKE_SUITE.format(options=options, check=check, version=version))
+    return path
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a failing and a passing version of the shipped models, made by the real command."""
+    db = tmp_path_factory.mktemp("history") / "assay.duckdb"
+    first = assay("run", "quickstart", "--version", "scaling=rounded", "--version", "digits=v1", db=db)
+    assert first.code == 1, first.err
+    second = assay("run", "quickstart", db=db)
+    assert second.code == 0, second.err
+    return db
