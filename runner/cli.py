@@ -119,6 +119,8 @@ def run(
     progress = report.LiveProgress(total) if live else report.LineProgress(total)
     with progress if isinstance(progress, report.LiveProgress) else nullcontext():
         finished = run_suite(loaded, path.parent.absolute(), _store(db), options, progress)
+    if finished.not_published:
+        print(f"warning: {finished.not_published}", file=sys.stderr)
     if json:
         report.print_json(report.run_document(finished))
     else:

@@ -16,6 +16,7 @@ from runner.prepare import prepare_models
 from runner.record import Context, Outcome, Progress, case_rows, judge
 from runner.suite import Suite
 from schema import ingest, rows
+from schema.errors import StoreError
 from schema.spool import new_id, now, write_bundle
 from schema.store import Store, reading, snapshot
 
@@ -37,6 +38,8 @@ class Finished:
     run_id: str
     outcomes: list[Outcome]
     exit_code: ExitCode
+    not_published: str | None
+    """Why the snapshot does not show this run yet; its bundles are safe in the spool."""
 
 
 def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progress: Progress) -> Finished:
@@ -60,8 +63,16 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
             progress.finished(outcome)
     exit_code = verdict_of_run(outcomes)
     write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
-    ingest.sync(store, options.wait_s)
-    return Finished(run_id, outcomes, exit_code)
+    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s))
+
+
+def _publish(store: Store, wait_s: float) -> str | None:
+    """Ingest what was recorded; why not, if it has to wait. The run's result stands either way."""
+    try:
+        rejected = ingest.sync(store, wait_s).rejected
+    except StoreError as error:
+        return str(error)
+    return "; ".join(f"bundle {name} was rejected: {reason}" for name, reason in rejected.items()) or None
 
 
 def verdict_of_run(outcomes: list[Outcome]) -> ExitCode:

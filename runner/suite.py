@@ -246,7 +246,8 @@ def _explain(file: str, data: dict[str, Any], problem: Any) -> str:
     for part in location:
         if isinstance(part, int) and keys == ["case"]:
             table = data["case"][part]
-            label = ", ".join(table.get("models", ())) if isinstance(table, dict) else ""
+            models = table.get("models") if isinstance(table, dict) else None
+            label = ", ".join(map(str, models)) if isinstance(models, list) else ""
             place.append(f"case {part + 1}" + (f" ({label})" if label else ""))
             keys = []
         else:
@@ -259,7 +260,7 @@ def _explain(file: str, data: dict[str, Any], problem: Any) -> str:
         text = f"key {keys[-1]!r} is missing."
         keys = keys[:-1]
     else:
-        text = problem["msg"].removeprefix("Value error, ") + "."
+        text = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list") + "."
     if keys:
         place.append(f"key '{'.'.join(keys)}'")
     return f"{', '.join(place)}: {text.replace('..', '.')}"

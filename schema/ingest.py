@@ -46,9 +46,9 @@ def sync(store: Store, wait_s: float = 30.0) -> Synced:
         StoreTooNew: the database is newer than this code; the bundles stay where they are.
     """
     result = Synced()
-    for folder in (store.waiting, store.ingested, store.rejected, store.serve):
-        folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(store, wait_s), _full_disk_explained(store):
+    with _full_disk_explained(store), exclusive(store, wait_s):
+        for folder in (store.waiting, store.ingested, store.rejected, store.serve):
+            folder.mkdir(parents=True, exist_ok=True)
         _sweep(store)
         with writing(store) as connection:
             changed = bool(migrate.migrate(connection))

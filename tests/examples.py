@@ -1,0 +1,28 @@
+"""Builders of rows with every field defaulted."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from schema import rows
+
+_DEFAULTS: dict[str, Any] = {"str": "x", "int": 1, "float": 1.0, "bool": True, "datetime": datetime(2026, 1, 2, 3, 4, 5)}
+
+
+def a_row(row_type: Any, **changes: Any) -> Any:
+    """A row of any type: absent where it may be, plain values where it may not."""
+    values = {}
+    for field in fields(row_type):
+        kind = str(field.type)
+        values[field.name] = None if "None" in kind else [1] * 64 if kind.startswith("list") else _DEFAULTS[kind]
+    return row_type(**{**values, **changes})
+
+
+def a_run(run_id: str, **changes: Any) -> rows.Run:
+    return a_row(rows.Run, run_id=run_id, suite="s", environment_id="e", **changes)
+
+
+def an_environment(**changes: Any) -> rows.Environment:
+    return a_row(rows.Environment, environment_id="e", hardware_class="cpu", **changes)
