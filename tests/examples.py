@@ -8,7 +8,13 @@ from typing import Any
 
 from schema import rows
 
-_DEFAULTS: dict[str, Any] = {"str": "x", "int": 1, "float": 1.0, "bool": True, "datetime": datetime(2026, 1, 2, 3, 4, 5)}
+_DEFAULTS: dict[str, Any] = {
+    "str": "x",
+    "int": 1,
+    "float": 1.0,
+    "bool": True,
+    "datetime": datetime(2026, 1, 2, 3, 4, 5),
+}
 
 
 def a_row(row_type: Any, **changes: Any) -> Any:

@@ -153,6 +153,10 @@ def parameter_names(module: Any) -> list[str] | None:
     """Names of forward's arguments, or None where inputs have to go in by position."""
     if isinstance(module, torch.jit.ScriptModule):
         return [argument.name for argument in module.forward.schema.arguments[1:]]
+    if isinstance(
+        module, torch.fx.GraphModule
+    ):  # an exported program takes its inputs as it was traced: by keyword, or not
+        return list(module._in_spec.child(1).context) or None  # noqa: SLF001  the only place that says which
     names = list(inspect.signature(module.forward).parameters)
     return None if "args" in names or "kwargs" in names else names
 

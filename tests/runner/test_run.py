@@ -93,10 +93,16 @@ def test_a_candidate_that_is_the_reference_itself_is_vacuous_and_exits_4(tmp_pat
 def test_a_benchmark_knows_which_of_two_is_slower_and_by_how_much(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path, "delay_ms = 4.0", check='"benchmark"')
     text = suite.read_text().replace('backends = ["candidate"]', 'backends = ["right", "candidate"]')
-    suite.write_text(text.replace('kind = "fake"\n\n[backend.candidate]', 'kind = "fake"\noptions = { delay_ms = 2.0 }\n\n[backend.candidate]'))
+    suite.write_text(
+        text.replace(
+            'kind = "fake"\n\n[backend.candidate]', 'kind = "fake"\noptions = { delay_ms = 2.0 }\n\n[backend.candidate]'
+        )
+    )
     done = assay("run", suite, "--json", db=db)
     assert done.code == 0, done.err
-    values = {case["case"].split("/")[2]: {m["metric"]: m for m in case["measurements"]} for case in done.document["cases"]}
+    values = {
+        case["case"].split("/")[2]: {m["metric"]: m for m in case["measurements"]} for case in done.document["cases"]
+    }
     assert 2 < values["right"]["latency_p50_ms"]["value"] < values["candidate"]["latency_p50_ms"]["value"] < 12
     ratio = values["candidate"]["latency_ratio"]
     assert 1.3 < ratio["low"] < ratio["value"] < ratio["high"] < 2.6
@@ -124,7 +130,9 @@ def test_only_picks_cases_and_a_pattern_that_matches_none_says_so(tmp_path: Path
 def test_a_killed_run_is_resumed_without_repeating_a_case(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path, "delay_ms = 700.0", check='["parity", "benchmark"]')
     command = [sys.executable, "-m", "runner", "run", str(suite), "--db", str(db)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as run:
         assert "[1/2]" in run.stderr.readline()
         run.send_signal(signal.SIGKILL)
     ingest.sync(Store(db))
@@ -159,7 +167,9 @@ def test_a_database_that_somebody_holds_does_not_lose_the_run(tmp_path: Path, db
 def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path, 'fault = "hang"')
     command = [sys.executable, "-m", "runner", "run", str(suite), "--db", str(db)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as run:
         time.sleep(3)
         run.send_signal(signal.SIGINT)
         assert run.wait(20) == 130
@@ -169,14 +179,20 @@ def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path,
 
 def test_a_golden_replaces_the_reference_and_damage_is_named(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path)
-    record = assay("golden", "record", suite, "--model", "line", "--workload", "noise", "--name", "kept", "--json", db=db)
+    record = assay(
+        "golden", "record", suite, "--model", "line", "--workload", "noise", "--name", "kept", "--json", db=db
+    )
     assert (record.code, record.document["steps"]) == (0, 3), record.err
     assert assay("golden", "verify", "kept", db=db).code == 0
-    suite.write_text(suite.read_text().replace('reference = "right"', 'golden = "kept"').replace("gain = 2.0", "gain = 2.5"))
+    suite.write_text(
+        suite.read_text().replace('reference = "right"', 'golden = "kept"').replace("gain = 2.0", "gain = 2.5")
+    )
     done = assay("run", suite, "--json", db=db)
     assert (done.code, done.document["cases"][0]["verdicts"][0]["outcome"]) == (1, "fail")
     shown = assay("golden", "show", "kept", "--json", db=db).document
-    victim = db.parent / "goldens" / "objects" / shown["arrays"][1]["sha256"][:2] / f"{shown['arrays'][1]['sha256']}.zst"
+    victim = (
+        db.parent / "goldens" / "objects" / shown["arrays"][1]["sha256"][:2] / f"{shown['arrays'][1]['sha256']}.zst"
+    )
     victim.write_bytes(victim.read_bytes()[:-8])
     broken = assay("golden", "verify", "kept", db=db)
     assert (broken.code, "step 0, outputs 'x_out' is damaged" in broken.out) == (1, True)

@@ -18,22 +18,33 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("atol = 1e-6", "atoll = 1e-6"), "fakes.toml, case 1 (line), key 'tolerance': unknown key 'atoll'. Did you mean 'atol'?"),
+        (
+            ("atol = 1e-6", "atoll = 1e-6"),
+            "fakes.toml, case 1 (line), key 'tolerance': unknown key 'atoll'. Did you mean 'atol'?",
+        ),
         (("timeout_s = 20", "timeout = 20"), "fakes.toml: unknown key 'timeout'. Did you mean 'timeout_s'?"),
-        (("shape = [4, 5]", "shap = [4, 5]"), "key 'workload.noise.inputs.x': unknown key 'shap'. Did you mean 'shape'?"),
+        (
+            ("shape = [4, 5]", "shap = [4, 5]"),
+            "key 'workload.noise.inputs.x': unknown key 'shap'. Did you mean 'shape'?",
+        ),
         (('kind = "fake"', 'kind = "fak"'), "unknown backend 'fak'. Did you mean 'fake'?"),
-        (('backends = ["candidate"]', 'backends = ["candidat"]'), "case 1 (line): unknown backend 'candidat'. Did you mean 'candidate'?"),
+        (
+            ('backends = ["candidate"]', 'backends = ["candidat"]'),
+            "case 1 (line): unknown backend 'candidat'. Did you mean 'candidate'?",
+        ),
         (('workloads = ["noise"]', 'workloads = ["nois"]'), "case 1 (line): unknown workload 'nois'"),
         (('models = ["line"]', "models = 3"), "case 1"),
         (('check = "parity"', 'check = "party"'), "case 1 (line)"),
-        (('fake = { gain = 2.0 }', 'why = "nothing"'), "a model needs pytorch, onnx or fake"),
+        (("fake = { gain = 2.0 }", 'why = "nothing"'), "a model needs pytorch, onnx or fake"),
         (("atol = 1e-6", "atol = -1"), "greater than or equal to 0"),
         (('name = "fakes"', "name = "), "not valid TOML"),
         (("shape = [4, 5]", 'shape = [4, 5], dtype = "float23"'), "there is no dtype 'float23'"),
         (('models = ["line"]', 'models = ["line"]\nvariants = ["int4"]'), "unknown variant 'int4'"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(tmp_path: Path, change: tuple[str, str], says: str):
+def test_a_mistake_is_named_with_its_place_and_the_nearest_right_word(
+    tmp_path: Path, change: tuple[str, str], says: str
+):
     path = fake_suite(tmp_path)
     text = path.read_text()
     assert change[0] in text

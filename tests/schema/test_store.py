@@ -34,9 +34,19 @@ def count(store: Store, table: str) -> int:
 def test_each_row_type_matches_its_table_and_its_parquet_file():
     connection = duckdb.connect()
     migrate.migrate(connection)
-    kinds = {"string": "VARCHAR", "int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN", "timestamp[us]": "TIMESTAMP"}
+    kinds = {
+        "string": "VARCHAR",
+        "int64": "BIGINT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "timestamp[us]": "TIMESTAMP",
+    }
     for row_type in rows.ALL:
-        columns = dict(connection.execute(f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by column_index").fetchall())
+        columns = dict(
+            connection.execute(
+                f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by column_index"
+            ).fetchall()
+        )
         assert [f.name for f in fields(row_type)] == [*columns]
         for field in spool.arrow_schema(row_type):
             listed = hasattr(field.type, "value_type")
@@ -127,7 +137,9 @@ def test_a_bad_bundle_is_put_aside_with_its_reason_and_the_rest_go_on(store: Sto
     elif damage == "newer":
         (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
     else:
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {"secrets.parquet": {"sha256": "", "rows": 1}}}))
+        (folder / "manifest.json").write_text(
+            json.dumps({**manifest, "files": {"secrets.parquet": {"sha256": "", "rows": 1}}})
+        )
     done = ingest.sync(store)
     assert done.ingested == [good]
     assert set(done.rejected) == {bad}
@@ -185,7 +197,9 @@ def test_a_store_locked_by_another_ingester_names_it_and_keeps_the_bundle(store:
 def test_a_database_held_by_another_program_is_named_and_nothing_is_lost(store: Store):
     ingest.sync(store)
     spool.write_bundle(store, "r", [a_run("r")])
-    code = f"import duckdb, time; c = duckdb.connect({str(store.database)!r}); print('open', flush=True); time.sleep(60)"
+    code = (
+        f"import duckdb, time; c = duckdb.connect({str(store.database)!r}); print('open', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         with pytest.raises(StoreBusy, match=f"held open by process {holder.pid}"):
@@ -239,7 +253,11 @@ def test_killing_writers_at_any_moment_loses_no_acknowledged_bundle_and_leaves_n
     ingest.sync(store, 60)
     assert len(acknowledged) > 20
     with reading(snapshot(store)) as connection:
-        kept = dict(connection.execute("select run_id, count(m.metric) from run left join measurement m using (run_id) group by 1").fetchall())
+        kept = dict(
+            connection.execute(
+                "select run_id, count(m.metric) from run left join measurement m using (run_id) group by 1"
+            ).fetchall()
+        )
     assert acknowledged <= kept.keys()
     assert set(kept.values()) == {50}
 
@@ -249,7 +267,9 @@ def tiny_disk(tmp_path: Path):
     """A file system of 400 KiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
     yield folder

@@ -81,7 +81,9 @@ def test_nothing_compared_leaves_figures_absent_not_zero():
     assert (r["elements"], r["max_abs"], r["sqnr_db"], r["cosine"]) == (0, None, None, None)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.bool_, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn])
+@pytest.mark.parametrize(
+    "dtype", [np.int8, np.uint8, np.int64, np.bool_, np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn]
+)
 def test_every_dtype_is_compared_as_numbers(dtype: Any):
     x, y = np.array([0, 1, 1]).astype(dtype), np.array([0, 1, 0]).astype(dtype)
     r = made(x, y)
@@ -157,7 +159,10 @@ def test_merging_the_tallies_of_two_parts_gives_the_tally_of_the_whole(x: Any, s
 @given(hnp.arrays(F32, (6, 7, 4), elements=st.floats(-100, 100, width=32)))
 def test_strides_do_not_matter(x: Any):
     y = x + F32(0.5)
-    straight, turned = made(x.transpose(2, 0, 1).copy(), y.transpose(2, 0, 1).copy()), made(x.transpose(2, 0, 1), y.transpose(2, 0, 1))
+    straight, turned = (
+        made(x.transpose(2, 0, 1).copy(), y.transpose(2, 0, 1).copy()),
+        made(x.transpose(2, 0, 1), y.transpose(2, 0, 1)),
+    )
     assert straight == turned
 
 

@@ -92,7 +92,11 @@ def test_acceptance_looks_at_all_steps():
 
 
 def test_graded_bands_give_the_first_grade_whose_limits_hold():
-    bands = [{"grade": "excellent", "max_rel": 1e-3}, {"grade": "good", "max_rel": 0.1}, {"grade": "poor", "max_rel": 9, "fails": True}]
+    bands = [
+        {"grade": "excellent", "max_rel": 1e-3},
+        {"grade": "good", "max_rel": 0.1},
+        {"grade": "poor", "max_rel": 9, "fails": True},
+    ]
     grades = [judged([[1.0, 2.0]], [[1.0, 2.0 * f]], bands=bands) for f in (1.0001, 1.05, 1.5)]
     assert [(v.grade, v.outcome) for v in grades] == [("excellent", "pass"), ("good", "pass"), ("poor", "fail")]
 

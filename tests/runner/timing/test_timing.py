@@ -31,7 +31,9 @@ def test_the_interval_of_a_median_covers_the_truth_when_blocks_differ():
         blocks = 10 + random.normal(0, 0.5, (16, 1)) + random.normal(0, 0.1, (16, 20))
         estimate = statistics.quantile(blocks, 0.5, seed=3)
         inside += estimate.low <= 10 <= estimate.high
-    assert inside >= 200 * 0.86, "calls of one block resemble each other; treating them as independent covers about 40 %"
+    assert inside >= 200 * 0.86, (
+        "calls of one block resemble each other; treating them as independent covers about 40 %"
+    )
 
 
 def test_two_runs_of_the_same_thing_are_called_different_in_about_five_percent():

@@ -1,0 +1,142 @@
+"""Journeys in a real Chromium, against the real server: what a link shows, a reload shows again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.browser
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve(db: Path) -> tuple[subprocess.Popen, str]:
+    port = free_port()
+    command = [sys.executable, "-m", "runner", "dashboard", "--port", str(port), "--db", str(db)]
+    server = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:
+                if answer.status == 200:
+                    return server, url
+        except OSError:
+            time.sleep(0.1)
+    server.kill()
+    raise TimeoutError("the dashboard did not start in 30 s")
+
+
+@pytest.fixture(scope="module")
+def dashboard(history: Path):
+    server, url = serve(history)
+    yield url
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "no Chromium: run `make chromium`"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(browser: Any, request: pytest.FixtureRequest):
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, color_scheme=request.param)
+    yield context.new_page()
+    context.close()
+
+
+def settled(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("#assay-done", state="attached", timeout=60_000)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=30_000)
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "charts", "says"),
+    [
+        ("/?model=scaling", "Overview", 0, "Newest state of every model"),
+        (
+            "/trends?metric=latency_p50_ms&model=digits&log=false",
+            "Trends",
+            1,
+            "latency_p50_ms (lower is better; n = 6 points",
+        ),
+        ("/parity?model=scaling", "Parity", 3, "Verdicts that pass"),
+        ("/trade-offs?weigh=silero_vad", "Trade-offs", 1, "silero_vad: latency against size"),
+        ("/compare?a=latest&b=latest~1", "Compare", 1, "B / A, 95 % intervals"),
+        ("/runs?suite=quickstart", "Runs", 0, "Select one run"),
+        ("/run?id=latest~1", "Run", 1, "Cases, broken ones first"),
+    ],
+)
+def test_a_link_shows_its_view_and_a_reload_shows_it_again(
+    page: Page, dashboard: str, path: str, title: str, charts: int, says: str
+):
+    settled(page, dashboard + path)
+    expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(page.get_by_text(says).first).to_be_visible(timeout=20_000)
+    expect(
+        page.locator(".js-plotly-plot .main-svg").first if charts else page.get_by_test_id("stDataFrame").first
+    ).to_be_visible(timeout=20_000)
+    assert page.locator(".js-plotly-plot").count() == charts
+    before = page.url
+    assert parse_qs(urlsplit(before).query) == parse_qs(urlsplit(path).query)
+    page.reload()
+    page.wait_for_selector("#assay-done", state="attached", timeout=60_000)
+    expect(page.get_by_text(says).first).to_be_visible(timeout=20_000)
+    assert page.url == before
+
+
+def test_a_filter_goes_into_the_url_and_survives_a_page_switch(page: Page, dashboard: str):
+    settled(page, dashboard)
+    page.get_by_test_id("stMultiSelect").first.locator("input").click()
+    page.get_by_role("option", name="digits").click()
+    expect(page).to_have_url(f"{dashboard}/?model=digits")
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Parity").click()
+    expect(page.get_by_role("heading", name="Parity", exact=True)).to_be_visible(timeout=20_000)
+    expect(page).to_have_url(f"{dashboard}/parity?model=digits")
+    expect(page.get_by_text("digits / int8-dynamic / onnxruntime / logits").first).to_be_visible(timeout=20_000)
+    assert page.get_by_text("silero_vad / fp32").count() == 0
+
+
+def test_the_failing_version_is_explained_where_it_is_shown(page: Page, dashboard: str):
+    settled(page, dashboard + "/parity?model=scaling")
+    expect(page.get_by_text("scaling rounded").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("0% of 3").first).to_be_visible()
+
+
+def test_an_empty_store_tells_the_next_command(page: Page, tmp_path: Path):
+    server, url = serve(tmp_path / "none.duckdb")
+    try:
+        page.goto(url)
+        expect(page.get_by_role("heading", name="Nothing is recorded yet")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("assay run quickstart")).to_be_visible()
+    finally:
+        server.terminate()
+        server.wait(10)

@@ -1,0 +1,97 @@
+"""Every page, by Streamlit's own test runner: no exception, the right title, and help where there is nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from schema import ingest
+from schema.store import Store, writing
+
+APP = Path(__file__).resolve().parent.parent.parent / "dashboard" / "app.py"
+PAGES = {
+    "overview": "Overview",
+    "trends": "Trends",
+    "parity": "Parity",
+    "trade_offs": "Trade-offs",
+    "compare": "Compare",
+    "runs": "Runs",
+    "run": "Run",
+}
+
+
+def open_page(monkeypatch: pytest.MonkeyPatch, db: Path, page: str = "overview", **query: str) -> AppTest:
+    monkeypatch.setenv("ASSAY_DB", str(db))
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    return app if page == "overview" else app.switch_page(f"views/{page}.py").run()
+
+
+@pytest.mark.parametrize("page", [*PAGES])
+def test_a_page_opens_on_a_recorded_history(monkeypatch: pytest.MonkeyPatch, history: Path, page: str):
+    app = open_page(monkeypatch, history, page)
+    assert not app.exception
+    assert app.title[0].value == PAGES[page]
+
+
+@pytest.mark.parametrize("page", ["overview", "trends", "parity", "trade_offs", "compare", "runs"])
+def test_filters_that_remove_everything_say_so_and_offer_a_reset(
+    monkeypatch: pytest.MonkeyPatch, history: Path, page: str
+):
+    app = open_page(monkeypatch, history, "overview")
+    app.multiselect(key="model").select("scaling")
+    app.multiselect(key="variant").select("int8-dynamic")
+    app.run()
+    if page != "overview":
+        app.switch_page(f"views/{page}.py").run()
+    assert not app.exception
+    assert "match these filters" in app.info[0].value
+    assert "assay run quickstart" in app.info[0].value
+
+
+def test_an_empty_store_tells_the_next_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    app = open_page(monkeypatch, tmp_path / "none.duckdb")
+    assert not app.exception
+    assert app.title[0].value == "Nothing is recorded yet"
+    assert app.code[0].value == "assay run quickstart"
+
+
+def test_a_store_without_runs_says_what_is_missing_on_every_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    store = Store(tmp_path / "empty.duckdb")
+    ingest.sync(store)
+    for page in PAGES:
+        app = open_page(monkeypatch, store.database, page)
+        assert not app.exception, page
+        assert app.info or app.warning, page
+
+
+def test_a_store_of_a_newer_assay_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    store = Store(tmp_path / "new.duckdb")
+    ingest.sync(store)
+    with writing(store) as connection:
+        connection.execute("insert into schema_migration values (99, 'x', 'x', now()::timestamp)")
+    ingest._publish(store)
+    app = open_page(monkeypatch, store.database)
+    assert not app.exception
+    assert "newer Assay" in app.error[0].value
+
+
+def test_an_unknown_run_lists_what_there_is(monkeypatch: pytest.MonkeyPatch, history: Path):
+    app = open_page(monkeypatch, history, "run")
+    app.text_input(key="id").set_value("nope").run()
+    assert "No run is called 'nope'" in app.warning[0].value
+    assert not app.exception
+
+
+def test_comparing_the_first_run_with_the_second_shows_the_fix(monkeypatch: pytest.MonkeyPatch, history: Path):
+    app = open_page(monkeypatch, history, "compare")
+    frame = next(
+        table.value
+        for table in app.dataframe
+        if "outcome" in table.value and table.value["name"].str.contains("max_abs").any()
+    )
+    assert "better: fail -> pass" in set(frame["outcome"])

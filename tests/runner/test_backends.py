@@ -1,0 +1,251 @@
+"""One contract for every backend, then what each adds."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runner.backends import BACKENDS, DISTRIBUTIONS, Source, load_backend
+from runner.errors import EnvironmentMissing, UsageError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+USER_MODULE = """
+import torch
+
+class Affine(torch.nn.Module):
+    def __init__(self, gain=2.0):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 2)
+        with torch.no_grad():
+            self.linear.weight.fill_(gain)
+            self.linear.bias.fill_(1.0)
+
+    def forward(self, x):
+        return {"y": self.linear(x), "total": x.sum()}
+
+def affine(gain=2.0):
+    return Affine(gain)
+
+def broken():
+    raise RuntimeError("no weights here")
+
+def not_a_module():
+    return 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(USER_MODULE)
+    return tmp_path
+
+
+def onnx_affine(path: Path) -> Path:
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        "affine",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+        [
+            numpy_helper.from_array(np.full((3, 2), 2, np.float32), "w"),
+            numpy_helper.from_array(np.ones(2, np.float32), "b"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    save(model, path)
+    return path
+
+
+def source_for(kind: str, folder: Path) -> Source:
+    if kind == "pytorch":
+        return Source("factory", "mine.py:affine", folder)
+    if kind == "onnxruntime":
+        return Source("onnx", str(onnx_affine(folder / "affine.onnx")), folder)
+    return Source("fake", "", folder, {"gain": 2.0})
+
+
+@pytest.fixture(params=[*BACKENDS])
+def kind(request: pytest.FixtureRequest) -> str:
+    library = DISTRIBUTIONS[request.param]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    return request.param
+
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def test_outputs_are_host_arrays_that_are_the_callers_to_keep(kind: str, folder: Path):
+    with load_backend(kind).open_session(source_for(kind, folder), {}) as session:
+        first = session.infer({"x": X})
+        kept = {name: array.copy() for name, array in first.items()}
+        session.infer({"x": X + 1})
+        assert all(isinstance(array, np.ndarray) for array in first.values())
+        for name, array in kept.items():
+            np.testing.assert_array_equal(first[name], array)
+
+
+def test_the_same_input_gives_the_same_output_prepared_or_not(kind: str, folder: Path):
+    with load_backend(kind).open_session(source_for(kind, folder), {}) as session:
+        call = session.prepare({"x": X})
+        call()
+        call()
+        once, twice = session.infer({"x": X}), session.infer({"x": X})
+        assert all(np.array_equal(once[name], twice[name]) for name in once)
+
+
+def test_a_session_says_what_really_runs(kind: str, folder: Path):
+    with load_backend(kind).open_session(source_for(kind, folder), {"threads": 1}) as session:
+        placement = session.placement()
+        assert (placement.device, placement.threads, placement.fell_back) == ("cpu", 1, None)
+        assert placement.placement
+        assert placement.precision
+
+
+def test_what_is_computed_with_is_hashed(kind: str, folder: Path):
+    with (
+        load_backend(kind).open_session(source_for(kind, folder), {}) as a,
+        load_backend(kind).open_session(source_for(kind, folder), {}) as b,
+    ):
+        assert a.state_hash() == b.state_hash()
+        assert len(a.state_hash()) == 64
+
+
+def test_a_wrong_input_name_or_an_unknown_option_is_refused_in_words(kind: str, folder: Path):
+    with load_backend(kind).open_session(source_for(kind, folder), {}) as session:
+        if kind != "fake":  # it takes any input
+            with pytest.raises(ValueError, match="workload"):
+                session.infer({"z": X})
+        else:
+            with pytest.raises(ValueError, match="at least one input"):
+                session.infer({})
+    with (
+        pytest.raises(UsageError, match="no option 'thread'"),
+        load_backend(kind).open_session(source_for(kind, folder), {"thread": 1}),
+    ):
+        pass
+
+
+def test_an_unknown_backend_lists_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean 'onnxruntime'"):
+        load_backend("onxruntime")
+
+
+def test_a_backend_whose_library_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(BACKENDS, "tensorrt", "runner.backends.missing_on_purpose")
+    monkeypatch.setitem(DISTRIBUTIONS, "tensorrt", "tensorrt")
+    with pytest.raises(EnvironmentMissing, match=r"pip install 'assay\[tensorrt\]'"):
+        load_backend("tensorrt")
+
+
+def test_pytorch_changes_its_hash_with_weights_and_code(folder: Path):
+    def state(**options: Any) -> str:
+        with load_backend("pytorch").open_session(Source("factory", "mine.py:affine", folder, options), {}) as session:
+            return session.state_hash()
+
+    assert state() != state(gain=3.0)
+    before = state()
+    (folder / "mine.py").write_text(USER_MODULE.replace("x.sum()", "x.sum() + 0"))
+    import linecache
+
+    linecache.clearcache()
+    assert state() != before
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("mine.py:broken", "raised RuntimeError: no weights here"),
+        ("mine.py:not_a_module", "made a int, not a torch.nn.Module"),
+        ("mine.py:afine", "Did you mean 'affine'"),
+        ("missing.py:f", "is not there"),
+        ("no.such.module:f", "importing 'no.such.module' failed"),
+    ],
+)
+def test_a_factory_that_cannot_be_used_is_explained(folder: Path, location: str, says: str):
+    with (
+        pytest.raises(UsageError, match=says),
+        load_backend("pytorch").open_session(Source("factory", location, folder), {}),
+    ):
+        pass
+
+
+def test_torchscript_and_exported_programs_run_like_the_module(folder: Path):
+    import torch
+
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / 2
+
+    torch.jit.trace(Half(), torch.from_numpy(X)).save(folder / "half.pt")
+    torch.export.save(torch.export.export(Half(), (torch.from_numpy(X),)), folder / "half.pt2")
+    for kind, name in (("torchscript", "half.pt"), ("exported-program", "half.pt2")):
+        with load_backend("pytorch").open_session(Source(kind, str(folder / name), folder), {}) as session:
+            np.testing.assert_array_equal(session.infer({"x": X})["output"], X / 2)
+    (folder / "bad.pt").write_bytes(b"nonsense")
+    with (
+        pytest.raises(UsageError, match="PyTorch cannot load"),
+        load_backend("pytorch").open_session(Source("torchscript", str(folder / "bad.pt"), folder), {}),
+    ):
+        pass
+
+
+def test_torch_compile_computes_the_same(folder: Path):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    source = Source("factory", "mine.py:affine", folder)
+    with (
+        load_backend("pytorch").open_session(source, {}) as eager,
+        load_backend("pytorch").open_session(source, {"compile": True}) as compiled,
+    ):
+        np.testing.assert_allclose(compiled.infer({"x": X})["y"], eager.infer({"x": X})["y"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({"x": X.astype(np.float64)}, "is float32, the workload has float64"),
+        ({"x": X.reshape(3, 2)}, r"has shape \['batch', 3\], the workload \(3, 2\)"),
+        ({"y": X}, "the workload has no x"),
+    ],
+)
+def test_onnxruntime_refuses_wrong_inputs_by_name(folder: Path, inputs: Any, says: str):
+    with (
+        load_backend("onnxruntime").open_session(source_for("onnxruntime", folder), {}) as session,
+        pytest.raises(ValueError, match=says),
+    ):
+        session.infer(inputs)
+
+
+def test_a_corrupt_onnx_file_and_a_missing_provider_are_told_apart(folder: Path):
+    (folder / "bad.onnx").write_bytes(b"\x08\x07nonsense")
+    with (
+        pytest.raises(UsageError, match=r"cannot load bad\.onnx"),
+        load_backend("onnxruntime").open_session(Source("onnx", str(folder / "bad.onnx"), folder), {}),
+    ):
+        pass
+    options = {"provider": "CUDAExecutionProviderr"}
+    with (
+        pytest.raises(EnvironmentMissing, match="has no CUDAExecutionProviderr"),
+        load_backend("onnxruntime").open_session(source_for("onnxruntime", folder), options),
+    ):
+        pass
+
+
+@pytest.mark.gpu
+def test_pytorch_on_cuda_agrees_with_the_cpu(folder: Path):
+    source = Source("factory", "mine.py:affine", folder)
+    with (
+        load_backend("pytorch").open_session(source, {"device": "cuda"}) as gpu,
+        load_backend("pytorch").open_session(source, {}) as cpu,
+    ):
+        np.testing.assert_allclose(gpu.infer({"x": X})["y"], cpu.infer({"x": X})["y"], rtol=1e-5)
+        assert gpu.placement().device == "cuda"
