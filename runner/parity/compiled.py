@@ -22,11 +22,11 @@ RULES = {"mixed": _MIXED, "either": _EITHER, "exact": 2}
 
 
 @numba.njit(fastmath=_FAST, error_model="numpy", cache=True)
-def _sums(x, y, start, stop, errors):  # type: ignore[no-untyped-def]
+def _sums(x, y, errors):  # type: ignore[no-untyped-def]
     sum_abs = sum_signed = sum_squared = sum_x = sum_xx = sum_yy = 0.0
-    for i in range(stop - start):
-        a = np.float64(x[start + i])
-        b = np.float64(y[start + i])
+    for i in range(x.size):
+        a = np.float64(x[i])
+        b = np.float64(y[i])
         d = b - a
         errors[i] = abs(d)
         sum_abs += abs(d)
@@ -39,51 +39,65 @@ def _sums(x, y, start, stop, errors):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(fastmath=_FAST, error_model="numpy", cache=True)
-def _extremes(x, start, stop, errors, bits, mean, rule, atol, rtol):  # type: ignore[no-untyped-def]
+def _scan(x, errors, bits, mean, low, high, max_rel, rule, atol, rtol):  # type: ignore[no-untyped-def]
+    """Largest error, squares about the mean, violations, and whether the block holds a new extreme.
+
+    Divisions and floating-point minima do not vectorize; comparisons with what is known already do, and a block that
+    beats it is rare.
+    """
     largest = np.int64(0)  # as bits: for non-negative floats the same order, and no NaN rules to keep
-    max_rel = squares = 0.0
-    low = np.inf
-    high = -np.inf
+    squares = 0.0
+    beyond = np.int64(0)
+    relative = np.int64(0)
     over = np.int64(0)
-    for i in range(stop - start):
-        a = np.float64(x[start + i])
+    nearly = max_rel * (1 - 1e-15)
+    for i in range(x.size):
+        a = np.float64(x[i])
         error = errors[i]
+        magnitude = abs(a)
         largest = max(largest, bits[i])
-        relative = error / abs(a)
-        max_rel = max(max_rel, relative)  # 0/0 is NaN, and NaN is not larger
-        low = min(low, a)
-        high = max(high, a)
         squares += (a - mean) * (a - mean)
+        beyond += (a < low) | (a > high)
+        relative += error > nearly * magnitude
         if rule == _MIXED:
-            over += error > atol + rtol * abs(a)
+            over += error > atol + rtol * magnitude
         elif rule == _EITHER:
-            over += (error > atol) & (error > rtol * abs(a))
+            over += (error > atol) & (error > rtol * magnitude)
         else:
             over += error != 0.0
-    return largest, max_rel, squares, low, high, over
+    return largest, squares, over, beyond, relative
 
 
 @numba.njit(error_model="numpy", cache=True)
-def _count(bits, n, fine):  # type: ignore[no-untyped-def]
+def _range(x, low, high):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        a = np.float64(x[i])
+        low = min(low, a)
+        high = max(high, a)
+    return low, high
+
+
+@numba.njit(error_model="numpy", cache=True)
+def _max_relative(x, errors, largest):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        if errors[i] > 0.0:
+            largest = max(largest, errors[i] / abs(np.float64(x[i])))
+    return largest
+
+
+@numba.njit(error_model="numpy", cache=True)
+def _count(bits, bins, fine):  # type: ignore[no-untyped-def]
     # Four tables: neighbouring errors often share a bin, and an increment must not wait for the one before it.
-    i = 0
-    while i + 4 <= n:
-        fine[0, max(min((bits[i] >> 45) - FINE_BASE, FINE_BINS - 1), 0)] += 1
-        fine[1, max(min((bits[i + 1] >> 45) - FINE_BASE, FINE_BINS - 1), 0)] += 1
-        fine[2, max(min((bits[i + 2] >> 45) - FINE_BASE, FINE_BINS - 1), 0)] += 1
-        fine[3, max(min((bits[i + 3] >> 45) - FINE_BASE, FINE_BINS - 1), 0)] += 1
-        i += 4
-    while i < n:
-        fine[0, max(min((bits[i] >> 45) - FINE_BASE, FINE_BINS - 1), 0)] += 1
-        i += 1
-
-
-@numba.njit(error_model="numpy", cache=True)
-def _zeros(errors, n):  # type: ignore[no-untyped-def]
-    zeros = np.int64(0)
-    for i in range(n):
-        zeros += errors[i] == 0.0
-    return zeros
+    for i in range(bits.size):
+        bins[i] = 0 if bits[i] == 0 else max(min((bits[i] >> 45) - FINE_BASE, FINE_BINS - 1), 1)
+    for j in range(bits.size // 4):
+        i = 4 * j
+        fine[0, bins[i]] += 1
+        fine[1, bins[i + 1]] += 1
+        fine[2, bins[i + 2]] += 1
+        fine[3, bins[i + 3]] += 1
+    for i in range(bits.size // 4 * 4, bits.size):
+        fine[0, bins[i]] += 1
 
 
 @numba.njit(error_model="numpy", cache=True)
@@ -96,67 +110,85 @@ def _breaks(error, expected, rule, atol, rtol):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(error_model="numpy", cache=True)
+def _keep_finite(x, y, start, nan_equal, ints, cx, cy, where):  # type: ignore[no-untyped-def]
+    """Copy the pairs that are finite on both sides; count the others. Returns how many were copied."""
+    n = 0
+    for i in range(x.size):
+        a = np.float64(x[i])
+        b = np.float64(y[i])
+        ints[0] += np.isnan(a)
+        ints[1] += np.isnan(b)
+        ints[2] += np.isinf(a)
+        ints[3] += np.isinf(b)
+        if math.isfinite(a) and math.isfinite(b):
+            cx[n] = x[i]
+            cy[n] = y[i]
+            where[n] = start + i
+            n += 1
+        elif not (a == b or (nan_equal and np.isnan(a) and np.isnan(b))):
+            ints[4] += 1
+            ints[5] += 1
+            if ints[8] < 0:
+                ints[8] = start + i
+            if ints[9] < 0:
+                ints[9] = start + i
+    return n
+
+
+@numba.njit(error_model="numpy", cache=True)
 def _run(x, y, rule, atol, rtol, nan_equal, ints, floats, fine):  # type: ignore[no-untyped-def]
-    """Fill the totals: see `tally_contiguous` for what lies where."""
-    errors = np.empty(_BLOCK)
-    bits = errors.view(np.int64)
+    """Fill the totals: see `tally_contiguous` for what lies where.
+
+    Blocks are passed as slices: an index that is known not to be negative is what lets a loop become vectors.
+    """
+    all_errors = np.empty(_BLOCK)
+    bins = np.empty(_BLOCK, np.uint16)
     cx = np.empty(_BLOCK, x.dtype)
     cy = np.empty(_BLOCK, y.dtype)
-    where = np.empty(_BLOCK, np.int64)
+    where = np.arange(_BLOCK)
     for start in range(0, x.size, _BLOCK):
         stop = min(start + _BLOCK, x.size)
-        sums = _sums(x, y, start, stop, errors)
-        n = stop - start
+        xs = x[start:stop]
+        ys = y[start:stop]
+        errors = all_errors[: stop - start]
+        sums = _sums(xs, ys, errors)
         dense = math.isfinite(sums[2] + sums[4] + sums[5])
         if not dense:
-            n = 0
-            for i in range(start, stop):
-                a = np.float64(x[i])
-                b = np.float64(y[i])
-                ints[0] += np.isnan(a)
-                ints[1] += np.isnan(b)
-                ints[2] += np.isinf(a)
-                ints[3] += np.isinf(b)
-                if math.isfinite(a) and math.isfinite(b):
-                    cx[n] = x[i]
-                    cy[n] = y[i]
-                    where[n] = i
-                    n += 1
-                elif not (a == b or (nan_equal and np.isnan(a) and np.isnan(b))):
-                    ints[4] += 1
-                    ints[5] += 1
-                    if ints[8] < 0:
-                        ints[8] = i
-                    if ints[9] < 0 or i < ints[9]:
-                        ints[9] = i
-            sums = _sums(cx, cy, 0, n, errors)
-        if n == 0:
-            continue
+            before_failing = ints[9]
+            n = _keep_finite(xs, ys, start, nan_equal, ints, cx, cy, where)
+            if n == 0:
+                continue
+            xs = cx[:n]
+            errors = all_errors[:n]
+            sums = _sums(xs, cy[:n], errors)
+        n = xs.size
+        bits = errors.view(np.int64)
         mean = sums[3] / n
-        if dense:
-            some = _extremes(x, start, stop, errors, bits, mean, rule, atol, rtol)
-        else:
-            some = _extremes(cx, 0, n, errors, bits, mean, rule, atol, rtol)
-        ints[5] += some[5]
-        if some[5] > 0 and (ints[9] < 0 or not dense):
+        largest, squares, over, beyond, relative = _scan(
+            xs, errors, bits, mean, floats[9], floats[10], floats[7], rule, atol, rtol
+        )
+        ints[5] += over
+        if over > 0 and (ints[9] < 0 or (not dense and before_failing < 0)):
             for i in range(n):
-                at = start + i if dense else where[i]
-                if _breaks(errors[i], np.float64(x[at]), rule, atol, rtol):
+                if _breaks(errors[i], np.float64(xs[i]), rule, atol, rtol):
+                    at = start + i if dense else where[i]
                     if ints[9] < 0 or at < ints[9]:
                         ints[9] = at
                     break
-        block_max = 0.0
-        for i in range(n):
-            if bits[i] == some[0]:
-                block_max = errors[i]
-                if block_max > floats[8]:
-                    floats[8] = block_max
+        if beyond > 0:
+            floats[9], floats[10] = _range(xs, floats[9], floats[10])
+        if relative > 0:
+            floats[7] = _max_relative(xs, errors, floats[7])
+        if floats[8] < 0 or largest > floats[8:9].view(np.int64)[0]:
+            for i in range(n):
+                if bits[i] == largest:
+                    floats[8] = errors[i]
                     ints[7] = start + i if dense else where[i]
-                break
-        _count(bits, n, fine)
+                    break
+        _count(bits, bins, fine)
         before = ints[6]
         delta = mean - floats[3]
-        floats[4] += some[2] + delta * delta * (before * n / (before + n))
+        floats[4] += squares + delta * delta * (before * n / (before + n))
         floats[3] += delta * (n / (before + n))
         ints[6] += n
         floats[0] += sums[0]
@@ -164,26 +196,18 @@ def _run(x, y, rule, atol, rtol, nan_equal, ints, floats, fine):  # type: ignore
         floats[2] += sums[2]
         floats[5] += sums[4]
         floats[6] += sums[5]
-        floats[7] = max(floats[7], some[1])
-        floats[9] = min(floats[9], some[3])
-        floats[10] = max(floats[10], some[4])
-        ints[10] += _zeros(errors, n) if errors.size and block_max >= 0 else 0
 
 
 def tally_contiguous(
     x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], *, rule: str, atol: float, rtol: float, nan_equal: bool
 ) -> Tally:
     """Tally two one-dimensional contiguous arrays of one dtype, float32 or float64."""
-    ints = np.zeros(11, np.int64)
+    ints = np.zeros(10, np.int64)
     ints[7:10] = -1
     floats = np.zeros(11)
     floats[8], floats[9], floats[10] = -1.0, math.inf, -math.inf
     fine = np.zeros((4, FINE_BINS), np.int64)
     _run(x, y, RULES[rule], atol, rtol, nan_equal, ints, floats, fine)
-    merged = fine.sum(axis=0)
-    zeros = int(ints[10])
-    tiny = int(merged[0]) - zeros  # below the lowest bin, yet not zero
-    merged[0], merged[1] = zeros, merged[1] + tiny
     worst, mismatch = int(ints[7]), int(ints[8])
     kept = None
     if x.size <= EXACT_QUANTILES:
@@ -215,6 +239,6 @@ def tally_contiguous(
         first_mismatch=mismatch,
         mismatch_pair=(float(x[mismatch]), float(y[mismatch])) if mismatch >= 0 else (math.nan, math.nan),
         first_failing=int(ints[9]),
-        fine=merged,
+        fine=fine.sum(axis=0),
         kept=kept,
     )

@@ -1,0 +1,75 @@
+"""The median that Assay reports for a 1 ms model, against a bare `session.run` loop, in turns in one run.
+
+The case runs as always: its own worker, warm-up, blocks on command. The bare loop runs here, one block after each of
+the worker's, on a session with the same settings.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+from runner.isolate import Worker
+from runner.parity import golden
+from runner.parity.policy import Policy
+from runner.suite import Timing
+
+ROUNDS = 30
+LAYERS, WIDTH = 12, 1024
+
+
+def millisecond_model(path: Path) -> Path:
+    """A stack of matrix products, about 1 ms on one thread."""
+    random = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(LAYERS + 1)]
+    weights = [numpy_helper.from_array((random.standard_normal((WIDTH, WIDTH)) / 32).astype(np.float32), f"w{i}") for i in range(LAYERS)]
+    nodes = [helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(LAYERS)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, WIDTH]) for name in (names[0], names[-1])]
+    model = helper.make_model(helper.make_graph(nodes, "stack", ends[:1], ends[1:], weights), opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, path)
+    return path
+
+
+def bare_loop(session: ort.InferenceSession, feed: dict[str, np.ndarray], calls: int) -> list[float]:
+    samples = []
+    for _ in range(calls):
+        start = time.perf_counter_ns()
+        session.run(None, feed)
+        samples.append((time.perf_counter_ns() - start) / 1e6)
+    return samples
+
+
+with tempfile.TemporaryDirectory() as temporary:
+    folder = Path(temporary)
+    path = millisecond_model(folder / "model.onnx")
+    feed = {"x0": np.random.default_rng(1).standard_normal((1, WIDTH)).astype(np.float32)}
+    golden.write(folder, "input", {}, [(feed, {})])
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.use_deterministic_compute = True
+    session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    bare_loop(session, feed, 300)
+    job = {
+        "op": "benchmark", "backend": "onnxruntime", "options": {"threads": 1}, "goldens": folder, "golden": "input",
+        "source": {"kind": "onnx", "location": path, "folder": folder}, "policy": Policy().model_dump(mode="json"), "rename": {},
+        "timing": Timing(block_ms=50).model_dump(),
+    }  # fmt: skip
+    ours, bare = [], []
+    with Worker(job, python=None, timeout_s=300) as worker:
+        calls = worker.until("ready")["block_calls"]
+        for _ in range(ROUNDS):
+            for side in ("ours", "bare", "bare", "ours"):
+                if side == "ours":
+                    worker.send({"block": True})
+                    ours += worker.until("block")["ms"]
+                else:
+                    bare += bare_loop(session, feed, calls)
+ratio = statistics.median(ours) / statistics.median(bare)
+print(json.dumps({"benchmark": "reported_latency", "bare_median_ms": statistics.median(bare), "reported_median_ms": statistics.median(ours), "ratio": ratio, "samples_each": len(ours), "targets": {"ratio_within": 0.02}}))
