@@ -42,8 +42,8 @@ history: setup  # the versions in the order they were written; a failing verdict
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=interpolated --version digits=v2
 	@touch .assay/demo-recorded
 
-lint: setup  ## Ruff, mypy and the import contracts
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports
+lint: setup  ## Ruff, mypy, the import contracts and hadolint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/hadolint Dockerfile
 
 format: setup  ## Let ruff format and fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

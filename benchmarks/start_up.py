@@ -18,4 +18,13 @@ ours, bare = [], []
 for _ in range(10):
     ours.append(cpu_seconds([sys.executable, "-m", "runner", "--help"]))
     bare.append(cpu_seconds([sys.executable, "-c", "pass"]))
-print(json.dumps({"benchmark": "start_up", "help_cpu_s": statistics.median(ours), "times_bare_interpreter": statistics.median(ours) / statistics.median(bare), "targets": {"help_cpu_s": 0.5}}))
+print(
+    json.dumps(
+        {
+            "benchmark": "start_up",
+            "help_cpu_s": statistics.median(ours),
+            "times_bare_interpreter": statistics.median(ours) / statistics.median(bare),
+            "targets": {"help_cpu_s": 0.5},
+        }
+    )
+)

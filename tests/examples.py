@@ -13,7 +13,7 @@ _DEFAULTS: dict[str, Any] = {
     "int": 1,
     "float": 1.0,
     "bool": True,
-    "datetime": datetime(2026, 1, 2, 3, 4, 5),
+    "datetime": datetime.fromisoformat("2026-01-02T03:04:05"),
 }
 
 

@@ -22,7 +22,7 @@ def points(**changes: Any) -> pd.DataFrame:
         "value": 2.0,
         "low": 1.9,
         "high": 2.2,
-        "started_at": datetime(2026, 1, 1),
+        "started_at": datetime.fromisoformat("2026-01-01"),
     }
     length = max(len(v) for v in changes.values()) if changes else 1
     return pd.DataFrame({**{k: [v] * length for k, v in row.items()}, **changes})
@@ -69,14 +69,14 @@ def receipts(**changes: Any) -> pd.DataFrame:
         "outcome": "pass",
         "margin": 2.0,
         "name": "case",
-        "run_started_at": datetime(2026, 1, 1),
+        "run_started_at": datetime.fromisoformat("2026-01-01"),
     }
     length = max(len(v) for v in changes.values()) if changes else 1
     return pd.DataFrame({**{k: [v] * length for k, v in row.items()}, **changes})
 
 
 def test_pass_rates_count_verdicts_and_leave_gaps_where_there_are_none():
-    start = datetime(2026, 1, 1)
+    start = datetime.fromisoformat("2026-01-01")
     frame = receipts(
         model_version=["1", "1", "2"],
         outcome=["pass", "fail", "vacuous"],
