@@ -232,7 +232,8 @@ def forest(lines: pd.DataFrame) -> go.Figure:
             x=known["ratio"], y=known["case"] + ": " + known["name"], mode="markers",
             marker={"size": 10, "color": [colours.get(o, theme.OUTCOMES["unknown"]) for o in known["outcome"]]},
             error_x={"type": "data", "symmetric": False, "array": (known["ratio_high"] - known["ratio"]).fillna(0).tolist(),
-                     "arrayminus": (known["ratio"] - known["ratio_low"]).fillna(0).tolist(), "thickness": 1},
+                     "arrayminus": (known["ratio"] - known["ratio_low"]).fillna(0).tolist(), "thickness": 1,
+                     "color": theme.OUTCOMES["unknown"]},
             customdata=known["outcome"], hovertemplate="%{y}<br>%{x:.3f}x: %{customdata}<extra></extra>",
         )
     )  # fmt: skip

@@ -95,6 +95,11 @@ def comparison(lines: list[dict[str, Any]], *, changed_only: bool) -> pd.DataFra
     shown = pd.DataFrame(lines)
     if shown.empty:
         return shown
+    wanted = [
+        "case", "name", "outcome", "a", "b", "ratio", "ratio_low", "ratio_high", "a_low", "a_high", "b_low", "b_high", "unit",
+        "better", "differs",
+    ]  # fmt: skip
+    shown = shown[wanted].dropna(axis="columns", how="all")
     quiet = shown["outcome"].isin(["same", "not distinguishable", "both pass"])
     return shown[~quiet] if changed_only else shown
 

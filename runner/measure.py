@@ -23,6 +23,7 @@ from schema.store import Store
 def run_group(
     suite: Suite, folder: Path, store: Store, prepared: Prepared, group: list[Case], progress: Progress
 ) -> Iterator[Outcome]:
+    """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
     benchmarks: dict[tuple[int, str], list[Outcome]] = {}
     for case in group:
         outcome = _outcome(case, prepared)

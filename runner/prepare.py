@@ -50,6 +50,7 @@ def prepare_models(
 
 
 def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prepared:
+    """Load the reference of a group of cases, record its outputs, build what the cases run; failures are kept, not raised."""
     first = group[0]
     version = _named_version(first, folder)
     prepared = Prepared(version)
@@ -107,6 +108,7 @@ def _reference_key(suite: Suite, case: Case, reference: str) -> str:
 
 
 def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
+    """What a session of this backend is opened from; the path of an ONNX file is filled in when it is built."""
     files, outputs = case.files, suite.model[case.model].outputs
     base: Event = {"folder": str(folder), "options": files.options, "outputs": outputs}
     if kind == "fake":
@@ -119,6 +121,7 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
 
 
 def backend_options(choice: BackendChoice) -> dict[str, Any]:
+    """A backend's options with what the suite writes beside them (threads, provider, device)."""
     options = dict(choice.options)
     if choice.threads is not None:
         options["threads"] = choice.threads

@@ -160,6 +160,7 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
 
 
 def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list[rows.Measurement]:
+    """Every figure of a benchmark; empty for a case that was not timed to its end."""
     case = outcome.case
     found: list[tuple[str, statistics.Estimate, str]] = []
     blocks = np.array(outcome.blocks) if outcome.blocks else None

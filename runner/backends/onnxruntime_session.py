@@ -164,7 +164,8 @@ def _precision(path: Path, operators: Counter[str]) -> str:
     names: Counter[str] = Counter()
     for tensor in onnx.load(path, load_external_data=False).graph.initializer:
         elements = int(np.prod(tensor.dims)) if tensor.dims else 1
-        names[onnx.TensorProto.DataType.Name(tensor.data_type).lower()] += elements
+        name = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+        names["float32" if name == "float" else name] += elements
     total = names.total() or 1
     weights = "+".join(name for name, count in names.most_common() if count / total > 0.02) or "none"
     integer = sum(count for name, count in operators.items() if "Integer" in name or name.startswith("QLinear"))

@@ -112,6 +112,9 @@ class Resolved(_Strict):
             return "bands " + ", ".join(band.grade for band in self.bands)
         if self.rule == "exact":
             return "exact"
+        if self.acceptance:
+            asked = self.acceptance.model_dump(exclude_none=True)
+            return "acceptance " + ", ".join(f"{name} {value:g}" for name, value in asked.items())
         limits = f"atol {self.atol:g}, rtol {self.rtol:g}"
         return f"mixed {limits}" if self.rule == "mixed" else f"either {limits}"
 
@@ -196,7 +199,10 @@ def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
         band = next(band for band in tolerance.bands if _within(band, merged))
         return Judgement("pass", f"graded {band.grade}", words, band.grade, merged["max_rel"], _widest(tolerance))
     observed, limit = _tightest(tolerance, merged)
-    return Judgement("pass", f"{merged['elements']} elements within the tolerance", words, None, observed, limit)
+    reason = f"{merged['elements']} elements within the tolerance"
+    if tolerance.acceptance:
+        reason = f"{merged['elements']} elements keep the acceptance over all steps"
+    return Judgement("pass", reason, words, None, observed, limit)
 
 
 def _within(band: Band, merged: Receipt) -> bool:

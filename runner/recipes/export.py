@@ -20,6 +20,11 @@ _OPTIONS = ("opset", "dynamic", "optimize")
 
 
 def build(ingredients: Ingredients) -> None:
+    """Export the module, traced on the workload's first batch; weights go into the file.
+
+    Raises:
+        UsageError: there is no module, or an option is unknown.
+    """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
     for name in ingredients.options:

@@ -13,6 +13,11 @@ from runner.source import is_factory, load_factory
 
 
 def build(ingredients: Ingredients) -> None:
+    """Copy the file, external data included, or save what the factory makes.
+
+    Raises:
+        UsageError: the file is missing, no ONNX or empty, or the factory raised.
+    """
     if ingredients.onnx is None:
         raise UsageError("the model has no `onnx`, and variant recipe 'given' needs it.")
     if is_factory(ingredients.onnx):

@@ -20,6 +20,11 @@ _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
 def build_dynamic(ingredients: Ingredients) -> None:
+    """Quantize the FP32 ONNX file's weights.
+
+    Raises:
+        UsageError: there is no such file, or an option is unknown.
+    """
     if ingredients.base is None:
         raise UsageError("recipe 'onnxruntime-dynamic' needs an FP32 ONNX model to start from.")
     options = ingredients.options
