@@ -27,8 +27,7 @@ def run_group(
     benchmarks: dict[tuple[int, str], list[Outcome]] = {}
     for case in group:
         outcome = _outcome(case, prepared)
-        failure = prepared.failures.get("") or prepared.failures.get(case.variant)
-        if failure and not (case.choice.kind == "pytorch" and "" not in prepared.failures):
+        if failure := prepared.failure_for(case):
             _fail(outcome, failure)
             yield outcome
         elif case.check == "benchmark":

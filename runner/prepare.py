@@ -35,6 +35,13 @@ class Prepared:
     artifacts: dict[str, Event] = field(default_factory=dict)
     failures: dict[str, WorkerFailed] = field(default_factory=dict)
     """Variant -> why it could not be made; "" stands for all of them."""
+    unusable: dict[str, WorkerFailed] = field(default_factory=dict)
+    """Workload -> why the reference has no outputs for it."""
+
+    def failure_for(self, case: Case) -> WorkerFailed | None:
+        """Why a case cannot run; a backend that runs the source itself needs no artifact."""
+        for_variant = None if case.choice.kind == "pytorch" else self.failures.get(case.variant)
+        return self.failures.get("") or self.unusable.get(case.workload) or for_variant
 
 
 def prepare_models(
@@ -90,7 +97,11 @@ def _take(prepared: Prepared, event: Event) -> None:
         case "artifact":
             prepared.artifacts[event["variant"]] = event
         case "failed":
-            prepared.failures[event["variant"]] = WorkerFailed("failed", event["type"], event["message"])
+            failure = WorkerFailed("failed", event["type"], event["message"])
+            if "workload" in event:
+                prepared.unusable[event["workload"]] = failure
+            else:
+                prepared.failures[event["variant"]] = failure
 
 
 def _named_version(case: Case, folder: Path) -> str:
@@ -153,7 +164,7 @@ def record_golden(
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"a golden's name is letters, digits, '.', '_' and '-', not {name!r}.")
     prepared = prepare(suite, folder, store, cases[:1])
-    if failure := prepared.failures.get(""):
+    if failure := prepared.failure_for(cases[0]):
         raise UsageError(f"the reference of {model!r} failed: {failure.message}")
     recorded = goldens.read(store.goldens, prepared.golden_names[workload])
     steps = ((recorded.inputs(i), recorded.outputs(i)) for i in range(len(recorded.steps)))

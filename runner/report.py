@@ -107,7 +107,13 @@ class LiveProgress(LineProgress):
 
     def finished(self, outcome: Outcome) -> None:
         self._done += 1
-        self._live.console.print(Text.assemble(coloured(outcome.status), " ", headline(outcome)))
+        self._live.console.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)))
+
+
+def state(outcome: Outcome) -> str:
+    """How a case ended, and `fail` for one that ran and failed a verdict."""
+    failed = any(judgement.outcome == "fail" for _, _, judgement in outcome.judgements)
+    return "fail" if failed and outcome.status == "ok" else outcome.status
 
 
 def headline(outcome: Outcome) -> str:
@@ -153,7 +159,7 @@ def print_run(finished: Finished) -> None:
         p50, ratio = values.get("latency_p50_ms"), values.get("latency_ratio")
         words = ", ".join(f"{name}: {j.grade or j.outcome}" for _, name, j in outcome.judgements)
         table.add_row(
-            outcome.case.name, outcome.version, coloured(outcome.status), words or (outcome.error_type or ""),
+            outcome.case.name, outcome.version, coloured(state(outcome)), words or (outcome.error_type or ""),
             interval(p50["value"], p50["low"], p50["high"]) if p50 else "",
             interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else "",
             size(outcome.artifact.bytes) if outcome.artifact else "",

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from runner.backends import Session, Source, load_backend
 from runner.errors import AssayError, UsageError
+from runner.tensors import Tensors
 
 Job = dict[str, Any]
 
@@ -82,37 +83,41 @@ def _versions() -> dict[str, str]:
 
 
 def prepare(job: Job, events: Events) -> None:
-    """Load the reference once: hash it, build the artifacts, record its outputs."""
-    from runner.parity import golden
-    from runner.suite import Workload
-    from runner.tensors import hash_batches
-    from runner.workloads import make_batches
+    """Load the reference once: hash it, record its outputs for every workload, build the artifacts.
 
-    folder = Path(job["folder"])
-    workloads = {name: Workload.model_validate(spec) for name, spec in job["workloads"].items()}
-    batches = {name: make_batches(spec, seed=job["seed"], folder=folder) for name, spec in workloads.items()}
-    example = next(iter(batches.values()))[0]
+    A workload or a variant that fails is reported, and the others go on; a reference that cannot be loaded ends it.
+    """
     if job["source"]["kind"] == "onnx":  # the given file is the reference itself
-        job = {**job, "source": {**job["source"], "location": str(_given_base(job, example))}}
+        job = {**job, "source": {**job["source"], "location": str(_given_base(job))}}
     with _open(job) as session:
         state = session.state_hash()
         version = state[:12] if job["version"] == "artifact" else job["version"]
         parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
         events.emit("model", version=version, sha256=state, parameters=parameters[0], parameter_bytes=parameters[1])
-        for name, some in batches.items():
-            outputs = [session.infer(batch) for batch in some]
-            facts = {
-                "model": job["model"],
-                "version": version,
-                "backend": job["reference"],
-                "workload": name,
-                "state": state,
-            }
-            made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, zip(some, outputs, strict=True))
-            reference_sha256 = made.sha256("outputs")
-            inputs_sha256 = hash_batches(some)
-            events.emit("recorded", workload=name, inputs_sha256=inputs_sha256, reference_sha256=reference_sha256)
-        _build_variants(job, events, session, state, example)
+        examples = []
+        for name in job["workloads"]:
+            try:
+                examples.append(_record(job, events, session, name, {"version": version, "state": state}))
+            except Exception as error:  # noqa: BLE001  the other workloads go on
+                events.emit("failed", workload=name, type=type(error).__name__, message=str(error)[:2000])
+        if examples:
+            _build_variants(job, events, session, state, examples[0])
+
+
+def _record(job: Job, events: Events, session: Session, name: str, facts: dict[str, str]) -> Tensors:
+    """Keep the reference's outputs for one workload; returns its first batch."""
+    from runner.parity import golden
+    from runner.suite import Workload
+    from runner.workloads import make_batches
+
+    batches = make_batches(
+        Workload.model_validate(job["workloads"][name]), seed=job["seed"], folder=Path(job["folder"])
+    )
+    facts = {**facts, "model": job["model"], "backend": job["reference"], "workload": name}
+    steps = ((batch, session.infer(batch)) for batch in batches)
+    made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
+    events.emit("recorded", workload=name, inputs_sha256=made.sha256("inputs"), reference_sha256=made.sha256("outputs"))
+    return batches[0]
 
 
 def _build_variants(job: Job, events: Events, session: Session, state: str, example: Any) -> None:
@@ -163,10 +168,10 @@ def _origin(job: Job, state: str) -> str:
     return digest.hexdigest()
 
 
-def _given_base(job: Job, example: Any) -> Path:
+def _given_base(job: Job) -> Path:
     from runner.recipes import build as recipes
 
-    made = recipes.build("given", _ingredients(job, {}, None, example, None), _origin(job, ""), Path(job["artifacts"]))
+    made = recipes.build("given", _ingredients(job, {}, None, {}, None), _origin(job, ""), Path(job["artifacts"]))
     return made.path
 
 

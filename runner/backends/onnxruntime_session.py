@@ -54,7 +54,7 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
     provider = options.get("provider", _CPU)
     if provider not in ort.get_available_providers():
         raise EnvironmentMissing(
-            f"ONNX Runtime {ort.__version__} here has no {provider}.{nearest(provider, ort.get_available_providers())}"
+            f"ONNX Runtime {ort.__version__} here has no {provider}; it has {', '.join(ort.get_available_providers())}."
         )
     settings = ort.SessionOptions()
     settings.log_severity_level = 3  # warnings about unused initializers are not ours to print

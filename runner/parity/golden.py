@@ -46,7 +46,7 @@ class Golden:
         }
 
     def sha256(self, side: str) -> str:
-        """Of all arrays of one side, as `runner.tensors.hash_batches` defines it, from the index alone."""
+        """Of all arrays of one side, by step and name, from the index alone."""
         import hashlib
 
         digest = hashlib.sha256()

@@ -197,3 +197,88 @@ def test_a_golden_replaces_the_reference_and_damage_is_named(tmp_path: Path, db:
     broken = assay("golden", "verify", "kept", db=db)
     assert (broken.code, "step 0, outputs 'x_out' is damaged" in broken.out) == (1, True)
     assert assay("golden", "show", "keep", db=db).code == 2
+
+
+def test_a_workload_that_the_reference_cannot_run_costs_only_its_own_cases(tmp_path: Path, db: Path):
+    suite = fake_suite(tmp_path)
+    text = suite.read_text().replace('workloads = ["noise"]', 'workloads = ["gone", "noise"]')
+    suite.write_text(text + '\n[workload.gone]\nfile = "gone.npz"\n')
+    done = assay("run", suite, "--json", db=db)
+    statuses = {case["case"].split("/")[3]: (case["status"], case["error"]) for case in done.document["cases"]}
+    assert statuses["noise"] == ("ok", None)
+    assert statuses["gone"][0] == "failed"
+    assert "gone.npz is not there" in statuses["gone"][1]
+
+
+USERS_MODEL = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = torch.nn.Linear(6, 4)
+
+    def forward(self, features):
+        return torch.relu(self.linear(features)) + 0.1
+
+class Broken(Net):
+    def forward(self, features):
+        return super().forward(features) * float("nan")
+
+def network():
+    return Net()
+
+def broken():
+    return Broken()
+"""
+USERS_SUITE = """
+name = "mine"
+[model.mine]
+pytorch = "model.py:network"
+[model.nan]
+pytorch = "model.py:broken"
+[model.corrupt]
+onnx = "corrupt.onnx"
+[model.missing]
+onnx = "missing.onnx"
+[workload.random]
+inputs = { features = { shape = [3, 6] } }
+batches = 2
+[backend.cuda]
+kind = "onnxruntime"
+provider = "CUDAExecutionProvider"
+[[case]]
+check = "parity"
+models = ["mine", "nan", "corrupt", "missing"]
+workloads = ["random"]
+[[case]]
+check = "parity"
+models = ["mine"]
+backends = ["cuda"]
+workloads = ["random"]
+"""
+
+
+@pytest.mark.slow
+def test_a_users_module_is_exported_and_checked_and_each_bad_one_says_why(tmp_path: Path, db: Path):
+    pytest.importorskip("torch")
+    (tmp_path / "model.py").write_text(USERS_MODEL)
+    (tmp_path / "mine.toml").write_text(USERS_SUITE)
+    (tmp_path / "corrupt.onnx").write_bytes(b"nonsense")
+    done = assay("run", tmp_path / "mine.toml", "--json", db=db)
+    assert done.code == 1
+    by_model = {case["case"].split("/")[0]: case for case in done.document["cases"] if "/cuda/" not in case["case"]}
+    mine = by_model["mine"]
+    assert (mine["status"], mine["verdicts"][0]["outcome"]) == ("ok", "pass")
+    assert mine["placement"].startswith("CPUExecutionProvider:")
+    assert "NaN in the reference itself" in by_model["nan"]["verdicts"][0]["reason"]
+    assert "is not an ONNX file" in by_model["corrupt"]["error"]
+    assert "is not there" in by_model["missing"]["error"]
+    (cuda,) = [case for case in done.document["cases"] if "/cuda/" in case["case"]]
+    assert cuda["status"] == "ok" or "has no CUDAExecutionProvider" in cuda["error"] or "fallback" in cuda["error"]
+    again = assay("run", tmp_path / "mine.toml", "--only", "mine/fp32/onnxruntime/*", "--json", db=db)
+    assert again.code == 0
+    (built,) = recorded(db, "cases_of", again.document["run"])
+    first = next(c for c in recorded(db, "cases_of", done.document["run"]) if c["name"] == built["name"])
+    assert built["model_sha256"] == first["model_sha256"], "the artifact comes from the cache"
