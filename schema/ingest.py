@@ -22,7 +22,7 @@ from schema import migrate
 from schema.errors import BadBundle, StoreFull
 from schema.rows import ALL, DICTIONARIES
 from schema.spool import Bundle, now, read_manifest
-from schema.store import Store, exclusive, sequence, snapshot, writing
+from schema.store import Store, exclusive, fingerprint, published_fingerprint, sequence, snapshot, writing
 
 KEPT_SNAPSHOTS = 3
 _STALE_TEMPORARY_S = 3600.0
@@ -51,11 +51,11 @@ def sync(store: Store, wait_s: float = 30.0) -> Synced:
             folder.mkdir(parents=True, exist_ok=True)
         _sweep(store)
         with writing(store) as connection:
-            changed = bool(migrate.migrate(connection))
+            migrate.migrate(connection)
             bundles = _take(store, connection, result)
         for bundle in bundles:
             _move(bundle.path, store.ingested)
-        if bundles or changed or result.rejected or snapshot(store) is None:
+        if fingerprint(store) != published_fingerprint(store):  # an ingester may have died between commit and copy
             _publish(store)
     result.snapshot = snapshot(store)
     return result
@@ -191,7 +191,7 @@ def _publish(store: Store) -> None:
             os.fsync(file.fileno())
         temporary.replace(target)
         pointer = store.serve / "CURRENT.tmp"
-        pointer.write_text(target.name)
+        pointer.write_text(f"{target.name}\n{fingerprint(store)}\n")
         pointer.replace(store.serve / "CURRENT")
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ A store is a database file and the folders beside it:
     assay.duckdb.spool/waiting/   bundles not ingested yet
     assay.duckdb.spool/ingested/  the log: the database can be rebuilt from it
     assay.duckdb.spool/rejected/  bundles that were not what they claimed
-    assay.duckdb.serve/           read-only copies, and CURRENT, which names the newest
+    assay.duckdb.serve/           read-only copies, and CURRENT: the newest, and of which state it is a copy
 """
 
 from __future__ import annotations
@@ -150,10 +150,24 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
 def snapshot(store: Store) -> Path | None:
     """The newest published copy, or None when nothing was published yet."""
     try:
-        name = (store.serve / "CURRENT").read_text().strip()
+        name = (store.serve / "CURRENT").read_text().split()[0]
     except FileNotFoundError:
         return None
     return store.serve / name
+
+
+def fingerprint(store: Store) -> str:
+    """Changes with every write to the database file, whatever the clock does: its size and time of change."""
+    facts = store.database.stat()
+    return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def published_fingerprint(store: Store) -> str | None:
+    """The database that the newest snapshot is a copy of."""
+    try:
+        return (store.serve / "CURRENT").read_text().split()[1]
+    except (FileNotFoundError, IndexError):
+        return None
 
 
 def sequence(path: Path) -> int:

@@ -38,6 +38,21 @@ def assay(*arguments: object, db: Path | None = None, cwd: Path | None = None, t
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """GPU checks need a GPU; everything else runs everywhere."""
+    if not any(item.get_closest_marker("gpu") for item in items):
+        return
+    try:
+        import torch
+
+        reason = "" if torch.cuda.is_available() else "PyTorch sees no CUDA device here"
+    except ImportError:
+        reason = "torch is not installed"
+    for item in items:
+        if reason and item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "books" / "assay.duckdb")

@@ -83,10 +83,10 @@ def settled(page: Page, url: str) -> None:
     [
         ("/?model=scaling", "Overview", 0, "Newest state of every model"),
         (
-            "/trends?metric=latency_p50_ms&model=digits&log=false",
+            "/trends?metric=throughput_per_s&model=digits&log=false",
             "Trends",
             1,
-            "latency_p50_ms (lower is better; n = 6 points",
+            "throughput_per_s (higher is better; n = 6 points",
         ),
         ("/parity?model=scaling", "Parity", 3, "Verdicts that pass"),
         ("/trade-offs?weigh=silero_vad", "Trade-offs", 1, "silero_vad: latency against size"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -21,7 +20,8 @@ from schema.errors import StoreBusy, StoreError, StoreFull, StoreTooNew
 from schema.store import Store, exclusive, reading, snapshot, writing
 from tests.examples import a_row, a_run, an_environment
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOLDEN = ROOT / "tests" / "golden"
 
 
 def count(store: Store, table: str) -> int:
@@ -187,6 +187,20 @@ def test_readers_keep_their_snapshot_while_a_new_one_is_published(store: Store):
     assert len([*store.serve.glob("store-*.duckdb")]) == ingest.KEPT_SNAPSHOTS
 
 
+def test_an_ingester_that_died_before_publishing_is_made_up_for(store: Store, monkeypatch: pytest.MonkeyPatch):
+    ingest.sync(store)
+    spool.write_bundle(store, "r", [a_run("r")])
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "_publish", lambda _: None)
+        ingest.sync(store)
+    assert count(store, "run") == 0
+    ingest.sync(store)
+    assert count(store, "run") == 1
+    before = snapshot(store)
+    ingest.sync(store)
+    assert snapshot(store) == before, "nothing new, nothing copied"
+
+
 def test_a_store_locked_by_another_ingester_names_it_and_keeps_the_bundle(store: Store):
     spool.write_bundle(store, "r", [a_run("r")])
     with exclusive(store, 0), pytest.raises(StoreBusy, match=f"being written by process {os.getpid()}"):
@@ -208,23 +222,25 @@ def test_a_database_held_by_another_program_is_named_and_nothing_is_lost(store: 
     assert len(ingest.sync(store).ingested) == 1
 
 
-def _write(database: str, writer: int, bundles: int) -> None:
-    store = Store(Path(database))
-    for number in range(bundles):
-        run = f"{writer}-{number}"
-        measured = [a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(20)]
-        spool.write_bundle(store, run, [a_run(run), *measured])
-        ingest.sync(store, 60)
+WRITER = """
+import sys
+from pathlib import Path
+from schema import ingest, rows, spool
+from schema.store import Store
+from tests.examples import a_row, a_run
+store = Store(Path(sys.argv[1]))
+for number in range(8):
+    run = f"{sys.argv[2]}-{number}"
+    measured = [a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(20)]
+    spool.write_bundle(store, run, [a_run(run), *measured])
+    ingest.sync(store, 60)
+"""
 
 
 def test_writers_at_once_lose_nothing_and_leave_nothing_partial(store: Store):
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(str(store.database), w, 8)) for w in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-    assert [w.exitcode for w in writers] == [0] * 4
+    commands = [[sys.executable, "-c", WRITER, str(store.database), str(number)] for number in range(4)]
+    writers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
+    assert [writer.wait(120) for writer in writers] == [0] * 4
     assert (count(store, "run"), count(store, "measurement"), count(store, "bundle")) == (32, 640, 32)
 
 
@@ -241,10 +257,9 @@ def test_killing_writers_at_any_moment_loses_no_acknowledged_bundle_and_leaves_n
         "    if n % 3 == 2: ingest.sync(store, 60)\n"
     )
     acknowledged: set[str] = set()
-    root = Path(__file__).resolve().parent.parent.parent
     for kill in range(12):
         command = [sys.executable, "-c", code, str(store.database), str(kill)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as writer:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
             assert writer.stdout.readline() == "ready\n"
             time.sleep(0.03 + 0.05 * kill)
             writer.send_signal(signal.SIGKILL)

@@ -124,7 +124,8 @@ def test_the_compiled_kernel_says_what_the_numpy_kernel_says(pair: Any, rule: st
     plain, compiled = (receipt(tally(x, y, compiled=c, **kwargs), x.shape) for c in (False, True))
     # cosine and the standard deviation cancel: near-equal sums of squares of 1e38 leave them no digits
     for name in plain.keys() - {"cosine", "expected_std"}:
-        assert same(plain[name], compiled[name]), (name, plain[name], compiled[name])
+        close = name.endswith("_db") and math.isclose(plain[name] or 0, compiled[name] or 0, abs_tol=1e-9)
+        assert close or same(plain[name], compiled[name]), (name, plain[name], compiled[name])
 
 
 def test_both_kernels_agree_over_many_blocks_with_non_finite_elements():
