@@ -31,7 +31,8 @@ _COLOURS = {
 
 def console() -> Console:
     """For results. Piped, it is wide and plain, so that no row is cut."""
-    return Console() if sys.stdout.isatty() else Console(width=200, no_color=True)
+    tty = sys.stdout.isatty()
+    return Console(markup=False) if tty else Console(width=200, no_color=True, markup=False)  # names are not markup
 
 
 def print_json(document: Any) -> None:
@@ -92,7 +93,7 @@ class LiveProgress(LineProgress):
 
     def __init__(self, total: int) -> None:
         super().__init__(total)
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, markup=False)
         self._live = Live(console=self._console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:

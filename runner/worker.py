@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -44,12 +45,17 @@ def main() -> None:
     except MemoryError as error:
         events.emit("error", type="MemoryError", message=f"out of memory: {error}", status="crashed")
     except AssayError as error:
-        events.emit("error", type=type(error).__name__, message=str(error), status="failed")
+        events.emit("error", type=type(error).__name__, message=_plain(error), status="failed")
     except Exception as error:  # noqa: BLE001  a case's failure is a row, whatever it was
         import traceback
 
         traceback.print_exc()
-        events.emit("error", type=type(error).__name__, message=str(error)[:2000], status="failed")
+        events.emit("error", type=type(error).__name__, message=_plain(error), status="failed")
+
+
+def _plain(error: Exception) -> str:
+    """The message without the colours that some libraries put into it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error))[:2000]
 
 
 def _open(job: Job) -> AbstractContextManager[Session]:
@@ -99,7 +105,7 @@ def prepare(job: Job, events: Events) -> None:
             try:
                 examples.append(_record(job, events, session, name, {"version": version, "state": state}))
             except Exception as error:  # noqa: BLE001  the other workloads go on
-                events.emit("failed", workload=name, type=type(error).__name__, message=str(error)[:2000])
+                events.emit("failed", workload=name, type=type(error).__name__, message=_plain(error))
         if examples:
             _build_variants(job, events, session, state, examples[0])
 
@@ -139,7 +145,7 @@ def _build_variants(job: Job, events: Events, session: Session, state: str, exam
                 Path(job["artifacts"]),
             )
         except Exception as error:  # noqa: BLE001  the other variants go on
-            events.emit("failed", variant=variant["name"], type=type(error).__name__, message=str(error)[:2000])
+            events.emit("failed", variant=variant["name"], type=type(error).__name__, message=_plain(error))
             continue
         if variant["recipe"] in ("given", "export") and variant["name"] == "fp32":
             base = made.path

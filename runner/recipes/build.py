@@ -110,7 +110,7 @@ def _key(recipe: str, function: Callable[..., Any], ingredients: Ingredients, or
             versions[library] = ""
     facts = {
         "recipe": recipe,
-        "code": inspect.getsource(function),
+        "code": inspect.getsource(inspect.getmodule(function) or function),
         "options": ingredients.options,
         "origin": origin,
         "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},

@@ -1,4 +1,4 @@
-"""torch.onnx.export with the dynamo exporter.
+"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one for TorchScript files.
 
 Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`. Options not given are the exporter's defaults.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from typing import Any
 
 import torch
@@ -31,8 +32,26 @@ def build(ingredients: Ingredients) -> None:
         if name not in _OPTIONS:
             raise UsageError(f"recipe 'export' has no option {name!r}.{nearest(name, _OPTIONS)}")
     tensors = {name: torch.from_numpy(array.copy()) for name, array in ingredients.example.items()}
+    scripted = isinstance(ingredients.module, torch.jit.ScriptModule)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            ingredients.module,
+            f=str(ingredients.target),
+            input_names=list(tensors),
+            output_names=list(ingredients.output_names),
+            verbose=False,
+            **(_from_torchscript(ingredients, tensors) if scripted else _by_dynamo(ingredients, tensors)),
+        )
+
+
+def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
     named = parameter_names(ingredients.module) is not None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {
+        "args": () if named else tuple(tensors.values()), "kwargs": tensors if named else None, "dynamo": True,
+        "external_data": False, "optimize": bool(ingredients.options.get("optimize", True)),
+    }  # fmt: skip
     if opset := ingredients.options.get("opset"):
         settings["opset_version"] = int(opset)
     if (dynamic := ingredients.options.get("dynamic")) is not None:
@@ -41,18 +60,16 @@ def build(ingredients: Ingredients) -> None:
             for name in tensors
         }
         settings["dynamic_shapes"] = shapes if named else tuple(shapes.values())
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(sys.stderr):  # the exporter reports its progress on stdout
-        torch.onnx.export(
-            ingredients.module,
-            args=() if named else tuple(tensors.values()),
-            kwargs=tensors if named else None,
-            f=str(ingredients.target),
-            input_names=list(tensors),
-            output_names=list(ingredients.output_names),
-            dynamo=True,
-            external_data=False,
-            optimize=bool(ingredients.options.get("optimize", True)),
-            verbose=False,
-            **settings,
-        )
+    return settings
+
+
+def _from_torchscript(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
+    """A TorchScript file has no Python left for dynamo to trace: it goes through the exporter that reads its graph."""
+    axes = {
+        name: {int(axis): str(dim) for axis, dim in axes.items()}
+        for name, axes in ingredients.options.get("dynamic", {}).items()
+    }
+    return {
+        "args": tuple(tensors.values()), "dynamo": False, "opset_version": int(ingredients.options.get("opset", 17)),
+        "dynamic_axes": axes or None,
+    }  # fmt: skip

@@ -161,3 +161,12 @@ def test_another_workload_is_not_comparable_and_says_which_part_differs(tmp_path
     assert latency["differs"].startswith("workload: noise:")
     forced = assay("compare", "latest~1", "latest", "--force", "--json", db=db).document["measurements"]
     assert next(line for line in forced if line["name"] == "latency_p50_ms")["ratio"] > 0
+
+
+def test_square_brackets_in_a_hint_are_printed_and_not_taken_for_markup(capsys: pytest.CaptureFixture[str]):
+    from runner import report
+
+    report.print_table([{"detail": "pip install 'assay[pytorch]'"}], ["detail"], "a [b] title")
+    out = capsys.readouterr().out
+    assert "assay[pytorch]" in out
+    assert "a [b] title" in out

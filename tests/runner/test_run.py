@@ -282,3 +282,24 @@ def test_a_users_module_is_exported_and_checked_and_each_bad_one_says_why(tmp_pa
     (built,) = recorded(db, "cases_of", again.document["run"])
     first = next(c for c in recorded(db, "cases_of", done.document["run"]) if c["name"] == built["name"])
     assert built["model_sha256"] == first["model_sha256"], "the artifact comes from the cache"
+
+
+@pytest.mark.slow
+def test_torchscript_and_exported_program_files_are_references_too(tmp_path: Path, db: Path):
+    torch = pytest.importorskip("torch")
+
+    class Half(torch.nn.Module):
+        def forward(self, x):
+            return torch.tanh(x) / 2
+
+    x = torch.randn(3, 5)
+    torch.jit.script(Half()).save(tmp_path / "script.pt")
+    torch.export.save(torch.export.export(Half(), (), kwargs={"x": x}), tmp_path / "program.pt2")
+    (tmp_path / "formats.toml").write_text(
+        'name = "formats"\n[model.script]\npytorch = "script.pt"\n[model.program]\npytorch = "program.pt2"\n'
+        "[workload.random]\ninputs = { x = { shape = [3, 5] } }\n"
+        '[[case]]\ncheck = "parity"\nmodels = ["script", "program"]\nworkloads = ["random"]\n'
+    )
+    done = assay("run", tmp_path / "formats.toml", "--json", db=db)
+    assert done.code == 0, done.err
+    assert [case["verdicts"][0]["outcome"] for case in done.document["cases"]] == ["pass", "pass"]
