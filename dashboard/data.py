@@ -29,10 +29,13 @@ def current() -> Path | None:
 def problem() -> str | None:
     """Why the newest snapshot cannot be read, or None."""
     path = current()
-    if path is None:
-        return None
+    return _problem(str(path)) if path else None
+
+
+@st.cache_data(max_entries=_ENTRIES, show_spinner=False)
+def _problem(path: str) -> str | None:
     try:
-        with reading(path):
+        with reading(Path(path)):
             return None
     except StoreError as error:
         return str(error)

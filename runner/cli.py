@@ -8,34 +8,21 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
+from runner.cli_groups import db_app, golden_app, suite_app
+from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.errors import AssayError, ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import duckdb
-
-    from schema.store import Store
 
 app = typer.Typer(
     help="Keep the books on optimized models: parity, speed, size, and which version broke it.",
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None,
 )  # fmt: skip
-suite_app = typer.Typer(help="Check and describe suite files.", no_args_is_help=True)
-golden_app = typer.Typer(help="Record reference outputs once, and keep them.", no_args_is_help=True)
-db_app = typer.Typer(help="Look after the database.", no_args_is_help=True)
 app.add_typer(suite_app, name="suite")
 app.add_typer(golden_app, name="golden")
 app.add_typer(db_app, name="db")
-
-_DB_DEFAULT = ".assay/assay.duckdb"
-Db = Annotated[Path, typer.Option("--db", envvar="ASSAY_DB", help="The database file; everything else lies beside it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing more.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for another writer.")]
 
 
 def main() -> None:
@@ -64,29 +51,10 @@ def _quit(message: str, code: ExitCode) -> None:
     sys.exit(int(code))
 
 
-def _store(db: Path) -> Store:
-    from schema.store import Store
-
-    if db.is_dir():
-        raise UsageError(f"--db {db} is a folder; name a file in it, e.g. {db / 'assay.duckdb'}.")
-    return Store(db.absolute())
-
-
-def _snapshot(db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    from schema.errors import StoreError
-    from schema.store import reading, snapshot
-
-    published = snapshot(_store(db))
-    if published is None:
-        raise StoreError(f"nothing is recorded in {db} yet. Record something: assay run quickstart")
-    with reading(published) as connection:
-        yield connection
-
-
 @app.command()
 def run(
     suite: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")],
-    db: Db = Path(_DB_DEFAULT),
+    db: Db = Path(DB_DEFAULT),
     version: Annotated[
         list[str] | None, typer.Option("--version", help="MODEL=VERSION, one of the suite's named versions.")
     ] = None,
@@ -118,7 +86,7 @@ def run(
     live = sys.stderr.isatty()
     progress = report.LiveProgress(total) if live else report.LineProgress(total)
     with progress if isinstance(progress, report.LiveProgress) else nullcontext():
-        finished = run_suite(loaded, path.parent.absolute(), _store(db), options, progress)
+        finished = run_suite(loaded, path.parent.absolute(), store_at(db), options, progress)
     if finished.not_published:
         print(f"warning: {finished.not_published}", file=sys.stderr)
     if json:
@@ -141,7 +109,7 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 @app.command(name="list")
 def list_(
     what: Annotated[str, typer.Argument(help="suites, models, backends, recipes, metrics, runs or goldens.")],
-    db: Db = Path(_DB_DEFAULT),
+    db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
     """List what there is.
@@ -153,7 +121,7 @@ def list_(
 
     if what not in catalogue.LISTS:
         raise UsageError(f"there is no list of {what!r}.{nearest(what, catalogue.LISTS)}")
-    rows = catalogue.LISTS[what](_store(db))
+    rows = catalogue.LISTS[what](store_at(db))
     if json:
         report.print_json(rows)
     else:
@@ -163,7 +131,7 @@ def list_(
 @app.command()
 def show(
     run: Annotated[str, typer.Argument(help="A run: id or prefix, latest, latest~1, version:X, branch:X.")] = "latest",
-    db: Db = Path(_DB_DEFAULT),
+    db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
     """Show one run: its cases, verdicts and figures.
@@ -174,7 +142,7 @@ def show(
     from schema import queries
     from schema.comparison import resolve
 
-    for connection in _snapshot(db):
+    with published(db) as connection:
         run_id = resolve(connection, run)
         document: dict[str, Any] = {
             "run": run_id, "environment": queries.environment_of(connection, run_id),
@@ -209,7 +177,7 @@ def show(
 def compare(
     a: Annotated[str, typer.Argument(help="The run to compare from.")],
     b: Annotated[str, typer.Argument(help="The run to compare to.")] = "latest",
-    db: Db = Path(_DB_DEFAULT),
+    db: Db = Path(DB_DEFAULT),
     force: Annotated[
         bool, typer.Option("--force", help="Give ratios of unlike things too; what differs is still named.")
     ] = False,
@@ -222,7 +190,7 @@ def compare(
     from runner import report
     from schema.comparison import compare_runs, resolve
 
-    for connection in _snapshot(db):
+    with published(db) as connection:
         compared = compare_runs(connection, resolve(connection, a), resolve(connection, b), force=force)
         if json:
             report.print_json(compared.as_document())
@@ -289,202 +257,15 @@ def _worst(outcomes: set[str]) -> str:
     return next((word for word in ("fail", "vacuous", "unknown", "pass") if word in outcomes), "vacuous")
 
 
-@suite_app.command()
-def check(
-    file: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")], json: Json = False
-) -> None:
-    """Validate a suite and list the cases that it makes.
-
-    Example: assay suite check my_suite.toml
-    """
-    from runner import report
-    from runner.case import expand
-    from runner.suite import find_suite, load_suite
-
-    cases = [
-        {
-            "case": c.name,
-            "version": c.version,
-            "recipe": c.recipe.recipe,
-            "reference": (c.golden and f"golden:{c.golden}") or c.reference,
-            "policy": c.policy_name,
-        }
-        for c in expand(load_suite(find_suite(file)))
-    ]
-    if json:
-        report.print_json({"suite": file, "cases": cases})
-    else:
-        report.print_table(cases, ["case", "version", "recipe", "reference", "policy"], f"{file}: {len(cases)} cases")
-
-
-@suite_app.command(name="schema")
-def suite_schema() -> None:
-    """Print the JSON Schema of suite files, for editors.
-
-    Example: assay suite schema > assay-suite.schema.json
-    """
-    from runner import report
-    from runner.suite import Suite
-
-    report.print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()})
-
-
-@golden_app.command()
-def record(
-    suite: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")],
-    model: Annotated[str, typer.Option("--model", help="Which of the suite's models.")],
-    workload: Annotated[str, typer.Option("--workload", help="Which of the suite's workloads.")],
-    name: Annotated[str, typer.Option("--name", help="What to call it.")],
-    version: Annotated[str | None, typer.Option("--version", help="One of the model's named versions.")] = None,
-    db: Db = Path(_DB_DEFAULT),
-    json: Json = False,
-) -> None:
-    """Run the reference once and keep its inputs and outputs.
-
-    Example: assay golden record quickstart --model digits --workload handwriting --name digits-v2
-    """
-    from runner import catalogue, report
-    from runner.prepare import record_golden
-    from runner.suite import find_suite, load_suite
-
-    path = find_suite(suite)
-    recorded = record_golden(load_suite(path), path.parent.absolute(), _store(db), model, version, workload, name)
-    document = catalogue.golden_row(recorded)
-    if json:
-        report.print_json(document)
-    else:
-        report.print_table([document], document)
-
-
-@golden_app.command(name="show")
-def golden_show(name: str, db: Db = Path(_DB_DEFAULT), json: Json = False) -> None:
-    """Show what a golden holds, step by step.
-
-    Example: assay golden show digits-v2
-    """
-    from runner import report
-    from runner.parity import golden
-
-    found = golden.read(_store(db).goldens, name)
-    rows = [
-        {"step": number, "side": side, "name": key, **entry}
-        for number, step in enumerate(found.steps) for side, entries in step.items() for key, entry in entries.items()
-    ]  # fmt: skip
-    if json:
-        report.print_json({"name": name, **found.facts, "arrays": rows})
-    else:
-        report.print_table(
-            rows, ["step", "side", "name", "dtype", "shape", "bytes", "sha256"], f"{name}: {found.facts}"
-        )
-
-
-@golden_app.command()
-def verify(name: str, db: Db = Path(_DB_DEFAULT), json: Json = False) -> None:
-    """Check that every array is the one that was recorded.
-
-    Example: assay golden verify digits-v2
-    """
-    from runner import report
-    from runner.parity import golden
-
-    problems = golden.verify(golden.read(_store(db).goldens, name))
-    if json:
-        report.print_json({"name": name, "ok": not problems, "problems": problems})
-    else:
-        print(f"{name}: every array is the one that was recorded" if not problems else "\n".join(problems))
-    raise typer.Exit(int(ExitCode.FAILED if problems else ExitCode.OK))
-
-
-@db_app.command()
-def migrate(db: Db = Path(_DB_DEFAULT), wait: Wait = 30.0, json: Json = False) -> None:
-    """Bring the database to this version's schema (every sync does it too).
-
-    Example: assay db migrate
-    """
-    sync(db, rebuild=False, wait=wait, json=json)
-
-
-@db_app.command()
-def sync(
-    db: Db = Path(_DB_DEFAULT),
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the database anew from the log of bundles.")] = False,
-    wait: Wait = 30.0,
-    json: Json = False,
-) -> None:
-    """Take waiting bundles into the database and publish a snapshot.
-
-    Example: assay db sync
-    """
-    from runner import report
-    from schema import ingest
-
-    done = (ingest.rebuild if rebuild else ingest.sync)(_store(db), wait)
-    document = {
-        "ingested": done.ingested,
-        "already_there": done.already_there,
-        "rejected": done.rejected,
-        "snapshot": str(done.snapshot),
-    }
-    if json:
-        report.print_json(document)
-    else:
-        print(
-            f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)} rejected"
-        )
-        for name, reason in done.rejected.items():
-            print(f"rejected {name}: {reason}")
-    raise typer.Exit(int(ExitCode.FAILED if done.rejected else ExitCode.OK))
-
-
-@db_app.command()
-def status(db: Db = Path(_DB_DEFAULT), json: Json = False) -> None:
-    """Say what is recorded, waiting and rejected.
-
-    Example: assay db status
-    """
-    from runner import catalogue, report
-
-    document = catalogue.store_status(_store(db))
-    if json:
-        report.print_json(document)
-    else:
-        report.print_table([{"what": key, "value": str(value)} for key, value in document.items()], ["what", "value"])
-
-
-@db_app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="A new folder; one file a table.")],
-    db: Db = Path(_DB_DEFAULT),
-    format_: Annotated[str, typer.Option("--as", help="parquet or csv.")] = "parquet",
-) -> None:
-    """Write every table to a folder.
-
-    Example: assay db export books --as csv
-    """
-    from schema import queries
-
-    if format_ not in ("parquet", "csv"):
-        raise UsageError(f"--as is parquet or csv, not {format_!r}.")
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty; name a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for connection in _snapshot(db):
-        for table, rows in queries.table_counts(connection).items():
-            connection.table(table).to_parquet(
-                str(folder / f"{table}.parquet")
-            ) if format_ == "parquet" else connection.table(table).to_csv(str(folder / f"{table}.csv"))
-            print(f"{table}: {rows} rows")
-
-
 @app.command()
-def doctor(db: Db = Path(_DB_DEFAULT), json: Json = False) -> None:
+def doctor(db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
     """Say what this host can run, and what is missing.
 
     Example: assay doctor
     """
     from runner import catalogue, report
 
-    findings = catalogue.doctor(_store(db))
+    findings = catalogue.doctor(store_at(db))
     if json:
         report.print_json(findings)
     else:
@@ -494,7 +275,7 @@ def doctor(db: Db = Path(_DB_DEFAULT), json: Json = False) -> None:
 
 @app.command()
 def dashboard(
-    db: Db = Path(_DB_DEFAULT),
+    db: Db = Path(DB_DEFAULT),
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
     address: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
 ) -> None:

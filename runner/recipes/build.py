@@ -77,6 +77,8 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
         function(_with_target(ingredients, temporary / _MODEL))
         built = _inspect(temporary / _MODEL, key, time.perf_counter() - started)
         (temporary / "artifact.json").write_text(json.dumps(asdict(built), default=str))
+        if (cached := _from_cache(folder, key)) is not None:  # another run was faster: its file may be open already
+            return cached
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)

@@ -303,3 +303,30 @@ def test_torchscript_and_exported_program_files_are_references_too(tmp_path: Pat
     done = assay("run", tmp_path / "formats.toml", "--json", db=db)
     assert done.code == 0, done.err
     assert [case["verdicts"][0]["outcome"] for case in done.document["cases"]] == ["pass", "pass"]
+
+
+def test_a_backend_may_have_an_interpreter_of_its_own_and_its_libraries_are_recorded(tmp_path: Path, db: Path):
+    suite = fake_suite(tmp_path)
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    text = suite.read_text()
+    suite.write_text(text.replace("[backend.candidate]\n", f'[backend.candidate]\npython = "{other}"\n'))
+    done = assay("run", suite, "--json", db=db)
+    assert done.code == 0, done.err
+    suite.write_text(text.replace("[backend.candidate]\n", '[backend.candidate]\npython = "/nowhere/python"\n'))
+    missing = assay("run", suite, "--json", db=db)
+    assert missing.code == 3
+    assert "cannot start /nowhere/python" in missing.document["cases"][0]["error"]
+
+
+@pytest.mark.slow
+def test_a_damaged_artifact_in_the_cache_is_built_again(tmp_path: Path, db: Path):
+    pytest.importorskip("torch")
+    (tmp_path / "model.py").write_text(USERS_MODEL)
+    (tmp_path / "mine.toml").write_text(USERS_SUITE)
+    only = ("--only", "mine/fp32/onnxruntime/*", "--json")
+    assert assay("run", tmp_path / "mine.toml", *only, db=db).code == 0
+    (model,) = (db.parent / "artifacts").glob("*/*/model.onnx")
+    model.write_bytes(model.read_bytes()[:-20])
+    assert assay("run", tmp_path / "mine.toml", *only, db=db).code == 0
