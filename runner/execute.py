@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -50,18 +51,19 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
         StoreError: a row could not be written; what was written before is intact.
     """
     cases = _chosen(expand(suite, options.versions), options.only)
-    run_id, done = _begin(suite, store, options)
-    context = Context(run_id, environment.capture(), options.suite_argument)
-    if not done:
+    begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
+    run_id, context = begun.run_id, Context(begun.run_id, environment.capture(), options.suite_argument)
+    if not options.resume:
         write_bundle(store, run_id, [_run_row(suite, folder, context, options, len(cases)), context.environment])
     outcomes = []
-    for prepared, group in prepare_models(suite, folder, store, [c for c in cases if c.name not in done], progress):
+    left = [case for case in cases if case.name not in begun.cases]
+    for prepared, group in prepare_models(suite, folder, store, left, progress):
         for outcome in run_group(suite, folder, store, prepared, group, progress):
             judge(outcome)
             write_bundle(store, run_id, case_rows(outcome, _seen_from(context, outcome)))
             outcomes.append(outcome)
             progress.finished(outcome)
-    exit_code = verdict_of_run(outcomes)
+    exit_code = verdict_of_run(outcomes, begun.outcomes)
     write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
     return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s))
 
@@ -75,16 +77,19 @@ def _publish(store: Store, wait_s: float) -> str | None:
     return "; ".join(f"bundle {name} was rejected: {reason}" for name, reason in rejected.items()) or None
 
 
-def verdict_of_run(outcomes: list[Outcome]) -> ExitCode:
-    """The exit code: a failure first, then a missing backend, then a case that compared nothing."""
+def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset()) -> ExitCode:
+    """The exit code: a failure first, then a missing backend, then a case that compared nothing.
+
+    `earlier` holds the words (statuses, verdicts) that a resumed run had recorded before.
+    """
     broken = [o for o in outcomes if o.status in ("failed", "crashed", "timeout")]
     missing = [o for o in broken if o.error_type == "EnvironmentMissing"]
     failed = any(j.outcome == "fail" for o in outcomes for _, _, j in o.judgements)
-    if failed or len(missing) < len(broken):
+    if failed or len(missing) < len(broken) or earlier & {"fail", "failed", "crashed", "timeout"}:
         return ExitCode.FAILED
     if missing:
         return ExitCode.ENVIRONMENT
-    if not outcomes or any(o.status == "vacuous" for o in outcomes):
+    if not (outcomes or earlier) or "vacuous" in earlier or any(o.status == "vacuous" for o in outcomes):
         return ExitCode.NOTHING
     return ExitCode.OK
 
@@ -98,24 +103,44 @@ def _chosen(cases: list[Case], only: str | None) -> list[Case]:
     return chosen
 
 
-def _begin(suite: Suite, store: Store, options: Options) -> tuple[str, set[str]]:
-    """A new run, or the unfinished one with the names of its recorded cases."""
-    if not options.resume:
-        return new_id(), set()
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run, and what it has recorded already."""
+
+    run_id: str
+    cases: frozenset[str] = frozenset()
+    outcomes: frozenset[str] = frozenset()
+
+
+def _identity(suite: Suite, options: Options) -> str:
+    """What has to be the same for a run to be continued: the suite's meaning, and the versions picked."""
+    picked = ",".join(f"{model}={version}" for model, version in sorted(options.versions.items()))
+    return hashlib.sha256(f"{suite.sha256()}/{picked}".encode()).hexdigest()
+
+
+def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
+    """The newest unfinished run of this suite and these versions.
+
+    Raises:
+        NothingMeasured: there is none.
+    """
     ingest.sync(store, options.wait_s)
     published = snapshot(store)
     if published is not None:
         with reading(published) as connection:
-            found = schema.queries.unfinished_run(connection, suite.name, suite.sha256())
+            found = schema.queries.unfinished_run(connection, suite.name, _identity(suite, options))
             if found is not None:
-                return found, schema.queries.recorded_cases(connection, found)
-    raise NothingMeasured(f"no unfinished run of suite {suite.name!r} as it is now: start one without --resume.")
+                cases = schema.queries.recorded_cases(connection, found)
+                return Begun(found, frozenset(cases), frozenset(schema.queries.recorded_outcomes(connection, found)))
+    raise NothingMeasured(
+        f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without --resume."
+    )
 
 
 def _run_row(suite: Suite, folder: Path, context: Context, options: Options, planned: int) -> rows.Run:
     commit, branch, dirty = environment.git_state(folder)
     return rows.Run(
-        run_id=context.run_id, suite=suite.name, suite_sha256=suite.sha256(), trigger=options.trigger, started_at=now(),
+        run_id=context.run_id, suite=suite.name, suite_sha256=_identity(suite, options), trigger=options.trigger, started_at=now(),
         host=socket.gethostname(), environment_id=context.environment.environment_id, git_commit=commit,
         git_branch=branch, git_dirty=dirty, seed=suite.seed, tool_version=_VERSION,
         command=environment.command_line(), cases_planned=planned,

@@ -162,6 +162,8 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
 def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list[rows.Measurement]:
     """Every figure of a benchmark; empty for a case that was not timed to its end."""
     case = outcome.case
+    if outcome.status != "ok":
+        return []
     found: list[tuple[str, statistics.Estimate, str]] = []
     blocks = np.array(outcome.blocks) if outcome.blocks else None
     if blocks is not None:

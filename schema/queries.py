@@ -70,6 +70,13 @@ def recorded_cases(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[st
     return {row["name"] for row in _ask(connection, "select name from case_result where run_id = $run", run=run_id)}
 
 
+def recorded_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
+    """Every status of a case and outcome of a verdict that a run has so far."""
+    sql = """select status as word from case_result where run_id = $run
+        union select outcome from verdict where run_id = $run"""
+    return {row["word"] for row in _ask(connection, sql, run=run_id)}
+
+
 def choices(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """What can be filtered by: suites, models, variants, backends, hardware classes."""
     sql = """select distinct r.suite, c.model, c.variant, c.backend, e.hardware_class as hardware

@@ -19,7 +19,7 @@ class Run:
     """UUIDv7: sorts by start time."""
     suite: str
     suite_sha256: str
-    """Of the suite's meaning (parsed, sorted JSON), so that a comment does not make a new suite."""
+    """Of the suite's meaning (parsed, sorted JSON: a comment does not make a new suite) and the versions picked."""
     trigger: str
     """`manual`, `nightly` or `ci`."""
     started_at: datetime
