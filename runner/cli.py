@@ -27,13 +27,11 @@ app.add_typer(db_app, name="db")
 
 def main() -> None:
     """Run the command line; errors meant for people become one message and an exit code, never a traceback."""
-    from click.exceptions import Abort
-
     try:
         app(standalone_mode=True)
     except AssayError as error:
         _quit(str(error), error.exit_code)
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _quit("interrupted; finished cases are recorded. Continue with --resume.", ExitCode.INTERRUPTED)
     except BrokenPipeError:  # `assay list runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -74,7 +72,7 @@ def run(
 
     from runner import report
     from runner.case import expand
-    from runner.execute import Options, run_suite
+    from runner.execute import Options, chosen, run_suite
     from runner.suite import find_suite, load_suite
 
     if trigger not in ("manual", "nightly", "ci"):
@@ -82,7 +80,7 @@ def run(
     path = find_suite(suite)
     loaded = load_suite(path)
     options = Options(suite, _pairs(version or []), only, resume, trigger, wait)
-    total = len(expand(loaded, options.versions))
+    total = len(chosen(expand(loaded, options.versions), only))
     live = sys.stderr.isatty()
     progress = report.LiveProgress(total) if live else report.LineProgress(total)
     with progress if isinstance(progress, report.LiveProgress) else nullcontext():

@@ -50,7 +50,7 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
         NothingMeasured: `only` matches no case, or there is nothing to resume.
         StoreError: a row could not be written; what was written before is intact.
     """
-    cases = _chosen(expand(suite, options.versions), options.only)
+    cases = chosen(expand(suite, options.versions), options.only)
     begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
     run_id, context = begun.run_id, Context(begun.run_id, environment.capture(), options.suite_argument)
     if not options.resume:
@@ -94,7 +94,12 @@ def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(
     return ExitCode.OK
 
 
-def _chosen(cases: list[Case], only: str | None) -> list[Case]:
+def chosen(cases: list[Case], only: str | None) -> list[Case]:
+    """The cases whose name matches a pattern or contains it; all of them without one.
+
+    Raises:
+        NothingMeasured: none does; the nearest name is told.
+    """
     if only is None:
         return cases
     chosen = [case for case in cases if fnmatch(case.name, only) or only in case.name]

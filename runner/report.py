@@ -142,7 +142,18 @@ def run_document(finished: Finished) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_NARROW = 120
+"""Below this many columns a table would cut the names of cases."""
+
+
 def print_run(finished: Finished) -> None:
+    """A table of the cases, or a line each on a narrow terminal; then what failed, and why."""
+    target = console()
+    if target.width < _NARROW:
+        target.print(f"run {finished.run_id}")
+        for outcome in finished.outcomes:
+            target.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)))
+        return
     table = Table(
         "case",
         "version",
@@ -155,8 +166,7 @@ def print_run(finished: Finished) -> None:
         title_justify="left",
     )
     for outcome in finished.outcomes:
-        measured = as_document(outcome)["measurements"]
-        values = {m["metric"]: m for m in measured}
+        values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
         p50, ratio = values.get("latency_p50_ms"), values.get("latency_ratio")
         words = ", ".join(f"{name}: {j.grade or j.outcome}" for _, name, j in outcome.judgements)
         table.add_row(
@@ -165,16 +175,18 @@ def print_run(finished: Finished) -> None:
             interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else "",
             size(outcome.artifact.bytes) if outcome.artifact else "",
         )  # fmt: skip
-    console().print(table)
+    target.print(table)
     for outcome in finished.outcomes:
         if outcome.error_message or any(j.outcome != "pass" for _, _, j in outcome.judgements):
-            console().print(headline(outcome), style=_COLOURS.get("fail"), highlight=False)
+            target.print(headline(outcome), style=_COLOURS.get("fail"), highlight=False)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], title: str = "") -> None:
     """Rows as a table; numbers short, times to the second."""
     names = list(columns)
-    table = Table(*[name.replace("_", " ") for name in names], title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
+    for name in names:
+        table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*[_cell(name, row.get(name)) for name in names])
     console().print(table)

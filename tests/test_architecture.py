@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,36 @@ def test_nothing_unpickles():
         assert "import pickle" not in text, path
         assert "allow_pickle=True" not in text, path
         assert "weights_only=False" not in text, path
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything a file imports, deferred imports included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"schema", "runner", "dashboard"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("schema", ()),
+        ("runner", ("compiled", "pytorch", "onnxruntime", "onnxruntime-gpu", "models", "dashboard")),
+        ("dashboard", ("dashboard",)),
+    ],
+)
+def test_every_library_that_is_imported_is_declared(folder: str, extras: tuple[str, ...]):
+    """What happens to be installed for another reason (click, through streamlit) is not there in another image."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [
+        *project["dependencies"],
+        *(line for extra in extras for line in project["optional-dependencies"][extra]),
+    ]
+    names = {re.split(r"[=<>~!]", line)[0].replace("-", "_") for line in declared}
+    aliases = {"scikit_learn": "sklearn", "nvidia_ml_py": "pynvml", "onnxruntime_gpu": "onnxruntime"}
+    known = {aliases.get(name, name) for name in names}
+    for path in (ROOT / folder).rglob("*.py"):
+        assert imported(path) <= known, path

@@ -140,9 +140,11 @@ class OnnxRuntimeSession:
             operators.update(node.op_type for node in part.get_nodes())
         in_force = self._session.get_providers()
         fell_back = None
-        if self._provider != _CPU and self._provider not in in_force:
+        if self._provider == _CPU or self._options.get("allow_fallback", False):
+            pass
+        elif self._provider not in in_force:
             fell_back = f"{self._provider} was asked for; the session has only {', '.join(in_force)}"
-        elif self._provider != _CPU and nodes[_CPU] and not self._options.get("allow_fallback", False):
+        elif nodes[_CPU]:
             fell_back = f"{self._provider} was asked for; {nodes[_CPU]} of {nodes.total()} nodes were given to {_CPU}"
         return Placement(
             device="cpu" if self._provider == _CPU or self._provider not in in_force else "cuda",

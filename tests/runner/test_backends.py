@@ -249,3 +249,37 @@ def test_pytorch_on_cuda_agrees_with_the_cpu(folder: Path):
     ):
         np.testing.assert_allclose(gpu.infer({"x": X})["y"], cpu.infer({"x": X})["y"], rtol=1e-5)
         assert gpu.placement().device == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("in_force", "nodes", "allow", "says"),
+    [
+        (["CPUExecutionProvider"], {"CPUExecutionProvider": 3}, False, "the session has only CPUExecutionProvider"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2}, False, "2 of 7 nodes were given to CPUExecutionProvider"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2}, True, None),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5}, False, None),
+    ],
+)  # fmt: skip
+def test_a_fallback_of_the_session_or_of_single_nodes_is_noticed(
+    folder: Path, in_force: list[str], nodes: dict[str, int], allow: bool, says: str | None
+):
+    """onnxruntime-gpu on a host without a GPU lists CUDA, runs on the CPU, and raises nothing: this is what it reports."""
+    from types import SimpleNamespace
+
+    from runner.backends.onnxruntime_session import OnnxRuntimeSession
+
+    parts = [
+        SimpleNamespace(ep_name=name, get_nodes=lambda count=count: [SimpleNamespace(op_type="Gemm")] * count)
+        for name, count in nodes.items()
+    ]
+    reported = SimpleNamespace(
+        get_inputs=list,
+        get_outputs=list,
+        get_providers=lambda: in_force,
+        get_provider_graph_assignment_info=lambda: parts,
+    )
+    session = OnnxRuntimeSession(
+        reported, onnx_affine(folder / "a.onnx"), "CUDAExecutionProvider", {"allow_fallback": allow}
+    )
+    fell_back = session.placement().fell_back
+    assert fell_back is None if says is None else says in fell_back
