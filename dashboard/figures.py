@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -25,29 +26,24 @@ def _layout(figure: go.Figure, title: str, x: str, y: str, height: int = _HEIGHT
     return figure
 
 
-def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: bool = False) -> go.Figure:
-    """One line per series over time, with its 95 % interval; broken where the hardware class changes.
+_SERIES = ["model", "variant", "backend", "workload", "hardware_class"]
 
-    Columns: model, variant, backend, workload, hardware_class, started_at, model_version, value, low, high.
+
+def trend(
+    points: pd.DataFrame, metric: str, unit: str, better: str, gaps: pd.DataFrame | None = None, *, log: bool = False
+) -> go.Figure:
+    """One line per series over time, with its 95 % interval; broken where the hardware class changes or a run left no figure.
+
+    Columns of points: model, variant, backend, workload, hardware_class, started_at, model_version, value, low, high; of
+    gaps: the same names, with reason instead of the figures.
     """
     figure = go.Figure()
-    names = ["model", "variant", "backend", "workload"]
-    for key, series in points.groupby([*names, "hardware_class"], sort=False):
-        label = " / ".join(str(part) for part in key[:4])
-        shade = theme.colour(label)
-        spread = series.dropna(subset=["low", "high"])
-        error = {
-            "type": "data", "symmetric": False, "array": (spread["high"] - spread["value"]).tolist(),
-            "arrayminus": (spread["value"] - spread["low"]).tolist(), "thickness": 1,
-        }  # fmt: skip
-        figure.add_trace(
-            go.Scatter(
-                x=series["started_at"], y=series["value"], mode="lines+markers", name=label,
-                line={"color": shade}, marker={"size": 8, "symbol": theme.symbol(label)}, error_y=error if len(spread) == len(series) else None,
-                customdata=series[["model_version", "hardware_class"]],
-                hovertemplate="%{y:.4g} " + unit + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>" + label + "</extra>",
-            )
-        )  # fmt: skip
+    for key, series in points.groupby(_SERIES, sort=False):
+        label = " / ".join(str(part) for part in tuple(key)[:4])
+        missing = _missing(gaps, key)
+        figure.add_trace(_line(pd.concat([series, missing]).sort_values("started_at"), label, unit))
+        if not missing.empty:
+            figure.add_trace(_crosses(missing, float(series["value"].min()), label))
     hardware = ", ".join(sorted(set(points["hardware_class"])))
     arrow = {"lower": "lower is better", "higher": "higher is better"}.get(better, "")
     title = f"{metric} ({arrow}; n = {len(points)} points; {hardware})"
@@ -60,6 +56,38 @@ def trend(points: pd.DataFrame, metric: str, unit: str, better: str, *, log: boo
         pad = max(0.1, (1 - (high - low)) / 2)
         figure.update_yaxes(range=[low - pad, high + pad])
     return figure
+
+
+def _missing(gaps: pd.DataFrame | None, key: tuple[Any, ...]) -> pd.DataFrame:
+    """The gaps of one series."""
+    if gaps is None or gaps.empty:
+        return pd.DataFrame(columns=["started_at", "reason"])
+    chosen: pd.DataFrame = gaps[(gaps[_SERIES] == list(key)).all(axis=1)]
+    return chosen
+
+
+def _line(series: pd.DataFrame, label: str, unit: str) -> go.Scatter:
+    known = series.dropna(subset=["value"])
+    complete = not known[["low", "high"]].isna().any().any()
+    error = {
+        "type": "data", "symmetric": False, "array": (series["high"] - series["value"]).tolist(),
+        "arrayminus": (series["value"] - series["low"]).tolist(), "thickness": 1,
+    }  # fmt: skip
+    return go.Scatter(
+        x=series["started_at"], y=series["value"], mode="lines+markers", name=label, connectgaps=False,
+        line={"color": theme.colour(label)}, marker={"size": 8, "symbol": theme.symbol(label)},
+        error_y=error if complete else None, customdata=series[["model_version", "hardware_class"]],
+        hovertemplate="%{y:.4g} " + unit + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>" + label + "</extra>",
+    )  # fmt: skip
+
+
+def _crosses(missing: pd.DataFrame, height: float, label: str) -> go.Scatter:
+    """Where a run left no figure, and why; drawn at the height of the series' least value."""
+    return go.Scatter(
+        x=missing["started_at"], y=[height] * len(missing), mode="markers", name=f"no figure: {label}",
+        marker={"symbol": "x", "size": 11, "color": theme.OUTCOMES["fail"]}, customdata=missing[["reason"]],
+        hovertemplate="%{customdata[0]}<br>%{x}<extra>no figure</extra>",
+    )  # fmt: skip
 
 
 def pass_rates(receipts: pd.DataFrame) -> go.Figure:

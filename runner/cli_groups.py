@@ -182,11 +182,13 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A new folder; one file a table.")],
     db: Db = Path(DB_DEFAULT),
     format_: Annotated[str, typer.Option("--as", help="parquet or csv.")] = "parquet",
+    json: Json = False,
 ) -> None:
     """Write every table to a folder.
 
     Example: assay db export books --as csv
     """
+    from runner import report
     from schema import queries
 
     if format_ not in ("parquet", "csv"):
@@ -194,6 +196,7 @@ def export(
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty; name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, int] = {}
     with published(db) as connection:
         for table, rows in queries.table_counts(connection).items():
             relation, file = connection.table(table), str(folder / f"{table}.{format_}")
@@ -201,4 +204,8 @@ def export(
                 relation.to_parquet(file)
             else:
                 relation.to_csv(file)
-            print(f"{table}: {rows} rows")
+            written[file] = rows
+            if not json:
+                print(f"{table}: {rows} rows")
+    if json:
+        report.print_json(written)

@@ -6,9 +6,11 @@ the events: file descriptor 1 is theirs no longer, it goes to stderr.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -36,7 +38,19 @@ class Events:
         self._stream.flush()
 
 
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent is gone, however that was killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:  # it was gone before we asked
+        sys.exit(1)
+
+
 def main() -> None:
+    """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
+    _die_with_parent()
     events = Events()
     job: Job = json.loads(sys.stdin.readline())
     try:

@@ -226,6 +226,14 @@ def trends(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str,
     return kept
 
 
+def gaps(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Benchmarks that left no figure, with their reason: what a missing point of a trend means."""
+    sql = f"""select model, variant, backend, workload, hardware_class, run_started_at as started_at, model_version, run_id, status,
+            coalesce(error_message, status) as reason
+        from ({_CASES}) where check_kind = 'benchmark' and status != 'ok' order by run_started_at"""
+    return _ask(connection, sql, **_bound(filters))
+
+
 def metrics(connection: duckdb.DuckDBPyConnection) -> Answer:
     return _ask(connection, "select * from metric order by metric")
 

@@ -21,9 +21,16 @@ points = data.frame("trends", filters.chosen(), metric)
 if points.empty:
     filters.nothing_matches("measurements of this metric")
 
-st.caption(known[metric]["description"] + " Bars are 95 % intervals. A line ends where the hardware class changes.")
+st.caption(
+    known[metric]["description"]
+    + " Bars are 95 % intervals. A line is broken where the hardware class changes, and where a run left no figure (a red cross says why)."
+)
 st.plotly_chart(
-    figures.trend(points, metric, known[metric]["unit"], known[metric]["better"], log=log), key="trend", width="stretch"
+    figures.trend(
+        points, metric, known[metric]["unit"], known[metric]["better"], data.frame("gaps", filters.chosen()), log=log
+    ),
+    key="trend",
+    width="stretch",
 )
 st.dataframe(points.drop(columns=["series_id", "metric"]), hide_index=True, key="points")
 if points["run_id"].nunique() < 5:

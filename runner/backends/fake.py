@@ -1,7 +1,7 @@
 """A backend that computes with numpy and misbehaves on request: for trying Assay without an ML library, and for tests.
 
 Output = gain * input + offset, for every input; options: `gain`, `offset`, `delay_ms`, `noise` (seeded), `fault`
-(`raise`, `nan`, `shape`, `dtype`, `segfault`, `hang`, `kill`, `fallback`), `threads`.
+(`raise`, `nan`, `shape`, `dtype`, `segfault`, `hang`, `kill`, `memory`, `fallback`), `threads`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.backends import Placement, Source
 from runner.errors import UsageError, nearest
 from runner.tensors import Array, Tensors
 
-FAULTS = ("raise", "nan", "shape", "dtype", "segfault", "hang", "kill", "fallback")
+FAULTS = ("raise", "nan", "shape", "dtype", "segfault", "hang", "kill", "fallback", "memory")
 _OPTIONS = ("gain", "offset", "delay_ms", "noise", "fault", "threads")
 
 
@@ -76,6 +76,8 @@ class FakeSession:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "memory":
+                np.empty(1 << 60, np.uint8)
             case "hang":
                 time.sleep(3600)
 

@@ -167,3 +167,14 @@ def test_sizes_are_written_for_people(bytes_: Any, text: str):
 def test_names_from_the_database_are_never_markup():
     assert theme.markdown("<b>x</b> [a](b) **c**") == r"\<b\>x\</b\> \[a\]\(b\) \*\*c\*\*"
     assert r"\<script\>" in tables.environment({"gpu": ["<script>", "b"]})
+
+
+def test_a_run_that_left_no_figure_breaks_the_line_and_says_why():
+    days = [datetime.fromisoformat(f"2026-01-0{day}") for day in (1, 3)]
+    gaps = points(started_at=[datetime.fromisoformat("2026-01-02")])[
+        [*figures._SERIES, "started_at", "model_version"]
+    ].assign(reason="the worker was ended by SIGSEGV")
+    line, crosses = figures.trend(points(started_at=days), "m", "ms", "lower", gaps).data
+    assert [None if pd.isna(value) else value for value in line.y] == [2.0, None, 2.0]
+    assert line.connectgaps is False
+    assert crosses.customdata[0][0] == "the worker was ended by SIGSEGV"

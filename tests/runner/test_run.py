@@ -51,6 +51,7 @@ def test_an_inaccurate_candidate_fails_with_exit_code_1(tmp_path: Path, db: Path
         ('fault = "raise"', "failed", "asked to fail"),
         ('fault = "segfault"', "crashed", "SIGSEGV"),
         ('fault = "kill"', "crashed", "memory runs out"),
+        ('fault = "memory"', "crashed", "out of memory"),
         ('fault = "fallback"', "failed", "silent fallback"),
         ("colour = 3", "failed", "no option 'colour'"),
     ],
@@ -331,3 +332,20 @@ def test_a_damaged_artifact_in_the_cache_is_built_again(tmp_path: Path, db: Path
     (model,) = (db.parent / "artifacts").glob("*/*/model.onnx")
     model.write_bytes(model.read_bytes()[:-20])
     assert assay("run", tmp_path / "mine.toml", *only, db=db).code == 0
+
+
+def test_a_worker_does_not_outlive_a_killed_run(tmp_path: Path, db: Path):
+    import psutil
+
+    suite = fake_suite(tmp_path, 'fault = "hang"')
+    command = [sys.executable, "-m", "runner", "run", str(suite), "--db", str(db)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+        deadline = time.monotonic() + 20
+        workers: list[psutil.Process] = []
+        while not workers and time.monotonic() < deadline:
+            time.sleep(1.5)
+            workers = psutil.Process(run.pid).children()
+        assert workers
+        run.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive
