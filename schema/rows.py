@@ -222,11 +222,11 @@ class Parity:
     sqnr_db: float | None
     """10 log10(sum expected^2 / sum error^2); infinite when equal."""
     psnr_db: float | None
-    """10 log10(psnr_peak^2 / mse); infinite when equal."""
+    """10 log10(psnr_peak^2 / mse); infinite when equal, None when the expected side is constant."""
     psnr_peak: float | None
     """expected_max - expected_min, so that a shift of both sides changes nothing."""
     cosine: float | None
-    """Of both sides as vectors; None when one of them is all zeros."""
+    """Of both sides as vectors; None when one of them is all zeros, or too large to be squared."""
     violations: int
     """Elements outside the rule that was in force at the time (rule, atol, rtol)."""
     worst_index: list[int] | None

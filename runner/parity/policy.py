@@ -183,14 +183,14 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
         reason = f"{merged['violations']} of {merged['elements']} elements ({share:.2%}) are outside the tolerance"
         return Judgement("fail", reason, words, None, *_tightest(tolerance, merged))
     for name, least in (("sqnr_db", tolerance.sqnr_db), ("cosine", tolerance.cosine)):
-        if least is not None and (merged[name] is None or merged[name] < least):
+        if least is not None and (merged[name] is None or not merged[name] >= least):
             return Judgement("fail", f"{name} is {merged[name]}, at least {least:g} is asked", words)
     return None
 
 
 def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
     words = tolerance.words()
-    if merged["expected_std"] is None:
+    if merged["max_abs"] is None:
         return Judgement("vacuous", "no finite pair was compared", words)
     if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
         value = merged["expected_min"]

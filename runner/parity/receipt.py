@@ -12,6 +12,8 @@ from runner.parity.tally import Tally
 
 def _decibels(signal: float, noise: float) -> float | None:
     """10 log10(signal / noise): infinite without noise, None when both are zero, -inf for noise on a zero signal."""
+    if math.isinf(signal) and math.isinf(noise):  # squares beyond float64: the ratio is not known
+        return None
     if noise == 0:
         return math.inf if signal > 0 else None
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
@@ -29,7 +31,8 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
     """Receipt columns (DESIGN: schema.rows.Parity) of a tally; `shape` turns flat indices into positions.
 
     Statistics are over pairs finite on both sides and None when there is none. SQNR is
-    10 log10(sum x^2 / sum (x - y)^2), infinite when equal; PSNR takes the expected side's range as its peak.
+    10 log10(sum x^2 / sum (x - y)^2), infinite when equal; PSNR takes the expected side's range as its peak, and is None
+    when that is zero. A ratio of sums that float64 cannot hold (values beyond 1e154) is None.
     """
     n = tally.finite
     mismatched = tally.first_mismatch >= 0
@@ -40,7 +43,9 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
     norm = math.sqrt(tally.sum_squared_expected) * math.sqrt(tally.sum_squared_actual)
     dot = (tally.sum_squared_expected + tally.sum_squared_actual - tally.sum_squared) / 2
     rel_l2 = None
-    if n and tally.sum_squared_expected > 0:
+    if n and math.isinf(tally.sum_squared_expected):
+        rel_l2 = None
+    elif n and tally.sum_squared_expected > 0:
         rel_l2 = math.sqrt(tally.sum_squared / tally.sum_squared_expected)
     elif n:
         rel_l2 = math.inf if tally.sum_squared else 0.0
@@ -54,7 +59,7 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
         "nonfinite_mismatches": tally.nonfinite_mismatches,
         "expected_min": tally.min_expected if n else None,
         "expected_max": tally.max_expected if n else None,
-        "expected_std": math.sqrt(tally.squares_expected / n) if n else None,
+        "expected_std": math.sqrt(tally.squares_expected / n) if n and tally.squares_expected >= 0 else None,
         "max_abs": tally.max_abs if n else None,
         "mean_abs": tally.sum_abs / n if n else None,
         "p50_abs": tally.quantile(0.5),
@@ -66,9 +71,9 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
         "mse": mse,
         "mean_signed": tally.sum_signed / n if n else None,
         "sqnr_db": _decibels(tally.sum_squared_expected, tally.sum_squared) if n else None,
-        "psnr_db": _decibels(peak**2, mse) if peak is not None and mse is not None else None,
+        "psnr_db": _decibels(peak * peak, mse) if peak and mse is not None else None,
         "psnr_peak": peak,
-        "cosine": dot / norm if n and norm > 0 else None,
+        "cosine": dot / norm if n and 0 < norm < math.inf and math.isfinite(dot) else None,
         "violations": tally.violations,
         "worst_index": _index(worst, shape),
         "worst_expected": worst_pair[0] if worst >= 0 else None,
