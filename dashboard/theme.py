@@ -29,6 +29,11 @@ def number(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.4g}"  # noqa: PLR0124  NaN is what differs from itself
 
 
+def element(value: float) -> str:
+    """One element of an array; NaN and infinity are values like any other."""
+    return "NaN" if value != value else f"{value:.6g}"  # noqa: PLR0124  NaN is what differs from itself
+
+
 def size(value: float | None) -> str:
     """Bytes in binary units."""
     if value is None or value != value:  # noqa: PLR0124

@@ -26,7 +26,7 @@ right.metric(
 )
 right.markdown(f"**Why:** {theme.markdown(str(row['reason']))}")
 right.markdown(
-    f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.number(row['worst_expected'])} expected, {theme.number(row['worst_actual'])} came"
+    f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.element(row['worst_expected'])} expected, {theme.element(row['worst_actual'])} came"
 )
 right.code(row["reproduce"], language="bash")
 

@@ -178,3 +178,7 @@ def test_a_run_that_left_no_figure_breaks_the_line_and_says_why():
     assert [None if pd.isna(value) else value for value in line.y] == [2.0, None, 2.0]
     assert line.connectgaps is False
     assert crosses.customdata[0][0] == "the worker was ended by SIGSEGV"
+
+
+def test_a_nan_element_is_written_as_what_it_is():
+    assert [theme.element(value) for value in (float("nan"), float("-inf"), 0.1)] == ["NaN", "-inf", "0.1"]
