@@ -140,3 +140,18 @@ def test_an_empty_store_tells_the_next_command(page: Page, tmp_path: Path):
     finally:
         server.terminate()
         server.wait(10)
+
+
+def test_selecting_a_run_opens_it_and_selecting_two_compares_them(page: Page, dashboard: str):
+    settled(page, dashboard + "/runs")
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    page.wait_for_timeout(1500)  # the table is a canvas: it has no element to wait for
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    expect(page.get_by_test_id("stPageLink")).to_contain_text("Open ", timeout=15_000)
+    page.mouse.click(box["x"] + 15, box["y"] + 90)
+    expect(page.get_by_test_id("stPageLink")).to_contain_text("Compare these two", timeout=15_000)
+    page.get_by_test_id("stPageLink").locator("a").click()
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=20_000)
+    assert {"a", "b"} <= set(parse_qs(urlsplit(page.url).query))
