@@ -36,7 +36,7 @@ demo: setup  ## Record a short real history of three models, then show it in the
 	@$(BIN)/assay dashboard --db $(DEMO_DB) --port $(PORT)
 
 history: setup  # the versions in the order they were written; a failing verdict is what the first two are for
-	@echo "demo: quickstart on three versions (about a minute)"
+	@echo "demo: quickstart on three versions (a minute or two)"
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=rounded --version digits=v1 || test $$? = 1
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=quantile-fixed --version digits=v2 || test $$? = 1
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=interpolated --version digits=v2

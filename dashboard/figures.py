@@ -189,6 +189,14 @@ def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
     return figure
 
 
+def _whiskers(value: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
+    """Error bars of an interval; a point without one has none."""
+    return {
+        "type": "data", "symmetric": False, "array": (high - value).fillna(0).tolist(),
+        "arrayminus": (value - low).fillna(0).tolist(), "thickness": 1,
+    }  # fmt: skip
+
+
 def front(points: pd.DataFrame) -> list[int]:
     """Positions of the points that no other one beats in both latency_ms and model_bytes (lower is better in both)."""
     best = math.inf
@@ -227,8 +235,7 @@ def trade_off(points: pd.DataFrame, model: str) -> go.Figure:
                 x=some["model_bytes"], y=some["latency_ms"], mode="markers+text", name=f"{version} on {workload}",
                 text=some["variant"] + " / " + some["backend"], textposition="top center",
                 marker={"size": 12, "color": shade, "opacity": [1.0 if i in on_front else 0.45 for i in some.index]},
-                error_y={"type": "data", "symmetric": False, "array": (some["high"] - some["latency_ms"]).fillna(0).tolist(),
-                         "arrayminus": (some["latency_ms"] - some["low"]).fillna(0).tolist(), "thickness": 1},
+                error_y=_whiskers(some["latency_ms"], some["low"], some["high"]),
                 hovertemplate="%{text}<br>%{y:.4g} ms, %{x:,} bytes<extra></extra>",
             )
         )  # fmt: skip
@@ -259,9 +266,7 @@ def forest(lines: pd.DataFrame) -> go.Figure:
         go.Scatter(
             x=known["ratio"], y=known["case"] + ": " + known["name"], mode="markers",
             marker={"size": 10, "color": [colours.get(o, theme.OUTCOMES["unknown"]) for o in known["outcome"]]},
-            error_x={"type": "data", "symmetric": False, "array": (known["ratio_high"] - known["ratio"]).fillna(0).tolist(),
-                     "arrayminus": (known["ratio"] - known["ratio_low"]).fillna(0).tolist(), "thickness": 1,
-                     "color": theme.OUTCOMES["unknown"]},
+            error_x={**_whiskers(known["ratio"], known["ratio_low"], known["ratio_high"]), "color": theme.OUTCOMES["unknown"]},
             customdata=known["outcome"], hovertemplate="%{y}<br>%{x:.3f}x: %{customdata}<extra></extra>",
         )
     )  # fmt: skip

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.execute import Finished
-from runner.metrics import METRICS
 from runner.record import Outcome, as_document, summary
 
 _COLOURS = {
@@ -202,11 +201,3 @@ def _cell(name: str, value: Any) -> Text | str:
     if name.endswith("_at"):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return coloured(str(value)) if str(value) in _COLOURS else str(value)
-
-
-def better_word(metric: str, change: float) -> str:
-    """`better` or `worse` for a relative change of a metric, by its own direction."""
-    direction = METRICS[metric].better
-    if direction == "neither" or change == 0:
-        return "changed" if change else "same"
-    return "better" if (change < 0) == (direction == "lower") else "worse"

@@ -51,12 +51,3 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
         raise UsageError(f"{head!r} has no {name!r}.{nearest(name, public)}")
     factory: Callable[..., Any] = getattr(module, name)
     return factory
-
-
-def hash_files(*paths: Path) -> str:
-    """SHA-256 over the bytes of files, in this order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -21,7 +21,6 @@ from runner.backends import Placement, Source
 from runner.errors import UsageError, nearest
 from runner.tensors import Array, Tensors
 
-FAULTS = ("raise", "nan", "shape", "dtype", "segfault", "hang", "kill", "fallback", "memory")
 _OPTIONS = ("gain", "offset", "delay_ms", "noise", "fault", "threads")
 
 
