@@ -35,10 +35,19 @@ class Case:
     timeout_s: float
     group: int
     """Which `[[case]]` table it came from: a benchmark is interleaved inside one model, workload and table."""
+    mode: str = "functional"
+    """Of parity; see `runner.parity.steps`."""
+    max_steps: int | None = None
+    pad_side: str | None = None
+    expect: str | None = None
+    """What a known-bad case has to come to."""
+    expect_finding: str | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{self.check}"
+        asked = self.check if self.mode == "functional" else self.mode
+        side = f"-pad-{self.pad_side}" if self.pad_side else ""
+        return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{asked}{side}"
 
     @property
     def key(self) -> str:
@@ -60,8 +69,9 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     cases = []
     for group, table in enumerate(suite.case):
         checks = (table.check,) if isinstance(table.check, str) else table.check
-        combinations = product(table.models, table.workloads, table.variants, table.backends, checks)
-        for model_name, workload, variant, backend, check in combinations:
+        asked = [(check, mode) for check in checks for mode in (table.modes if check == "parity" else ("functional",))]
+        combinations = product(table.models, table.workloads, table.variants, table.backends, asked)
+        for model_name, workload, variant, backend, (check, mode) in combinations:
             version, files = _version(suite, model_name, versions.get(model_name))
             recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
             reference = table.reference or _default_reference(files)
@@ -69,7 +79,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                 continue
             if check == "parity" and reference == backend and table.golden is None and len(table.backends) > 1:
                 continue  # the reference is listed to be timed, not to be compared with itself
-            policy = table.tolerance or (suite.policy[table.policy] if table.policy else Policy())
+            policy = table.tolerance or (suite.policy_named(table.policy) if table.policy else Policy())
             cases.append(
                 Case(
                     suite=suite.name, model=model_name, version=version, files=files, variant=variant, recipe=recipe,
@@ -77,6 +87,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                     reference=None if table.golden else reference, golden=table.golden,
                     policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
                     timing=table.timing, timeout_s=table.timeout_s or suite.timeout_s, group=group,
+                    mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
                 )
             )  # fmt: skip
     return cases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runner.parity.functional import Comparison
+from runner.parity.comparison import Comparison
 from runner.parity.policy import Judgement, Policy, judge_output
 from runner.workloads import read_arrays
 

@@ -12,9 +12,11 @@ import schema.queries
 from runner import environment
 from runner.case import Case, expand
 from runner.errors import ExitCode, NothingMeasured, nearest
+from runner.judge import judge
 from runner.measure import run_group
+from runner.parity.waiver import Waiver, in_force
 from runner.prepare import prepare_models
-from runner.record import Context, Outcome, Progress, case_rows, judge
+from runner.record import Context, Outcome, Progress, case_rows
 from runner.suite import Suite
 from schema import ingest, rows
 from schema.errors import StoreError
@@ -32,6 +34,10 @@ class Options:
     resume: bool = False
     trigger: str = "manual"
     wait_s: float = 30.0
+    max_steps: int | None = None
+    pad_sides: tuple[str | None, ...] = (None,)
+    """Sides to pad states on, instead of the contract's; every parity case runs with each."""
+    dump: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +56,48 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
         NothingMeasured: `only` matches no case, or there is nothing to resume.
         StoreError: a row could not be written; what was written before is intact.
     """
-    cases = chosen(expand(suite, options.versions), options.only)
+    cases = planned(suite, options)
     begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
     run_id, context = begun.run_id, Context(begun.run_id, environment.capture(), options.suite_argument)
     if not options.resume:
         write_bundle(store, run_id, [_run_row(suite, folder, context, options, len(cases)), context.environment])
     outcomes = []
+    waivers = waivers_of(store)
     left = [case for case in cases if case.name not in begun.cases]
     for prepared, group in prepare_models(suite, folder, store, left, progress):
-        for outcome in run_group(suite, folder, store, prepared, group, progress):
-            judge(outcome)
+        for outcome in run_group(suite, folder, store, prepared, group, progress, waivers, options.dump):
+            judge(outcome, waivers)
             write_bundle(store, run_id, case_rows(outcome, _seen_from(context, outcome)))
             outcomes.append(outcome)
             progress.finished(outcome)
     exit_code = verdict_of_run(outcomes, begun.outcomes)
     write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
     return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s))
+
+
+def planned(suite: Suite, options: Options) -> list[Case]:
+    """The cases that a run has, with what its options change in them.
+
+    Raises:
+        NothingMeasured: none is left.
+    """
+    cases = chosen(expand(suite, options.versions), options.only)
+    if options.max_steps is not None:
+        cases = [replace(case, max_steps=min(options.max_steps, case.max_steps or options.max_steps)) for case in cases]
+    return [
+        replace(case, pad_side=side)
+        for case in cases
+        for side in (options.pad_sides if case.check == "parity" and case.mode != "functional" else (None,))
+    ]
+
+
+def waivers_of(store: Store) -> list[Waiver]:
+    """The waivers in force, read from the newest snapshot; none when nothing has been recorded."""
+    newest = snapshot(store)
+    if newest is None:
+        return []
+    with reading(newest) as connection:
+        return in_force(schema.queries.waiver_events(connection))
 
 
 def _publish(store: Store, wait_s: float) -> str | None:
@@ -84,12 +116,21 @@ def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(
     """
     broken = [o for o in outcomes if o.status in ("failed", "crashed", "timeout")]
     missing = [o for o in broken if o.error_type == "EnvironmentMissing"]
-    failed = any(j.outcome == "fail" for o in outcomes for _, _, j in o.judgements)
+    failed = any(
+        j.outcome == "fail"
+        for o in outcomes
+        for subject, _, j in o.judgements
+        if not o.case.expect or subject == "expectation"
+    )
     if failed or len(missing) < len(broken) or earlier & {"fail", "failed", "crashed", "timeout"}:
         return ExitCode.FAILED
     if missing:
         return ExitCode.ENVIRONMENT
-    if not (outcomes or earlier) or "vacuous" in earlier or any(o.status == "vacuous" for o in outcomes):
+    if (
+        not (outcomes or earlier)
+        or "vacuous" in earlier
+        or any(o.status == "vacuous" and not o.case.expect for o in outcomes)
+    ):
         return ExitCode.NOTHING
     return ExitCode.OK
 

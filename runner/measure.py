@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from runner.case import Case
-from runner.errors import UsageError
 from runner.isolate import Worker, WorkerFailed
-from runner.parity import golden as goldens
+from runner.parity.waiver import Waiver
 from runner.prepare import Prepared, backend_options, source_of
 from runner.record import Event, Outcome, Progress, artifact_row
 from runner.suite import Suite
@@ -21,8 +20,9 @@ from schema.store import Store
 
 
 def run_group(
-    suite: Suite, folder: Path, store: Store, prepared: Prepared, group: list[Case], progress: Progress
-) -> Iterator[Outcome]:
+    suite: Suite, folder: Path, store: Store, prepared: Prepared, group: list[Case], progress: Progress,
+    waivers: Sequence[Waiver] = (), dump: Path | None = None,
+) -> Iterator[Outcome]:  # fmt: skip
     """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
     benchmarks: dict[tuple[int, str], list[Outcome]] = {}
     for case in group:
@@ -34,7 +34,7 @@ def run_group(
             benchmarks.setdefault((case.group, case.workload), []).append(outcome)
         else:
             progress.starting(case.name)
-            _run_parity(suite, folder, store, prepared, outcome)
+            _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
             yield outcome
     for outcomes in benchmarks.values():
         progress.starting(f"{outcomes[0].case.model}: {len(outcomes)} cases timed in turns")
@@ -44,6 +44,8 @@ def run_group(
 
 def _outcome(case: Case, prepared: Prepared) -> Outcome:
     outcome = Outcome(case, prepared.version, now(), prepared=prepared.workloads.get(case.workload, {}))
+    outcome.reference_told = {kind: prepared.of(kind, case) for kind in prepared.told}
+    outcome.contract_sha256 = prepared.model.get("contract_sha256")
     if case.choice.kind == "pytorch" and prepared.model.get("parameters") is not None:
         weights, size = prepared.model["parameters"], prepared.model["parameter_bytes"]
         event = {
@@ -80,33 +82,42 @@ def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Cas
         "op": op, "backend": case.choice.kind, "source": source, "options": backend_options(case.choice),
         "goldens": store.goldens, "golden": case.golden or prepared.golden_names[case.workload],
         "policy": case.policy.model_dump(mode="json"), "rename": suite.model[case.model].rename,
-        "timing": case.timing.model_dump(),
+        "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,
+        "pad_side": case.pad_side, "lengths": prepared.lengths.get((case.variant, case.workload)),
+        "contract": suite.model[case.model].contract, "contract_options": suite.model[case.model].contract_options,
+        "rename_inputs": suite.model[case.model].rename_inputs,
     }  # fmt: skip
 
 
-def _run_parity(suite: Suite, folder: Path, store: Store, prepared: Prepared, outcome: Outcome) -> None:
+def _run_parity(
+    suite: Suite,
+    folder: Path,
+    store: Store,
+    prepared: Prepared,
+    outcome: Outcome,
+    waivers: Sequence[Waiver],
+    dump: Path | None,
+) -> None:
+    """Parity and consistency: receipts, and everything else that the worker tells."""
     started = time.perf_counter()
     case = outcome.case
     try:
-        if case.golden:
-            recorded = goldens.read(store.goldens, case.golden)
-            outcome.prepared = {
-                "inputs_sha256": recorded.sha256("inputs"),
-                "reference_sha256": recorded.sha256("outputs"),
-            }
-        job = _job(suite, folder, store, prepared, case, "parity")
+        job = _job(suite, folder, store, prepared, case, case.check)
+        job["premises"] = sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)})
+        job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
         with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:
             for event in worker.events():
                 if event["event"] == "opened":
                     outcome.opened = event
                 elif event["event"] == "receipt":
                     outcome.receipts.append(event)
+                else:
+                    outcome.told.setdefault(event.pop("event"), []).append(event)
     except WorkerFailed as failure:
         _fail(outcome, failure)
-    except UsageError as error:
-        _fail(outcome, WorkerFailed("failed", "UsageError", str(error)))
     if outcome.status != "ok":
         outcome.receipts.clear()  # a comparison that did not finish proves nothing
+        outcome.told.clear()
     outcome.duration_s = time.perf_counter() - started
 
 

@@ -37,6 +37,19 @@ class Prepared:
     """Variant -> why it could not be made; "" stands for all of them."""
     unusable: dict[str, WorkerFailed] = field(default_factory=dict)
     """Workload -> why the reference has no outputs for it."""
+    told: dict[str, list[Event]] = field(default_factory=dict)
+    """Kind of event (`liveness`, `noise`, `finding`, `reference_repeat`) -> what the reference said of itself."""
+    lengths: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(variant, workload) -> golden of the reference at other lengths."""
+
+    def of(self, kind: str, case: Case) -> list[Event]:
+        """What was said of the case's workload and variant, or of all."""
+        return [
+            {key: value for key, value in event.items() if key not in ("event", "workload", "variant")}
+            for event in self.told.get(kind, [])
+            if event.get("workload", case.workload) == case.workload
+            and event.get("variant", case.variant) == case.variant
+        ]
 
     def failure_for(self, case: Case) -> WorkerFailed | None:
         """Why a case cannot run; a backend that runs the source itself needs no artifact."""
@@ -48,10 +61,10 @@ def prepare_models(
     suite: Suite, folder: Path, store: Store, cases: list[Case], progress: Progress
 ) -> Iterator[tuple[Prepared, list[Case]]]:
     """Groups of cases with one model and one right side, each when its model is ready."""
-    groups: dict[tuple[str, str | None], list[Case]] = {}
+    groups: dict[tuple[str, str | None, str | None], list[Case]] = {}
     for case in cases:
-        groups.setdefault((case.model, case.reference), []).append(case)
-    for (model, _), group in groups.items():
+        groups.setdefault((case.model, case.reference, case.golden), []).append(case)
+    for (model, _, _), group in groups.items():
         progress.starting(f"{model}: reference and artifacts")
         yield prepare(suite, folder, store, group), group
 
@@ -63,7 +76,8 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
     prepared = Prepared(version)
     reference = first.reference or ("pytorch" if first.files.pytorch else "onnxruntime" if first.files.onnx else "fake")
     choice = suite.backend_named(reference)
-    names = {case.workload: f"references/{_reference_key(suite, case, reference)}" for case in group}
+    names = {case.workload: case.golden or f"references/{_reference_key(suite, case, reference)}" for case in group}
+    shortest = [case.max_steps for case in group]
     variants = {
         case.variant: {"name": case.variant, "recipe": case.recipe.recipe, "options": case.recipe.options}
         for case in group
@@ -75,8 +89,13 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "options": backend_options(choice), "onnx": first.files.onnx, "onnx_options": first.files.onnx_options,
         "export": suite.model[first.model].export,
         "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
-        "workloads": {name: suite.workload[name].model_dump(mode="json", exclude_none=True) for name in names},
+        "workloads": {name: suite.workload[name].model_dump(mode="json", exclude_none=True) for name in names if name in suite.workload},
         "goldens": store.goldens, "golden_names": names, "artifacts": store.artifacts,
+        "given_goldens": {case.workload: case.golden for case in group if case.golden},
+        "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
+        "max_steps": None if None in shortest else max(steps for steps in shortest if steps is not None),
+        "contract": suite.model[first.model].contract, "contract_options": suite.model[first.model].contract_options,
+        "rename_inputs": suite.model[first.model].rename_inputs,
     }  # fmt: skip
     prepared.golden_names = names
     try:
@@ -96,6 +115,10 @@ def _take(prepared: Prepared, event: Event) -> None:
             prepared.workloads[event["workload"]] = event
         case "artifact":
             prepared.artifacts[event["variant"]] = event
+        case "lengths":
+            prepared.lengths[event["variant"], event["workload"]] = event["golden"]
+        case "liveness" | "noise" | "finding" | "reference_repeat" as kind:
+            prepared.told.setdefault(kind, []).append(event)
         case "failed":
             failure = WorkerFailed("failed", event["type"], event["message"])
             if "workload" in event:

@@ -12,7 +12,7 @@ import numpy as np
 
 from runner.case import Case
 from runner.metrics import METRICS
-from runner.parity.policy import Judgement, Policy, judge_measurement, judge_output
+from runner.parity.policy import Judgement, Policy
 from runner.timing import statistics
 from schema import rows
 from schema.spool import new_id, now
@@ -38,12 +38,24 @@ class Outcome:
     """The workload's hashes."""
     artifact: rows.Artifact | None = None
     receipts: list[Event] = field(default_factory=list)
+    told: dict[str, list[Event]] = field(default_factory=dict)
+    """Kind of event (`step`, `invariant`, `liveness`, `noise`, `finding`, `drift`) -> events."""
+    reference_told: dict[str, list[Event]] = field(default_factory=dict)
+    """The same, of the reference when it was prepared."""
+    contract_sha256: str | None = None
+    waived_by: dict[str, str] = field(default_factory=dict)
+    """Output -> waiver that covers its failure, or would have."""
     ready: Event = field(default_factory=dict)
     blocks: list[list[float]] = field(default_factory=list)
     ratio: statistics.Ratio | None = None
     peak_rss_bytes: int | None = None
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
     """(subject, name, judgement)."""
+
+    @property
+    def state_outputs(self) -> list[tuple[str, str]]:
+        """(input, output) of every state that the case's contract names."""
+        return [(state["input"], state["output"]) for state in self.prepared.get("states", [])]
 
 
 class Progress(Protocol):
@@ -72,32 +84,6 @@ def artifact_row(event: Event, *, model: str, version: str, variant: str, format
     )  # fmt: skip
 
 
-def judge(outcome: Outcome) -> None:
-    """Verdicts of a case, and the status that follows from them."""
-    policy = outcome.case.policy
-    merged = [receipt for receipt in outcome.receipts if receipt["step"] < 0]
-    for receipt in merged:
-        steps = [r for r in outcome.receipts if r["output"] == receipt["output"] and r["step"] >= 0]
-        judgement = judge_output(policy.for_output(receipt["output"]), receipt, steps)
-        if judgement.outcome == "pass" and _compared_with_itself(outcome):
-            judgement = Judgement("vacuous", "the candidate is the reference itself", judgement.rule)
-        outcome.judgements.append(("parity", receipt["output"], judgement))
-    if outcome.case.check == "parity" and outcome.status == "ok" and not merged:
-        outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
-    values = {m.metric: m.value for m in measurement_rows(outcome, "", "")}
-    for limit in policy.limits:
-        if limit.metric in values:
-            outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, values[limit.metric])))
-    outcomes = {judgement.outcome for _, _, judgement in outcome.judgements}
-    if outcome.status == "ok" and "vacuous" in outcomes and "fail" not in outcomes:
-        outcome.status = "vacuous"
-
-
-def _compared_with_itself(outcome: Outcome) -> bool:
-    case = outcome.case
-    return case.golden is None and case.reference == case.backend and case.recipe.recipe in ("given", "export")
-
-
 def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
     """Every row of a finished case: its bundle."""
     environment = context.environment
@@ -106,6 +92,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
         made.append(outcome.artifact)
     made.append(_case_result(outcome, context))
     made += _parity_rows(outcome, context.run_id)
+    made += _told_rows(outcome, context.run_id)
     measured = measurement_rows(outcome, context.run_id, environment.hardware_class)
     made += measured
     made += [METRICS[name] for name in dict.fromkeys(m.metric for m in measured)]
@@ -116,7 +103,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
 def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
     device = opened.get("device", case.choice.device)
-    mode = "functional" if case.check == "parity" else "interleaved" if outcome.ratio else "alone"
+    mode = case.mode if case.check != "benchmark" else "interleaved" if outcome.ratio else "alone"
     threads = case.choice.threads
     comparability = "; ".join(
         (
@@ -150,12 +137,26 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
     hashes: dict[str, Any] = {
         "model_sha256": outcome.artifact.sha256 if outcome.artifact else None,
         "inputs_sha256": outcome.prepared.get("inputs_sha256"),
-        "reference_sha256": outcome.prepared.get("reference_sha256"),
-    }
+        "reference_sha256": outcome.prepared.get("reference_sha256"), "contract_sha256": outcome.contract_sha256,
+    }  # fmt: skip
     made: list[rows.Row] = []
     for receipt in outcome.receipts:
         columns: dict[str, Any] = {name: value for name, value in receipt.items() if name in _PARITY_COLUMNS}
-        made.append(rows.Parity(case_id=outcome.case_id, run_id=run_id, mode="functional", **columns, **hashes))
+        made.append(
+            rows.Parity(case_id=outcome.case_id, run_id=run_id, **{"mode": outcome.case.mode, **columns}, **hashes)
+        )
+    return made
+
+
+_TOLD = {"step": rows.StreamStep, "invariant": rows.Invariant, "liveness": rows.Liveness, "noise": rows.Noise,
+         "finding": rows.Finding, "drift": rows.Drift}  # fmt: skip
+
+
+def _told_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
+    """What the worker told beside receipts, a row an event."""
+    made: list[rows.Row] = []
+    for kind, row_type in _TOLD.items():
+        made += [row_type(case_id=outcome.case_id, run_id=run_id, **event) for event in outcome.told.get(kind, [])]
     return made
 
 
@@ -230,6 +231,7 @@ def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
                 policy_id=policy.identity(), outcome=judgement.outcome, grade=judgement.grade, rule=judgement.rule,
                 observed=judgement.observed, limit_value=judgement.limit, margin=judgement.margin,
                 reason=judgement.reason, judged_at=now(),
+                waiver_id=outcome.waived_by.get(name) if subject == "parity" else None,
             )
         )  # fmt: skip
     return made
@@ -260,6 +262,8 @@ def as_document(outcome: Outcome) -> dict[str, Any]:
             for subject, name, judgement in outcome.judgements
         ],
         "receipts": [receipt for receipt in outcome.receipts if receipt["step"] < 0],
+        "findings": outcome.told.get("finding", []), "invariants": outcome.told.get("invariant", []),
+        "drift": outcome.told.get("drift", []),
         "measurements": [
             {"metric": m.metric, "value": m.value, "low": m.low, "high": m.high, "n": m.n, "unit": METRICS[m.metric].unit}
             for m in measurement_rows(outcome, "", "")

@@ -112,7 +112,10 @@ class LiveProgress(LineProgress):
 
 def state(outcome: Outcome) -> str:
     """How a case ended, and `fail` for one that ran and failed a verdict."""
-    failed = any(judgement.outcome == "fail" for _, _, judgement in outcome.judgements)
+    counted = [j for subject, _, j in outcome.judgements if not outcome.case.expect or subject == "expectation"]
+    failed = any(judgement.outcome == "fail" for judgement in counted)
+    if outcome.case.expect and not failed and outcome.status == "vacuous":
+        return "ok"
     return "fail" if failed and outcome.status == "ok" else outcome.status
 
 
@@ -121,17 +124,42 @@ def headline(outcome: Outcome) -> str:
     text = f"{outcome.case.name} ({outcome.version}): "
     if outcome.error_message:
         return text + f"{outcome.status}: {outcome.error_message.splitlines()[0][:200]}"
-    for wanted in ("fail", "vacuous"):
-        for _, name, judgement in outcome.judgements:
+    if expectation := next((j for subject, _, j in outcome.judgements if subject == "expectation"), None):
+        return text + expectation.reason
+    for wanted in ("fail", "vacuous", "unknown", "waived"):
+        for subject, name, judgement in outcome.judgements:
             if judgement.outcome == wanted:
-                return text + f"{wanted}: {name}: {judgement.reason}"
+                return text + f"{wanted}: {name if subject == 'parity' else f'{subject} {name}'}: {judgement.reason}"
     if outcome.blocks:
         flat = sorted(sample for block in outcome.blocks for sample in block)
         ratio = f", {outcome.ratio.value:.2f}x the reference's ({outcome.ratio.outcome})" if outcome.ratio else ""
         return text + f"median {flat[len(flat) // 2]:.4g} ms{ratio}"
-    return text + ", ".join(
-        f"{name} {judgement.grade or judgement.outcome}" for _, name, judgement in outcome.judgements
-    )
+    return text + verdict_words(outcome)
+
+
+_FEW = 3
+
+
+def verdict_words(outcome: Outcome) -> str:
+    """Verdicts in few words: what did not pass by name, and how many of each kind passed."""
+    words = [f"{name}: {j.outcome}" for _, name, j in outcome.judgements if j.outcome != "pass"]
+    passed: dict[str, list[str]] = {}
+    for subject, name, judgement in outcome.judgements:
+        if judgement.outcome == "pass":
+            passed.setdefault(subject, []).append(f"{name}: {judgement.grade or 'pass'}")
+    for subject, names in passed.items():
+        few = subject in ("parity", "measurement") and len(names) <= _FEW
+        words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
+    return ", ".join(words)
+
+
+_SUBJECTS = {
+    "parity": "outputs",
+    "measurement": "limits",
+    "invariant": "invariants",
+    "repeat": "repeated",
+    "lengths": "at other lengths",
+}
 
 
 def run_document(finished: Finished) -> dict[str, Any]:
@@ -167,7 +195,7 @@ def print_run(finished: Finished) -> None:
     for outcome in finished.outcomes:
         values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
         p50, ratio = values.get("latency_p50_ms"), values.get("latency_ratio")
-        words = ", ".join(f"{name}: {j.grade or j.outcome}" for _, name, j in outcome.judgements)
+        words = verdict_words(outcome)
         table.add_row(
             outcome.case.name, outcome.version, coloured(state(outcome)), words or (outcome.error_type or ""),
             interval(p50["value"], p50["low"], p50["high"]) if p50 else "",
@@ -176,7 +204,11 @@ def print_run(finished: Finished) -> None:
         )  # fmt: skip
     target.print(table)
     for outcome in finished.outcomes:
-        if outcome.error_message or any(j.outcome != "pass" for _, _, j in outcome.judgements):
+        if (
+            outcome.error_message
+            or state(outcome) != "ok"
+            or any(j.outcome == "waived" for _, _, j in outcome.judgements)
+        ):
             target.print(headline(outcome), style=_COLOURS.get("fail"), highlight=False)
 
 

@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from runner.backends import BACKENDS
 from runner.errors import UsageError, nearest
+from runner.parity.policies import shipped_policies
 from runner.parity.policy import Policy
+from runner.parity.steps import resync_every
 from runner.tensors import dtype_named
 
 
@@ -86,6 +88,12 @@ class Model(ModelFiles):
         default={}, description="Options of the export recipe when a variant has no table of its own."
     )
     rename: dict[str, str] = Field(default={}, description="Candidate's output name -> the reference's.")
+    rename_inputs: dict[str, str] = Field(default={}, description="Reference's input name -> the candidate's.")
+    contract: str | None = Field(
+        default=None,
+        description="A contract file beside the suite, or a factory that returns one: states, masks, invariants.",
+    )
+    contract_options: dict[str, Any] = Field(default={}, description="Keyword arguments of the contract factory.")
 
     @model_validator(mode="after")
     def _has_files(self) -> Model:
@@ -143,10 +151,13 @@ class Timing(_Strict):
     min_block_calls: PositiveInt = 3
 
 
+CheckName = Literal["parity", "benchmark", "consistency"]
+
+
 class CaseTable(_Strict):
     """One `[[case]]`: every combination of its lists is a case."""
 
-    check: Literal["parity", "benchmark"] | tuple[Literal["parity", "benchmark"], ...]
+    check: CheckName | tuple[CheckName, ...]
     models: tuple[str, ...]
     variants: tuple[str, ...] = ("fp32",)
     backends: tuple[str, ...] = ("onnxruntime",)
@@ -157,8 +168,28 @@ class CaseTable(_Strict):
     golden: str | None = Field(default=None, description="A recorded golden to compare with instead of a reference.")
     policy: str | None = None
     tolerance: Policy | None = Field(default=None, description="A policy written in place.")
+    modes: tuple[str, ...] = Field(
+        default=("functional",),
+        description="Of parity: `functional`, `closed_loop`, `mixed-K` (states anew every K steps).",
+    )
+    max_steps: PositiveInt | None = Field(default=None, description="Of parity: no more than these; all if left out.")
     timing: Timing = Timing()
     timeout_s: PositiveFloat | None = None
+    expect: Literal["fail", "vacuous"] | None = Field(
+        default=None, description="Of a known-bad case: what its verdict has to be; anything else fails the run."
+    )
+    expect_finding: str | None = Field(
+        default=None, description="And the kind of finding, or words of the reason, that it has to come with."
+    )
+
+    @model_validator(mode="after")
+    def _modes_exist(self) -> CaseTable:
+        for mode in self.modes:
+            try:
+                resync_every(mode)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return self
 
     @model_validator(mode="after")
     def _one_right_side(self) -> CaseTable:
@@ -184,6 +215,10 @@ class Suite(_Strict):
     def sha256(self) -> str:
         text = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def policy_named(self, name: str) -> Policy:
+        """A policy of the suite, or one that ships."""
+        return self.policy.get(name) or shipped_policies()[name]
 
     def backend_named(self, name: str) -> BackendChoice:
         return self.backend.get(name) or BackendChoice(kind=name)
@@ -300,7 +335,7 @@ def _check_names(file: str, suite: Suite) -> None:
                 {*suite.backend, *BACKENDS},
             ),
             ("variant", table.variants, {*suite.variant, "fp32"}),
-            ("policy", (table.policy,) if table.policy else (), {*suite.policy}),
+            ("policy", (table.policy,) if table.policy else (), {*suite.policy, *shipped_policies()}),
         )
         for kind, used, declared in kinds:
             for name in used:

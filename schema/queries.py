@@ -12,6 +12,9 @@ import duckdb
 
 Answer = list[dict[str, Any]]
 _RECENT_RUNS = 200
+PROBES = ("repeat", "lengths", "batch", "permuted", "threads", "rebuilt")
+"""Modes of receipts that compare a model with itself, or at other lengths: their verdicts have them as subject."""
+_MAIN = f"p.mode not in {PROBES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def recorded_cases(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[st
 def recorded_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
     """Every status of a case and outcome of a verdict that a run has so far."""
     sql = """select status as word from case_result where run_id = $run
-        union select outcome from verdict where run_id = $run"""
+        union select outcome from current_verdict where run_id = $run"""
     return {row["word"] for row in _ask(connection, sql, run=run_id)}
 
 
@@ -91,7 +94,7 @@ def runs(connection: duckdb.DuckDBPyConnection, filters: Filters, limit: int = _
         select r.run_id, r.suite, r.started_at, r.host, e.hardware_class, r.trigger, r.git_commit, r.git_branch, r.git_dirty,
             r.cases_planned, coalesce(s.cases, 0) as cases, coalesce(s.ok, 0) as ok, coalesce(s.not_ok, 0) as not_ok,
             coalesce(s.verdicts_pass, 0) as passed, coalesce(s.verdicts_fail, 0) as failed,
-            coalesce(s.verdicts_vacuous, 0) as vacuous, x.exit_code,
+            coalesce(s.verdicts_vacuous, 0) as vacuous, coalesce(s.verdicts_waived, 0) as waived, x.exit_code,
             case when x.run_id is null then 'unfinished' else 'done' end as state,
             date_diff('second', r.started_at, x.ended_at) as seconds,
             (select string_agg(distinct model || ' ' || model_version, ', ' order by model || ' ' || model_version)
@@ -144,16 +147,16 @@ def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answe
 
 def receipts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Receipts over all steps, with their verdict."""
-    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference, c.comparability, p.*,
+    sql = f"""select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference, c.comparability, p.*,
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule, v.subject
         from parity p join case_result c using (case_id)
-        left join verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
-        where p.run_id = $run and p.step = -1 order by c.name, p.output"""
+        left join current_verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        where p.run_id = $run and p.step = -1 and {_MAIN} order by c.name, p.output"""
     return _ask(connection, sql, run=run_id)
 
 
 def verdicts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
-    sql = """select c.name as case_name, c.model_version, v.* from verdict v join case_result c using (case_id)
+    sql = """select c.name as case_name, c.model_version, v.* from current_verdict v join case_result c using (case_id)
         where v.run_id = $run order by v.outcome = 'pass', c.name, v.name"""
     return _ask(connection, sql, run=run_id)
 
@@ -171,14 +174,14 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 count(*) filter (v.outcome = 'pass') as passed, count(*) filter (v.outcome = 'fail') as failed,
                 count(*) filter (v.outcome = 'vacuous') as vacuous, min(v.margin) as worst_margin,
                 first(v.reason order by v.outcome = 'pass', v.margin) as reason
-            from lately l join verdict v on v.case_id = l.case_id where l.age = 1 group by all
+            from lately l join current_verdict v on v.case_id = l.case_id where l.age = 1 group by all
         ),
         judged as (
             select model, variant, backend, list(worst order by age desc) as verdict_history from (
                 select l.model, l.variant, l.backend, l.age, case
                     when bool_or(v.outcome = 'fail') then 'fail' when bool_or(v.outcome = 'vacuous') then 'vacuous' else 'pass'
                     end as worst
-                from lately l join verdict v on v.case_id = l.case_id where l.age <= 12 group by all
+                from lately l join current_verdict v on v.case_id = l.case_id where l.age <= 12 group by all
             ) group by all
         ),
         speed as (
@@ -243,11 +246,11 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
     sql = f"""
         with c as ({_CASES})
         select c.run_id, c.run_started_at, c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference,
-            c.reproduce, p.* exclude (case_id, run_id, mode),
+            c.reproduce, p.* exclude (run_id),
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule
         from parity p join c on c.case_id = p.case_id
-        left join verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
-        where p.step = -1 order by c.run_started_at, c.name, p.output"""
+        left join current_verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        where p.step = -1 and {_MAIN} order by c.run_started_at, c.name, p.output"""
     return _ask(connection, sql, **_bound(filters))
 
 
@@ -282,3 +285,9 @@ def table_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         for row in _ask(connection, "select table_name as name from duckdb_tables() where not temporary order by 1")
     ]
     return {name: int(_ask(connection, f'select count(*) as n from "{name}"')[0]["n"]) for name in names}
+
+
+def waiver_events(connection: duckdb.DuckDBPyConnection) -> Answer:
+    """Every grant and revocation, oldest first; none in a database from before there were waivers."""
+    there = _ask(connection, "select 1 from duckdb_tables() where table_name = 'waiver_event'")
+    return _ask(connection, "select * from waiver_event order by recorded_at, event_id") if there else []

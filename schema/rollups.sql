@@ -1,5 +1,14 @@
 -- Run at the end of every ingest for the runs in touched_run.
 
+delete from superseded_verdict where run_id in (select run_id from touched_run);
+
+insert into superseded_verdict
+select verdict_id, run_id from (
+    select verdict_id, run_id, row_number() over (
+        partition by case_id, subject, name order by judged_at desc, verdict_id desc) as age
+    from verdict where run_id in (select run_id from touched_run)
+) where age > 1;
+
 delete from run_summary where run_id in (select run_id from touched_run);
 
 insert into run_summary by name
@@ -9,12 +18,14 @@ with cases as (
 ), verdicts as (
     select run_id,
         count(*) filter (outcome = 'pass') as verdicts_pass, count(*) filter (outcome = 'fail') as verdicts_fail,
-        count(*) filter (outcome = 'vacuous') as verdicts_vacuous, count(*) filter (outcome = 'unknown') as verdicts_unknown
-    from verdict where run_id in (select run_id from touched_run) group by run_id
+        count(*) filter (outcome = 'vacuous') as verdicts_vacuous, count(*) filter (outcome = 'unknown') as verdicts_unknown,
+        count(*) filter (outcome = 'waived') as verdicts_waived
+    from current_verdict where run_id in (select run_id from touched_run) group by run_id
 )
 select run_id, cases, ok, not_ok,
     coalesce(verdicts_pass, 0) as verdicts_pass, coalesce(verdicts_fail, 0) as verdicts_fail,
-    coalesce(verdicts_vacuous, 0) as verdicts_vacuous, coalesce(verdicts_unknown, 0) as verdicts_unknown
+    coalesce(verdicts_vacuous, 0) as verdicts_vacuous, coalesce(verdicts_unknown, 0) as verdicts_unknown,
+    coalesce(verdicts_waived, 0) as verdicts_waived
 from cases left join verdicts using (run_id);
 
 create or replace temp table touched_series as

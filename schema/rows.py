@@ -129,9 +129,9 @@ class CaseResult:
     """Execution provider that was asked for."""
     workload: str
     check_kind: str
-    """`parity` or `benchmark`."""
+    """`parity`, `benchmark` or `consistency`."""
     mode: str
-    """`functional` for parity; the measurement mode (`interleaved`, `alone`) for a benchmark."""
+    """`functional`, `closed_loop` or `mixed-K` for parity; the measurement mode (`interleaved`, `alone`) for a benchmark."""
     reference: str | None
     """What counted as right: a backend, or `golden:NAME`."""
     status: str
@@ -190,6 +190,8 @@ class Parity:
     step: int
     """Batch or step; -1 is all of them merged."""
     mode: str
+    """`functional` (states from the reference), `closed_loop` (fed back), `mixed-K` (re-synchronised every K steps), or a
+    check that needs no tolerance of its own: `repeat`, `lengths`, `batch`, `permuted`, `threads`."""
     elements: int
     """Pairs compared: everything that was not skipped."""
     skipped: int
@@ -248,6 +250,7 @@ class Parity:
     model_sha256: str | None
     inputs_sha256: str | None
     reference_sha256: str | None
+    contract_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,12 +262,12 @@ class Verdict:
     case_id: str
     run_id: str
     subject: str
-    """`parity` or `measurement`."""
+    """`parity`, `measurement`, `invariant`, `state`, `input`, or the check that was broken (`repeat`, `lengths`, ...)."""
     name: str
-    """The output or the metric."""
+    """The output, the metric, the invariant or the state."""
     policy_id: str
     outcome: str
-    """`pass`, `fail`, `vacuous` or `unknown`."""
+    """`pass`, `fail`, `waived`, `vacuous` or `unknown`."""
     grade: str | None
     """The band of a graded policy."""
     rule: str
@@ -275,6 +278,199 @@ class Verdict:
     """limit_value / observed for the deciding figure: above 1 is room to spare, below 1 is too much error."""
     reason: str
     judged_at: datetime
+    waiver_id: str | None = None
+    """The waiver that turned a failure into `waived`, or that would have, had its premise held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStep:
+    """One step of a stream on the candidate."""
+
+    table: ClassVar[str] = "stream_step"
+    case_id: str
+    run_id: str
+    step: int
+    latency_ms: float
+    """Wall time of the call alone: feeding back, comparing and checking are outside."""
+    resynced: bool
+    """Whether the states came from the reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """One invariant of a contract, or one premise of a waiver, over all steps of a case."""
+
+    table: ClassVar[str] = "invariant"
+    case_id: str
+    run_id: str
+    name: str
+    kind: str
+    """`contract` or `premise`."""
+    expression: str
+    side: str
+    """`candidate` or `reference`."""
+    checked: int
+    """Steps at which it could be evaluated."""
+    broken: int
+    first_broken: int | None
+    broken_steps: list[int]
+    """The first 1000."""
+    observed: str | None
+    """What was seen where it broke first, or why it could not be evaluated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How an error or the latency moves from step to step."""
+
+    table: ClassVar[str] = "drift"
+    case_id: str
+    run_id: str
+    quantity: str
+    """`max_abs` or `latency_ms`."""
+    output: str
+    """Empty for latency."""
+    n: int
+    """Steps."""
+    slope: float
+    """Theil-Sen: median of the slopes between all pairs of steps, per step."""
+    low: float
+    """Lower end of Sen's 95 % interval."""
+    high: float
+    p_value: float
+    """Of Mann and Kendall's trend test, its variance corrected for autocorrelation (Hamed and Rao 1998)."""
+    trend: str
+    """`increasing`, `decreasing` or `none` (p >= 0.05)."""
+    peak_step: int
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liveness:
+    """How far an output moves when an input is perturbed."""
+
+    table: ClassVar[str] = "liveness"
+    case_id: str
+    run_id: str
+    side: str
+    """`candidate` or `reference`."""
+    input: str
+    is_state: bool
+    output: str
+    steps: int
+    """At how many steps it was tried."""
+    moved: float
+    """Largest |change| of the output."""
+    relative: float | None
+    """The same over the output's range; None when that is zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that explains a verdict, or that makes one worth less."""
+
+    table: ClassVar[str] = "finding"
+    case_id: str
+    run_id: str
+    kind: str
+    """E.g. `dead_state`, `unused_input`, `constant_output`, `not_repeatable`, `traced_length`."""
+    subject: str
+    """The output, state, input or node that it is about."""
+    severity: str
+    """`fail`, `vacuous`, `warning` or `note`: the first two change the verdict."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """One node of a graph in an explanation: its own error, and what had piled up before it."""
+
+    table: ClassVar[str] = "divergence"
+    case_id: str
+    run_id: str
+    explanation_id: str
+    position: int
+    """In the order of execution."""
+    node: str
+    op_type: str
+    layer: str | None
+    """The module it came from, where the graph says."""
+    reference_node: str | None
+    output: str
+    shape: list[int]
+    elements: int
+    accumulated_max_abs: float | None
+    """Against the reference, fed what came before; None where shapes differ or nothing is finite."""
+    accumulated_rel_l2: float | None
+    local_max_abs: float | None
+    """The same, fed the reference's own inputs."""
+    local_rel_l2: float | None
+    expected_rel_l2: float | None
+    """What rounding alone may do to this operator."""
+    suspect: bool
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """One edge of the chain from exact arithmetic to what is shipped, and the error that it adds."""
+
+    table: ClassVar[str] = "blame"
+    case_id: str
+    run_id: str
+    explanation_id: str
+    position: int
+    edge_from: str
+    edge_to: str
+    output: str
+    max_abs: float | None
+    rel_l2: float | None
+    share: float | None
+    """Of the sum of squared errors of all edges."""
+    problem: str | None
+    """Why this link could not be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """How much an output moves for a reason that is no fault: repetition, batching, rounding."""
+
+    table: ClassVar[str] = "noise"
+    case_id: str
+    run_id: str
+    source: str
+    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
+    output: str
+    n: int
+    """Elements compared."""
+    max_abs: float | None
+    p999_abs: float | None
+    rel_l2: float | None
+    atol: float | None
+    """Of advice: what to allow."""
+    rtol: float | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverEvent:
+    """A waiver granted or revoked; the waivers in force are the fold of these."""
+
+    table: ClassVar[str] = "waiver_event"
+    event_id: str
+    waiver_id: str
+    action: str
+    """`grant` or `revoke`."""
+    case_pattern: str
+    output: str
+    premise: str
+    """An invariant: while it holds at every step, the failure is known and harmless."""
+    max_abs: float | None
+    """The waiver covers errors up to here."""
+    owner: str
+    reason: str
+    expires_at: datetime | None
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,9 +494,15 @@ class Metric:
     description: str
 
 
-Row = Run | RunEnd | Environment | Artifact | CaseResult | Measurement | Parity | Verdict | Policy | Metric
+Row = (
+    Run | RunEnd | Environment | Artifact | CaseResult | Measurement | Parity | Verdict | Policy | Metric | StreamStep
+    | Invariant | Drift | Liveness | Finding | Divergence | Blame | Noise | WaiverEvent
+)  # fmt: skip
 
-FACTS: tuple[type[Row], ...] = (Run, RunEnd, CaseResult, Measurement, Parity, Verdict)
+FACTS: tuple[type[Row], ...] = (
+    Run, RunEnd, CaseResult, Measurement, Parity, Verdict, StreamStep, Invariant, Drift, Liveness, Finding, Divergence,
+    Blame, Noise, WaiverEvent,
+)  # fmt: skip
 DICTIONARIES: dict[type[Row], str] = {
     Environment: "environment_id",
     Artifact: "artifact_id",

@@ -7,7 +7,8 @@ contract test in `tests/runner/test_backends.py` then runs over it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,44 @@ class Placement:
     """Why the session is not what was asked for, if it is not."""
 
 
+class Stream(Protocol):
+    """Steps of a model that feeds some of its outputs back."""
+
+    def step(self, inputs: Tensors) -> float:
+        """Run one step; a state that `inputs` leaves out is the output of the step before.
+
+        Returns wall time in ms of the call alone, device synchronised.
+
+        Raises:
+            ValueError: as `Session.infer`, or a state is left out at the first step.
+        """
+
+    def outputs(self) -> Tensors:
+        """Outputs of the last step, on the host; the arrays are the caller's to keep."""
+
+
+class HostStream:
+    """Steps of any session, states fed back through the host."""
+
+    def __init__(self, session: Session, states: Mapping[str, str]) -> None:
+        self._session = session
+        self._states = states
+        self._last: Tensors = {}
+
+    def step(self, inputs: Tensors) -> float:
+        fed = {
+            name: self._last[output]
+            for name, output in self._states.items()
+            if name not in inputs and output in self._last
+        }
+        started = time.perf_counter_ns()
+        self._last = self._session.infer({**inputs, **fed})
+        return (time.perf_counter_ns() - started) / 1e6
+
+    def outputs(self) -> Tensors:
+        return self._last
+
+
 class Session(Protocol):
     """A model, loaded on a device and ready."""
 
@@ -73,6 +112,9 @@ class Session(Protocol):
 
         Its result may live on the device and may be reused by the next call.
         """
+
+    def open_stream(self, states: Mapping[str, str]) -> Stream:
+        """A stream of steps in which outputs become inputs (`states`: input -> output), on the device where it can."""
 
     def placement(self) -> Placement: ...
 

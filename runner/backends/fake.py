@@ -10,14 +10,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from runner.backends import Placement, Source
+from runner.backends import HostStream, Placement, Source, Stream
 from runner.errors import UsageError, nearest
 from runner.tensors import Array, Tensors
 
@@ -82,6 +82,9 @@ class FakeSession:
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         return lambda: self.infer(inputs)
+
+    def open_stream(self, states: Mapping[str, str]) -> Stream:
+        return HostStream(self, states)
 
     def placement(self) -> Placement:
         fell_back = (

@@ -8,8 +8,9 @@ unless `provider_options` say otherwise, because parity is asked before speed.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,13 +112,26 @@ class OnnxRuntimeSession:
 
         return call
 
-    def _checked(self, inputs: Tensors) -> Tensors:
-        if missing := [name for name in self._inputs if name not in inputs]:
+    def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream:
+        return OnnxRuntimeStream(self._session, states, self._checked, "cpu" if self._provider == _CPU else "cuda")
+
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """Input -> axis -> symbol; an axis without a name gets one of its own."""
+        return {
+            name: {axis: size if isinstance(size, str) else f"{name}.{axis}" for axis, size in enumerate(node.shape) if not isinstance(size, int)}
+            for name, node in self._inputs.items()
+        }  # fmt: skip
+
+    def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> Tensors:
+        """The inputs that the file takes, as it takes them; those in `fed` are there already."""
+        if missing := [name for name in self._inputs if name not in inputs and name not in fed]:
             raise ValueError(
                 f"{self._path.name} takes {', '.join(self._inputs)}; the workload has no {', '.join(missing)} "
                 f"(it has {', '.join(inputs)})"
             )
         for name, node in self._inputs.items():
+            if name not in inputs:
+                continue
             array, wanted = inputs[name], _DTYPES.get(node.type, node.type)
             if array.dtype.name != wanted:
                 raise ValueError(
@@ -130,7 +144,7 @@ class OnnxRuntimeSession:
                 raise ValueError(
                     f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {array.shape}"
                 )
-        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs}
+        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs if name in inputs}
 
     def placement(self) -> Placement:
         nodes: Counter[str] = Counter()
@@ -157,6 +171,52 @@ class OnnxRuntimeSession:
     def state_hash(self) -> str:
         with self._path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OnnxRuntimeStream:
+    """Steps through one I/O binding: a state's output becomes the next step's input as it lies, without a host copy."""
+
+    def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], device: str) -> None:
+        self._session = session
+        self._states = {
+            name: output for name, output in states.items() if name in {i.name for i in session.get_inputs()}
+        }
+        self._checked = checked
+        self._device = device
+        self._binding = session.io_binding()
+        self._names = [node.name for node in session.get_outputs()]
+        self._last: dict[str, Any] = {}
+
+    def step(self, inputs: Tensors) -> float:
+        fed = {
+            name: self._last[output]
+            for name, output in self._states.items()
+            if name not in inputs and output in self._last
+        }
+        given = self._checked(inputs, fed)
+        binding = self._binding
+        started = time.perf_counter_ns()
+        for name, array in given.items():
+            if self._device == "cpu":
+                binding.bind_cpu_input(name, array)
+            else:
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+        for name, value in fed.items():
+            binding.bind_ortvalue_input(name, value)
+        for name in self._names:
+            binding.bind_output(name, self._device)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise ValueError(f"ONNX Runtime could not run the step: {str(error).strip()[:600]}") from error
+        if self._device != "cpu":
+            binding.synchronize_outputs()
+        took = (time.perf_counter_ns() - started) / 1e6
+        self._last = dict(zip(self._names, binding.get_outputs(), strict=True))
+        return took
+
+    def outputs(self) -> Tensors:
+        return {name: np.asarray(value.numpy()) for name, value in self._last.items()}
 
 
 def _precision(path: Path, operators: Counter[str]) -> str:

@@ -1,12 +1,16 @@
 """PyTorch: a module from a factory, a TorchScript file, or an ExportedProgram.
 
-Options: `compile` (torch.compile), `device`, `threads`, `tf32` (off unless asked for, because parity comes before speed).
+Options: `compile` (torch.compile), `device`, `threads`, `tf32` (off unless asked for, because parity comes before speed),
+`rounding` (`tf32` or `bfloat16`: matrix products emulated on float32 with rounded inputs, to see what a device would do).
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import inspect
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from runner.backends import Placement, Source
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.source import load_factory
 from runner.tensors import Tensors
 
-_OPTIONS = ("compile", "device", "threads", "tf32")
+_OPTIONS = ("compile", "device", "rounding", "threads", "tf32")
+_DROPPED_BITS = {"tf32": 13, "bfloat16": 16}
 
 
 def accepts() -> tuple[str, ...]:
@@ -41,6 +47,8 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
     device = torch.device(options.get("device", "cpu"))
     if device.type == "cuda" and not torch.cuda.is_available():
         raise EnvironmentMissing(f"device {device} is asked for; PyTorch {torch.__version__} sees no CUDA device here.")
+    if (rounding := options.get("rounding")) is not None and rounding not in _DROPPED_BITS:
+        raise UsageError(f"the pytorch backend rounds products to {', '.join(_DROPPED_BITS)}, not to {rounding!r}.")
     if threads := options.get("threads"):
         torch.set_num_threads(int(threads))
     torch.backends.cuda.matmul.allow_tf32 = bool(options.get("tf32", False))
@@ -78,11 +86,7 @@ class PyTorchSession:
         self.output_names: tuple[str, ...] = source.outputs or ()
 
     def infer(self, inputs: Tensors) -> Tensors:
-        arguments = self._bind(inputs)
-        with torch.inference_mode():
-            result = self._call(**arguments) if isinstance(arguments, dict) else self._call(*arguments)
-        named = name_outputs(result, self._source.outputs)
-        self.output_names = tuple(named)
+        named, _ = self.call_on_device(inputs, {})
         return {name: _to_numpy(tensor) for name, tensor in named.items()}
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
@@ -104,6 +108,46 @@ class PyTorchSession:
 
         return on_device if self._device.type == "cuda" else on_host
 
+    def open_stream(self, states: Mapping[str, str]) -> PyTorchStream:
+        return PyTorchStream(self, states)
+
+    def call_on_device(self, inputs: Tensors, fed: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """One step: outputs as tensors where they lie, and the wall time in ms; `fed` are tensors already there."""
+        bound = self._bind(inputs)
+        arguments = {**bound, **fed} if isinstance(bound, dict) else [*bound, *fed.values()]
+        started = time.perf_counter_ns()
+        with torch.inference_mode(), self._rounded():
+            result = self._call(**arguments) if isinstance(arguments, dict) else self._call(*arguments)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        took = (time.perf_counter_ns() - started) / 1e6
+        named = name_outputs(result, self._source.outputs)
+        self.output_names = tuple(named)
+        return named, took
+
+    def infer_as(self, inputs: Tensors, arithmetic: str) -> Tensors:
+        """Outputs in other arithmetic.
+
+        `float64`, or float32 whose matrix products round their inputs to `tf32` or `bfloat16`: emulated, so that it tells on any host what reduced precision would do.
+
+        Raises:
+            Exception: whatever the module raises when its dtype is not the one it was written for.
+        """
+        if arithmetic != "float64":
+            with _RoundedProducts(_DROPPED_BITS[arithmetic]):
+                return self.infer(inputs)
+        exact = PyTorchSession(copy.deepcopy(self.module).double(), self._source, self._device, {})
+        return exact.infer({n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in inputs.items()})
+
+    def in_training(self) -> list[str]:
+        """Modules that stay in training mode although eval() was called; an exported program has no mode left to read."""
+        return [name or type(module).__name__ for name, module in self.module.named_modules() if module.training and next(module.children(), None) is None
+                ] if self._source.kind == "factory" else []  # fmt: skip
+
+    def _rounded(self) -> Any:
+        rounding = self._options.get("rounding")
+        return _RoundedProducts(_DROPPED_BITS[rounding]) if rounding else contextlib.nullcontext()
+
     def _bind(self, inputs: Tensors) -> dict[str, Any] | list[Any]:
         tensors = {name: torch.from_numpy(np.array(array)).to(self._device) for name, array in inputs.items()}
         names = parameter_names(self.module)
@@ -118,7 +162,9 @@ class PyTorchSession:
         return Placement(
             device=self._device.type,
             placement=f"{'torch.compile' if self._options.get('compile') else 'eager'} on {self._device}",
-            precision=f"weights {'+'.join(sorted(kinds))}" + (", TF32" if self._options.get("tf32") else ""),
+            precision=f"weights {'+'.join(sorted(kinds))}"
+            + (", TF32" if self._options.get("tf32") else "")
+            + (f", products rounded to {self._options['rounding']}" if self._options.get("rounding") else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
         )
 
@@ -140,6 +186,50 @@ class PyTorchSession:
         """Elements and bytes of the parameters."""
         tensors = list(self.module.parameters())
         return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)
+
+
+class _RoundedProducts(TorchDispatchMode):
+    """Rounds float32 inputs of matrix products and convolutions to fewer mantissa bits, as tensor cores do."""
+
+    _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "linear", "matmul", "_scaled_dot_product")
+
+    def __init__(self, dropped_bits: int) -> None:
+        super().__init__()
+        self._dropped = dropped_bits
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function._schema.name.split("::")[1].startswith(self._PRODUCTS):  # noqa: SLF001  an operator's name has no public way
+            args = torch.utils._pytree.tree_map(self._round, args)  # noqa: SLF001
+        return function(*args, **(kwargs or {}))
+
+    def _round(self, value: Any) -> Any:
+        """To the nearest, ties to even, on the bits."""
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+            return value
+        bits = value.contiguous().view(torch.int32)
+        half = (1 << (self._dropped - 1)) - 1 + ((bits >> self._dropped) & 1)
+        return (((bits + half) >> self._dropped) << self._dropped).view(torch.float32)
+
+
+class PyTorchStream:
+    """Steps with the states left where they are: tensors on the device."""
+
+    def __init__(self, session: PyTorchSession, states: Mapping[str, str]) -> None:
+        self._session = session
+        self._states = states
+        self._last: dict[str, Any] = {}
+
+    def step(self, inputs: Tensors) -> float:
+        fed = {
+            name: self._last[output]
+            for name, output in self._states.items()
+            if name not in inputs and output in self._last
+        }
+        self._last, took = self._session.call_on_device(inputs, fed)
+        return took
+
+    def outputs(self) -> Tensors:
+        return {name: _to_numpy(tensor) for name, tensor in self._last.items()}
 
 
 def _source_of(cls: type) -> str:

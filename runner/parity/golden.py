@@ -132,6 +132,14 @@ def read(folder: Path, name: str) -> Golden:
         raise UsageError(f"the index of golden {name!r} is damaged: {type(error).__name__}: {error}") from None
 
 
+def unchanging_outputs(golden: Golden) -> list[str]:
+    """Outputs that are the same array at every step, although the inputs are not; from the index alone."""
+    if len(golden.steps) < 2 or len({json.dumps(step["inputs"], sort_keys=True) for step in golden.steps}) < 2:
+        return []
+    first = golden.steps[0]["outputs"]
+    return [name for name, entry in first.items() if all(step["outputs"].get(name) == entry for step in golden.steps)]
+
+
 def verify(golden: Golden) -> list[str]:
     """What is damaged, one line a record; empty when every array is what was recorded."""
     problems = []

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
+from runner.parity.drift import trend
+
 Receipt = Mapping[str, Any]
 
 
@@ -29,6 +31,11 @@ class Acceptance(_Strict):
     violations: float | None = Field(
         default=None, ge=0, lt=1, description="Largest fraction of elements outside the rule, over all steps."
     )
+    slope: NonNegativeFloat | None = Field(
+        default=None,
+        description="Largest growth of max_abs per step: Theil and Sen's slope, where its trend is significant.",
+    )
+    least_steps: int | None = Field(default=None, ge=1, description="Fewer steps than this prove nothing.")
 
 
 class Band(_Strict):
@@ -121,7 +128,7 @@ class Resolved(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    outcome: Literal["pass", "fail", "vacuous", "unknown"]
+    outcome: Literal["pass", "fail", "waived", "vacuous", "unknown"]
     reason: str
     rule: str
     grade: str | None = None
@@ -176,6 +183,9 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
                 "fail", reason, words, band.grade if band else "none", merged["max_rel"], _widest(tolerance)
             )
     elif tolerance.acceptance:
+        asked = tolerance.acceptance.least_steps
+        if asked is not None and len(steps) < asked:
+            return Judgement("vacuous", f"{len(steps)} steps were compared, at least {asked} are asked", words)
         if broken := _not_accepted(tolerance.acceptance, merged, steps):
             return Judgement("fail", broken, words, None, *_tightest(tolerance, merged))
     elif merged["violations"]:
@@ -232,24 +242,49 @@ def _tightest(tolerance: Resolved, merged: Receipt) -> tuple[float | None, float
 
 
 def _not_accepted(acceptance: Acceptance, merged: Receipt, steps: Sequence[Receipt]) -> str | None:
-    if acceptance.pass_rate is not None:
-        rate = sum(step["violations"] == 0 for step in steps) / len(steps) if steps else 0.0
-        if rate < acceptance.pass_rate:
-            return f"{rate:.1%} of {len(steps)} steps keep the tolerance, {acceptance.pass_rate:.1%} are asked"
+    """Why the steps as a whole are not accepted, or None."""
+    checks = (_pass_rate, _largest_errors, _growth, _share)
+    return next((broken for check in checks if (broken := check(acceptance, merged, steps)) is not None), None)
+
+
+def _pass_rate(acceptance: Acceptance, _: Receipt, steps: Sequence[Receipt]) -> str | None:
+    if acceptance.pass_rate is None:
+        return None
+    rate = sum(step["violations"] == 0 for step in steps) / len(steps) if steps else 0.0
+    if rate >= acceptance.pass_rate:
+        return None
+    return f"{rate:.1%} of {len(steps)} steps keep the tolerance, {acceptance.pass_rate:.1%} are asked"
+
+
+def _largest_errors(acceptance: Acceptance, _: Receipt, steps: Sequence[Receipt]) -> str | None:
     largest = sorted(step["max_abs"] for step in steps if step["max_abs"] is not None)
-    if acceptance.p95_max_abs is not None and largest:
-        p95 = largest[max(0, math.ceil(0.95 * len(largest)) - 1)]
-        if p95 > acceptance.p95_max_abs:
-            return (
-                f"p95 of max_abs over {len(largest)} steps is {p95:.3g}, at most {acceptance.p95_max_abs:g} is allowed"
-            )
-    if acceptance.max_abs is not None and largest and largest[-1] > acceptance.max_abs:
+    if not largest:
+        return None
+    p95 = largest[max(0, math.ceil(0.95 * len(largest)) - 1)]
+    if acceptance.p95_max_abs is not None and p95 > acceptance.p95_max_abs:
+        return f"p95 of max_abs over {len(largest)} steps is {p95:.3g}, at most {acceptance.p95_max_abs:g} is allowed"
+    if acceptance.max_abs is not None and largest[-1] > acceptance.max_abs:
         return f"max_abs is {largest[-1]:.3g}, at most {acceptance.max_abs:g} is allowed"
-    if acceptance.violations is not None:
-        share = merged["violations"] / merged["elements"]
-        if share > acceptance.violations:
-            return f"{share:.2%} of the elements are outside the tolerance, at most {acceptance.violations:.2%} may be"
     return None
+
+
+def _growth(acceptance: Acceptance, _: Receipt, steps: Sequence[Receipt]) -> str | None:
+    if acceptance.slope is None:
+        return None
+    found = trend([s["step"] for s in steps], [math.inf if s["max_abs"] is None else s["max_abs"] for s in steps])
+    if found is None:
+        return f"a slope needs at least 4 steps, there are {len(steps)}"
+    if found.direction != "increasing" or found.slope <= acceptance.slope:
+        return None
+    interval = f"[{found.low:.3g}, {found.high:.3g}]"
+    return f"max_abs grows by {found.slope:.3g} a step {interval}, at most {acceptance.slope:g} is allowed"
+
+
+def _share(acceptance: Acceptance, merged: Receipt, _: Sequence[Receipt]) -> str | None:
+    share = merged["violations"] / merged["elements"]
+    if acceptance.violations is None or share <= acceptance.violations:
+        return None
+    return f"{share:.2%} of the elements are outside the tolerance, at most {acceptance.violations:.2%} may be"
 
 
 def judge_measurement(limit: Limit, value: float) -> Judgement:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from runner.parity.functional import Comparison
+from runner.parity.comparison import Comparison
 from runner.parity.policy import Acceptance, Limit, Policy, judge_measurement, judge_output
 
 

@@ -1,4 +1,4 @@
-"""Functional parity: every step gets the reference's inputs, and each output leaves a receipt."""
+"""Receipts of a case: one for each output and step, and one for each output over all steps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ class Comparison:
         self._firsts: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
 
-    def step(self, number: int, expected: Tensors, actual: Tensors) -> Iterator[dict[str, Any]]:
+    def step(
+        self, number: int, expected: Tensors, actual: Tensors, masks: Mapping[str, Array] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Receipts of one step; a mask (by output, True where it counts) leaves the rest out."""
         renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
         for name, right in expected.items():
-            yield self._compare(number, name, right, renamed.get(name), actual)
+            yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
 
     def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
         """With one output on each side, the name does not matter."""
@@ -35,7 +38,9 @@ class Comparison:
             return dict(zip(expected, actual.values(), strict=True))
         return actual
 
-    def _compare(self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors) -> dict[str, Any]:
+    def _compare(
+        self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors, mask: Array | None
+    ) -> dict[str, Any]:
         tolerance = self._policy.for_output(name)
         whole = self._tallies.setdefault(name, Tally())
         facts = {
@@ -53,6 +58,7 @@ class Comparison:
             part = tally(
                 right,
                 candidate,
+                mask=mask,
                 rule=tolerance.rule,
                 atol=tolerance.atol,
                 rtol=tolerance.rtol,

@@ -1,0 +1,89 @@
+"""What an ONNX file says about itself before it runs: inputs that nothing reads, operators that train or draw, open axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+
+
+@dataclass(slots=True)
+class Audit:
+    findings: list[dict[str, str]] = field(default_factory=list)
+    dynamic_axes: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Input -> axis -> symbol; an axis without a name has one of its own."""
+
+
+def audit(path: Path) -> Audit:
+    """Read the graph, not its weights."""
+    model = onnx.load(path, load_external_data=False)
+    made = Audit()
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+    read = {name for node in _nodes(model.graph) for name in node.input} | {
+        output.name for output in model.graph.output
+    }
+    for port in model.graph.input:
+        if port.name in initializers:
+            continue
+        made.dynamic_axes[port.name] = {
+            axis: dimension.dim_param or f"{port.name}.{axis}"
+            for axis, dimension in enumerate(port.type.tensor_type.shape.dim)
+            if not dimension.HasField("dim_value")
+        }
+        if port.name not in read:
+            made.findings.append(
+                _finding(
+                    "unused_input", port.name, "warning", f"input {port.name!r} of the artifact is read by no operator"
+                )
+            )
+    known = {**initializers, **_constants(model.graph)}
+    for node in _nodes(model.graph):
+        if _trains(node, known):
+            made.findings.append(_finding("training_mode", node.name or node.op_type, "fail",
+                                          f"{node.op_type} {node.name!r} is in training mode: the model was exported without eval()"))  # fmt: skip
+        elif node.op_type in _RANDOM:
+            made.findings.append(
+                _finding(
+                    "random_operator",
+                    node.name or node.op_type,
+                    "warning",
+                    f"{node.op_type} {node.name!r} draws random numbers",
+                )
+            )
+    return made
+
+
+def _finding(kind: str, subject: str, severity: str, message: str) -> dict[str, str]:
+    return {"kind": kind, "subject": subject, "severity": severity, "message": message}
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node, those of inner graphs included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _nodes(attribute.g)
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, Any]:
+    """Tensors of Constant nodes by the name of their output."""
+    return {
+        node.output[0]: attribute.t
+        for node in _nodes(graph) if node.op_type == "Constant" for attribute in node.attribute if attribute.name == "value"
+    }  # fmt: skip
+
+
+def _trains(node: onnx.NodeProto, known: dict[str, Any]) -> bool:
+    if node.op_type == "BatchNormalization":
+        return any(a.name == "training_mode" and a.i == 1 for a in node.attribute)
+    if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in known:
+        ratio = known.get(node.input[1])
+        drops = ratio is None or float(onnx.numpy_helper.to_array(ratio)) > 0
+        return bool(onnx.numpy_helper.to_array(known[node.input[2]])) and drops
+    return False
