@@ -70,7 +70,9 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     for group, table in enumerate(suite.case):
         checks = (table.check,) if isinstance(table.check, str) else table.check
         asked = [(check, mode) for check in checks for mode in (table.modes if check == "parity" else ("functional",))]
-        combinations = product(table.models, table.workloads, table.variants, table.backends, asked)
+        combinations = product(
+            table.models, table.workloads or (table.golden or "",), table.variants, table.backends, asked
+        )
         for model_name, workload, variant, backend, (check, mode) in combinations:
             version, files = _version(suite, model_name, versions.get(model_name))
             recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)

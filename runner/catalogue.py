@@ -97,9 +97,32 @@ def golden_row(recorded: golden.Golden) -> dict[str, Any]:
     }
 
 
+def _policies(_: Store) -> Rows:
+    from runner.parity.policies import shipped_policies
+
+    return [
+        {"policy": name, "rule": policy.for_output("").words(), "outputs": ", ".join(policy.outputs)}
+        for name, policy in shipped_policies().items()
+    ]
+
+
+def _waivers(store: Store) -> Rows:
+    """Waivers in force; an expired one is listed as such, because runs still say that it expired."""
+    from runner.execute import waivers_of
+    from schema.spool import now
+
+    return [
+        {
+            "waiver": w.waiver_id, "case": w.case_pattern, "output": w.output, "premise": w.premise, "max_abs": w.max_abs, "owner": w.owner,
+            "reason": w.reason, "expires_at": w.expires_at, "state": "expired" if w.expires_at and w.expires_at <= now() else "in force",
+        }
+        for w in waivers_of(store)
+    ]  # fmt: skip
+
+
 LISTS: dict[str, Callable[[Store], Rows]] = {
     "suites": _suites, "models": _models, "backends": _backends, "recipes": _recipes, "metrics": _metrics, "runs": _runs,
-    "goldens": _goldens,
+    "goldens": _goldens, "policies": _policies, "waivers": _waivers,
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ import typer
 
 from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
+from runner.cli_parity import contract_app, parity, policy_app, unwaive, waive
+from runner.cli_run import finish, pad_sides, pairs, progress_of
 from runner.errors import AssayError, ExitCode, UsageError
 
 app = typer.Typer(
@@ -23,6 +25,11 @@ app = typer.Typer(
 app.add_typer(suite_app, name="suite")
 app.add_typer(golden_app, name="golden")
 app.add_typer(db_app, name="db")
+app.add_typer(contract_app, name="contract")
+app.add_typer(policy_app, name="policy")
+app.command()(parity)
+app.command()(waive)
+app.command()(unwaive)
 
 
 def main() -> None:
@@ -61,6 +68,18 @@ def run(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the newest unfinished run of this suite.")] = False,
     trigger: Annotated[str, typer.Option("--trigger", help="manual, nightly or ci.")] = "manual",
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, help="Of parity: no more steps than these.")
+    ] = None,
+    dump_dir: Annotated[
+        Path | None, typer.Option("--dump-dir", help="Keep inputs and outputs of failing steps here, as npz.")
+    ] = None,
+    pad_side: Annotated[
+        str, typer.Option("--pad-side", help="contract, left, right, or sweep: both, a case each.")
+    ] = "contract",
+    summary_json: Annotated[
+        Path | None, typer.Option("--summary-json", help="Write a summary by output and step to this file.")
+    ] = None,
     wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
@@ -68,45 +87,26 @@ def run(
 
     Example: assay run quickstart --only scaling
     """
-    from contextlib import nullcontext
-
-    from runner import report
-    from runner.case import expand
-    from runner.execute import Options, chosen, run_suite
+    from runner.execute import Options, planned, run_suite
     from runner.suite import find_suite, load_suite
 
     if trigger not in ("manual", "nightly", "ci"):
         raise UsageError(f"--trigger is manual, nightly or ci, not {trigger!r}.")
     path = find_suite(suite)
     loaded = load_suite(path)
-    options = Options(suite, _pairs(version or []), only, resume, trigger, wait)
-    total = len(chosen(expand(loaded, options.versions), only))
-    live = sys.stderr.isatty()
-    progress = report.LiveProgress(total) if live else report.LineProgress(total)
-    with progress if isinstance(progress, report.LiveProgress) else nullcontext():
+    options = Options(
+        suite, pairs(version or []), only, resume, trigger, wait, max_steps, pad_sides(pad_side), dump_dir
+    )
+    with progress_of(len(planned(loaded, options))) as progress:
         finished = run_suite(loaded, path.parent.absolute(), store_at(db), options, progress)
-    if finished.not_published:
-        print(f"warning: {finished.not_published}", file=sys.stderr)
-    if json:
-        report.print_json(report.run_document(finished))
-    else:
-        report.print_run(finished)
-    raise typer.Exit(int(finished.exit_code))
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (equals and name and value):
-            raise UsageError(f"--version takes MODEL=VERSION, not {text!r}.")
-        pairs[name] = value
-    return pairs
+    finish(finished, summary_json, json=json)
 
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="suites, models, backends, recipes, metrics, runs or goldens.")],
+    what: Annotated[
+        str, typer.Argument(help="suites, models, backends, recipes, metrics, policies, waivers, runs or goldens.")
+    ],
     db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:

@@ -82,6 +82,41 @@ def record(
         report.print_table([document], document)
 
 
+@golden_app.command(name="import")
+def golden_import(
+    file: Annotated[
+        Path, typer.Argument(help=".jsonl, .npz, a folder of .npz (a file a step), or Polygraphy's .json.")
+    ],
+    name: Annotated[str, typer.Option("--name", help="What to call it.")],
+    inputs: Annotated[Path | None, typer.Option("--inputs", help="Polygraphy's saved inputs of the same run.")] = None,
+    version: Annotated[
+        str, typer.Option("--version", help="The model version that it is of, as far as you know.")
+    ] = "imported",
+    max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, help="No more than these.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Of a damaged file, keep the records before the damage.")
+    ] = False,
+    db: Db = Path(DB_DEFAULT),
+    json: Json = False,
+) -> None:
+    """Keep a reference file of another harness as a golden.
+
+    Example: assay golden import pytorch_reference_50.jsonl --name encoder-50
+    """
+    from runner import catalogue, report
+    from runner.golden_import import import_golden
+
+    imported, problem = import_golden(
+        store_at(db).goldens, name, file, inputs=inputs, version=version, max_steps=max_steps, partial=partial
+    )
+    document = {**catalogue.golden_row(imported), "left_out": problem}
+    if json:
+        report.print_json(document)
+    else:
+        report.print_table([document], document)
+    raise typer.Exit(int(ExitCode.FAILED if problem else ExitCode.OK))
+
+
 @golden_app.command(name="show")
 def golden_show(name: str, db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
     """Show what a golden holds, step by step.

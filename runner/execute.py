@@ -38,6 +38,8 @@ class Options:
     pad_sides: tuple[str | None, ...] = (None,)
     """Sides to pad states on, instead of the contract's; every parity case runs with each."""
     dump: Path | None = None
+    reproduce: str | None = None
+    """The command that does the same again, where that is not `assay run SUITE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,10 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
     """
     cases = planned(suite, options)
     begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
-    run_id, context = begun.run_id, Context(begun.run_id, environment.capture(), options.suite_argument)
+    run_id, context = (
+        begun.run_id,
+        Context(begun.run_id, environment.capture(), options.suite_argument, options.reproduce),
+    )
     if not options.resume:
         write_bundle(store, run_id, [_run_row(suite, folder, context, options, len(cases)), context.environment])
     outcomes = []

@@ -184,8 +184,7 @@ def record_golden(
         raise UsageError(
             f"suite {suite.name!r} has no case of {model!r} with {workload!r}.{nearest(f'{model} with {workload}', pairs)}"
         )
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise UsageError(f"a golden's name is letters, digits, '.', '_' and '-', not {name!r}.")
+    goldens.check_name(name)
     prepared = prepare(suite, folder, store, cases[:1])
     if failure := prepared.failure_for(cases[0]):
         raise UsageError(f"the reference of {model!r} failed: {failure.message}")

@@ -73,6 +73,8 @@ class Context:
     run_id: str
     environment: rows.Environment
     suite_argument: str
+    reproduce: str | None = None
+    """The command that made the run, where that is not `assay run`."""
 
 
 def artifact_row(event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str) -> rows.Artifact:
@@ -125,7 +127,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         workload_sha256=outcome.prepared.get("inputs_sha256"),
         artifact_id=outcome.artifact.artifact_id if outcome.artifact else None,
         environment_id=context.environment.environment_id, comparability=comparability, threads=threads,
-        reproduce=f"assay run {context.suite_argument} --only '{case.name}'"
+        reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
     )  # fmt: skip
 

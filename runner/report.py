@@ -25,6 +25,8 @@ _COLOURS = {
     "crashed": "red",
     "timeout": "red",
     "vacuous": "yellow",
+    "waived": "cyan",
+    "unknown": "yellow",
 }
 
 

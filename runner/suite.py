@@ -161,7 +161,9 @@ class CaseTable(_Strict):
     models: tuple[str, ...]
     variants: tuple[str, ...] = ("fp32",)
     backends: tuple[str, ...] = ("onnxruntime",)
-    workloads: tuple[str, ...]
+    workloads: tuple[str, ...] = Field(
+        default=(), description="May be left out with `golden`, which has its own inputs."
+    )
     reference: str | None = Field(
         default=None, description="Backend that is right by definition; `pytorch` if the model has it."
     )
@@ -195,6 +197,8 @@ class CaseTable(_Strict):
     def _one_right_side(self) -> CaseTable:
         if self.reference and self.golden:
             raise ValueError("give reference or golden, not both")
+        if not self.workloads and not self.golden:
+            raise ValueError("a case needs workloads, or a golden that has its own inputs")
         if self.policy and self.tolerance:
             raise ValueError("give policy or tolerance, not both")
         return self
@@ -206,7 +210,7 @@ class Suite(_Strict):
     seed: int = 0
     timeout_s: PositiveFloat = Field(default=600.0, description="Of one case, its model's build excluded.")
     model: dict[str, Model]
-    workload: dict[str, Workload]
+    workload: dict[str, Workload] = {}
     variant: dict[str, Variant] = {}
     backend: dict[str, BackendChoice] = {}
     policy: dict[str, Policy] = {}
@@ -328,7 +332,7 @@ def _check_names(file: str, suite: Suite) -> None:
         where = f"{file}, case {number} ({', '.join(table.models)})"
         kinds: tuple[tuple[str, tuple[str, ...], set[str]], ...] = (
             ("model", table.models, {*suite.model}),
-            ("workload", table.workloads, {*suite.workload}),
+            ("workload", () if table.golden else table.workloads, {*suite.workload}),
             (
                 "backend",
                 (*table.backends, *([table.reference] if table.reference else ())),

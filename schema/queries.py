@@ -291,3 +291,47 @@ def waiver_events(connection: duckdb.DuckDBPyConnection) -> Answer:
     """Every grant and revocation, oldest first; none in a database from before there were waivers."""
     there = _ask(connection, "select 1 from duckdb_tables() where table_name = 'waiver_event'")
     return _ask(connection, "select * from waiver_event order by recorded_at, event_id") if there else []
+
+
+def parity_cases(connection: duckdb.DuckDBPyConnection) -> Answer:
+    """Every case that left receipts, oldest first, with the newest outcome and reason of each output."""
+    sql = """select c.case_id, c.run_id, c.name, c.model_version,
+            map_from_entries(list(row(v.name, v.outcome)) filter (v.name is not null)) as outcomes,
+            map_from_entries(list(row(v.name, v.reason)) filter (v.name is not null)) as reasons
+        from case_result c left join current_verdict v on v.case_id = c.case_id and v.subject = 'parity'
+        where c.check_kind = 'parity' and c.status in ('ok', 'vacuous')
+        group by c.case_id, c.run_id, c.name, c.model_version order by c.run_id, c.case_id"""
+    return [
+        {**row, "outcomes": row["outcomes"] or {}, "reasons": row["reasons"] or {}} for row in _ask(connection, sql)
+    ]
+
+
+def receipts_of_case(connection: duckdb.DuckDBPyConnection, case_id: str) -> Answer:
+    """Receipts of one case's own comparison, by output and step."""
+    sql = f"select * from parity p where case_id = $case and {_MAIN} order by output, step"
+    return _ask(connection, sql, case=case_id)
+
+
+def invariants_of_case(connection: duckdb.DuckDBPyConnection, case_id: str) -> Answer:
+    return _ask(connection, "select * from invariant where case_id = $case order by side, name", case=case_id)
+
+
+def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> Answer:
+    """Rows of one of the tables that explain a case.
+
+    Raises:
+        KeyError: no such table.
+    """
+    order = {
+        "stream_step": "step", "invariant": "side, name", "drift": "quantity, output", "liveness": "side, input, output",
+        "finding": "severity, kind, subject", "divergence": "explanation_id desc, position", "blame": "explanation_id desc, position, output",
+        "noise": "source, output",
+    }[table]  # fmt: skip
+    return _ask(connection, f"select * from {table} where case_id = $case order by {order}", case=case_id)
+
+
+def find_case(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Cases of a run with the suite that made them."""
+    sql = """select c.*, r.suite, r.command, a.sha256 as model_sha256 from case_result c join run r using (run_id)
+        left join artifact a using (artifact_id) where c.run_id = $run order by c.name"""
+    return _ask(connection, sql, run=run_id)

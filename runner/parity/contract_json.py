@@ -69,7 +69,7 @@ def _ports(given: Any, side: str) -> dict[str, Any]:
             raise UsageError(f"one of the contract's {side} has no name.")
         facts = port if isinstance(port, dict) else {"shape": port} if isinstance(port, list) else {}
         dtype = str(facts.get("dtype", facts.get("type", "float32")))
-        shape = facts.get("shape", facts.get("dims", []))
+        shape: Any = facts.get("shape", facts.get("dims", []))
         made[name] = {
             "dtype": _DTYPES.get(dtype.lower(), dtype.lower()),
             "shape": [d if isinstance(d, int) else str(d) for d in shape],
@@ -138,7 +138,7 @@ def _profiles(given: Any) -> dict[str, Any]:
     made = {}
     named: Any = given
     for name, profile in named.items():
-        sizes = profile.get("shapes", profile.get("symbols", profile)) if isinstance(profile, dict) else {}
+        sizes: Any = profile.get("shapes", profile.get("symbols", profile)) if isinstance(profile, dict) else {}
         symbols = {}
         for key, bound in sizes.items():
             if isinstance(bound, dict) and "min" in bound:

@@ -1,9 +1,11 @@
 """Goldens: inputs and reference outputs, kept by content.
 
     goldens/objects/ab/abcd....zst   one array's bytes, compressed, named by the SHA-256 of dtype, shape and bytes
+    goldens/objects/ab/abcd....raw   the same as they are, where compressing gains little: read by mapping, not by copying
     goldens/NAME.json                the index: for each step, input and output names with their objects
 
-Equal arrays are stored once, any step is read without the others, and `verify` names the record that is damaged.
+Equal arrays are stored once (a state that goes out at one step comes in at the next), any step is read without the
+others, and `verify` names the record that is damaged.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ from runner.errors import UsageError, nearest
 from runner.tensors import Array, Tensors, dtype_named, hash_array
 
 FORMAT = 1
+_WORTH_COMPRESSING = 0.8
+"""Compressed over plain size: above it, an array stays as it is."""
+_SAMPLE = 1 << 18
+"""Bytes from which it is told whether a large array compresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +65,54 @@ class Golden:
         """Bytes of all arrays, and of the objects that hold them."""
         entries = {e["sha256"]: e for step in self.steps for side in step.values() for e in side.values()}
         total = sum(e["bytes"] for step in self.steps for side in step.values() for e in side.values())
-        return total, sum(_object_path(self.folder, sha).stat().st_size for sha in entries)
+        return total, sum(_stored(self.folder, sha).stat().st_size for sha in entries)
 
 
-def _object_path(folder: Path, sha256: str) -> Path:
-    return folder / "objects" / sha256[:2] / f"{sha256}.zst"
+def _object_path(folder: Path, sha256: str, suffix: str) -> Path:
+    return folder / "objects" / sha256[:2] / f"{sha256}{suffix}"
+
+
+def _stored(folder: Path, sha256: str) -> Path:
+    """The file that holds an array: mapped as it is, or compressed."""
+    plain = _object_path(folder, sha256, ".raw")
+    return plain if plain.exists() else _object_path(folder, sha256, ".zst")
 
 
 def _write_object(folder: Path, array: Array) -> dict[str, Any]:
     sha256 = hash_array(array)
-    path = _object_path(folder, sha256)
-    if not path.exists():
+    if not _stored(folder, sha256).exists():
+        data: Any = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        compressor = zstandard.ZstdCompressor(level=3)
+        middle = max(0, (data.nbytes - _SAMPLE) // 2)
+        sample = data[middle : middle + _SAMPLE]
+        compresses = len(compressor.compress(sample)) < _WORTH_COMPRESSING * sample.nbytes
+        path = _object_path(folder, sha256, ".zst" if compresses else ".raw")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_bytes(zstandard.ZstdCompressor(level=3).compress(np.ascontiguousarray(array).tobytes()))
-        temporary.replace(path)
+        try:
+            temporary.write_bytes(compressor.compress(data) if compresses else data)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UsageError(f"cannot write to {folder}: {error.strerror}. The golden was not recorded.") from None
     return {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256, "bytes": array.nbytes}
 
 
 def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
-    path = _object_path(folder, entry["sha256"])
+    path = _stored(folder, entry["sha256"])
+    dtype, shape = dtype_named(entry["dtype"]), tuple(entry["shape"])
     try:
-        raw = zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=entry["bytes"])
-        array: Array = np.frombuffer(raw, dtype=dtype_named(entry["dtype"])).reshape(entry["shape"])
+        if path.suffix == ".raw":
+            if path.stat().st_size != entry["bytes"]:
+                raise ValueError(f"{path.stat().st_size} bytes are there, {entry['bytes']} were recorded")  # noqa: TRY301  said as it is below
+            if entry["bytes"]:
+                return np.memmap(path, dtype, "r", shape=shape)
+        raw = (
+            zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=entry["bytes"])
+            if entry["bytes"]
+            else b""
+        )
+        array: Array = np.frombuffer(raw, dtype).reshape(shape)
     except (OSError, zstandard.ZstdError, ValueError) as error:
         raise UsageError(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
     return array
@@ -103,6 +134,12 @@ def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[
     temporary.write_text(json.dumps({"format": FORMAT, "facts": facts, "steps": index}))
     temporary.replace(path)
     return Golden(folder, name, facts, index)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError: not a name that a file can have."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError(f"a golden's name is letters, digits, '.', '_' and '-', not {name!r}.")
 
 
 def _index_path(folder: Path, name: str) -> Path:

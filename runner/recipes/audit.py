@@ -87,3 +87,23 @@ def _trains(node: onnx.NodeProto, known: dict[str, Any]) -> bool:
         drops = ratio is None or float(onnx.numpy_helper.to_array(ratio)) > 0
         return bool(onnx.numpy_helper.to_array(known[node.input[2]])) and drops
     return False
+
+
+def ports(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Inputs and outputs of a file: dtype, and shape with its symbols; initializers are no inputs."""
+    model = onnx.load(path, load_external_data=False)
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    sides = {"inputs": model.graph.input, "outputs": model.graph.output}
+    return {
+        side: {port.name: _port(port) for port in found if port.name not in initializers}
+        for side, found in sides.items()
+    }
+
+
+def _port(port: onnx.ValueInfoProto) -> dict[str, Any]:
+    tensor = port.type.tensor_type
+    shape = [
+        int(d.dim_value) if d.HasField("dim_value") else d.dim_param or f"{port.name}_{axis}"
+        for axis, d in enumerate(tensor.shape.dim)
+    ]
+    return {"dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, "shape": shape}
