@@ -14,7 +14,7 @@ import typer
 
 from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
-from runner.cli_parity import contract_app, parity, policy_app, unwaive, waive
+from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
 from runner.cli_run import finish, pad_sides, pairs, progress_of
 from runner.errors import AssayError, ExitCode, UsageError
 
@@ -28,6 +28,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(contract_app, name="contract")
 app.add_typer(policy_app, name="policy")
 app.command()(parity)
+app.command()(explain)
 app.command()(waive)
 app.command()(unwaive)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
-from runner.cli_run import finish, pad_sides, progress_of
+from runner.cli_run import bytes_of, finish, pad_sides, progress_of
 from runner.errors import ExitCode, UsageError
 
 contract_app = typer.Typer(help="Say what a model takes, gives and feeds back.", no_args_is_help=True)
@@ -197,6 +197,41 @@ def parity(
     with progress_of(len(planned(suite, options))) as progress:
         finished = run_suite(suite, Path.cwd(), store_at(db), options, progress)
     finish(finished, summary_json, json=json)
+
+
+def explain(
+    case: Annotated[str, typer.Argument(help="A recorded parity case, by its name or a part of it.")],
+    run: Annotated[str, typer.Option("--run", help="Of which run: id, latest, version:X.")] = "latest",
+    step: Annotated[int | None, typer.Option("--step", min=0, help="Which step to walk; the worst without.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option("--max-memory", help="Bytes that the walk may hold, e.g. 2GB.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="The suite file, if it has moved since.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where the reproduction goes; a folder of the case's name in it.")
+    ] = Path("explained"),
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Find the operator that diverges first, and the link of the chain that adds the error.
+
+    Example: assay explain scaling/fp32/onnxruntime/recording/parity --run version:rounded
+    """
+    from runner import report
+    from runner.explain import explain_case, record
+    from schema import ingest
+    from schema.comparison import resolve
+
+    with published(db) as connection:
+        answer = explain_case(connection, store_at(db), resolve(connection, run), case, suite=suite, step=step,
+                              max_memory=bytes_of(max_memory), out=out)  # fmt: skip
+    record(store_at(db), answer)
+    ingest.sync(store_at(db), wait)
+    if json:
+        report.print_json(answer.as_document())
+    else:
+        report.print_explanation(answer)
 
 
 def waive(

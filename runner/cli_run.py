@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,19 @@ def pad_sides(word: str) -> tuple[str | None, ...]:
     if word not in _PAD_SIDES:
         raise UsageError(f"--pad-side is {', '.join(_PAD_SIDES)}, not {word!r}.")
     return _PAD_SIDES[word]
+
+
+_UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Raises UsageError: not a number of bytes such as 500MB or 2GB."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if found is None or found.group(2).lower() not in _UNITS:
+        raise UsageError(f"--max-memory is a size such as 500MB or 2GB, not {text!r}.")
+    return int(float(found.group(1)) * _UNITS[found.group(2).lower()])
 
 
 def pairs(texts: list[str]) -> dict[str, str]:

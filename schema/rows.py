@@ -405,6 +405,8 @@ class Divergence:
     local_max_abs: float | None
     """The same, fed the reference's own inputs."""
     local_rel_l2: float | None
+    local_typical_rel: float | None
+    """Median relative error of the elements that differ."""
     expected_rel_l2: float | None
     """What rounding alone may do to this operator."""
     suspect: bool

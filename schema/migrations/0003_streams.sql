@@ -83,6 +83,7 @@ create table divergence (
     accumulated_rel_l2 double,
     local_max_abs double,
     local_rel_l2 double,
+    local_typical_rel double,
     expected_rel_l2 double,
     suspect boolean not null,
     hint varchar

@@ -1,0 +1,106 @@
+"""A PyTorch module as the reference of a walk: exported to a graph, interpreted node by node, values dropped after use."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.backends.pytorch_module import parameter_names
+from runner.divergence.reference import RefNode
+from runner.errors import UsageError
+from runner.tensors import Array, Tensors
+
+
+class TorchReference:
+    """Values of an exported program; names are those of its graph, which PyTorch's exporter keeps in the ONNX file."""
+
+    def __init__(self, module: Any, example: Tensors) -> None:
+        self._program = exported_program(module, example)
+        self._module = self._program.module(check_guards=False)
+        graph = self._module.graph
+        self.inputs = [node.target for node in graph.nodes if node.op == "placeholder"]
+        order = list(example)
+        self._fed = (
+            dict(zip(self.inputs, order, strict=False))
+            if parameter_names(module) is None
+            else {name: name for name in self.inputs}
+        )
+        data = {node.name for node in graph.nodes if node.op == "placeholder"}
+        names = {node.name: node.target for node in graph.nodes if node.op == "placeholder"}
+        self.nodes: list[RefNode] = []
+        for node in graph.nodes:
+            reads = [n.name for n in node.all_input_nodes if n.name in data]
+            if node.op == "call_function" and reads:
+                data.add(node.name)
+                self.nodes.append(
+                    RefNode(node.name, _op(node.target), _layer(node), tuple(names.get(r, r) for r in reads))
+                )
+        (result,) = (node for node in graph.nodes if node.op == "output")
+        leaves = torch.utils._pytree.tree_leaves(result.args[0])  # noqa: SLF001  the public way to flatten outputs is this private name
+        self.outputs = [leaf.name for leaf in leaves if isinstance(leaf, torch.fx.Node)]
+
+    def values(self, inputs: Tensors) -> Iterator[tuple[str, Array]]:
+        """Of every node that gives a tensor; each is computed when it is asked for."""
+        walk = torch.fx.Interpreter(self._module, garbage_collect_values=True)
+        walk.args_iter = iter([torch.from_numpy(np.array(inputs[self._fed[name]])) for name in self.inputs])
+        with torch.inference_mode():
+            for node in self._module.graph.nodes:
+                if node.op == "output":
+                    return
+                value = walk.env[node] = walk.run_node(node)
+                if isinstance(value, torch.Tensor) and node.op != "get_attr":
+                    yield node.name, value.detach().cpu().numpy()
+                del value
+                for dead in walk.user_to_last_uses.get(node, []):
+                    del walk.env[dead]
+
+
+def exported_program(module: Any, example: Tensors) -> Any:
+    """The program that PyTorch's ONNX exporter works on, so that names agree; the plain one where it has no operator for it.
+
+    Raises:
+        UsageError: the module cannot be exported at all.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError(
+            "a TorchScript file has no graph that can be walked: explain needs the Python module, or an ONNX reference."
+        )
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in example.items()}
+    by_name = parameter_names(module) is not None
+    arguments, named = ((), tensors) if by_name else (tuple(tensors.values()), {})
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if isinstance(module, torch.fx.GraphModule):
+            return torch.export.export(module, tuple(tensors.values()), strict=False)
+        try:
+            return torch.onnx.export(
+                module, arguments, kwargs=named, dynamo=True, verbose=False, optimize=False
+            ).exported_program
+        except Exception:  # noqa: BLE001  an operator without an ONNX form is why people write graphs by hand
+            try:
+                return torch.export.export(module, arguments, kwargs=named, strict=False)
+            except Exception as error:
+                raise UsageError(
+                    f"the reference cannot be exported to a graph: {type(error).__name__}: {str(error)[:400]}"
+                ) from error
+
+
+def _op(target: Any) -> str:
+    """`aten.quantile`, without its overload."""
+    text = str(target)
+    return text.rpartition(".")[0] if text.count(".") > 1 else getattr(target, "__name__", text)
+
+
+def _layer(node: Any) -> str | None:
+    """The innermost module that called the operator, by its path."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return paths[-1].removeprefix("L['self'].") if paths else None

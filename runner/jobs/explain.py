@@ -1,0 +1,116 @@
+"""Walk the reference's and the candidate's graphs on one recorded step, and say which link of the chain adds the error."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from runner.errors import UsageError
+from runner.jobs.common import Events, Job, Renamed, open_session, spread_steps
+from runner.parity import golden
+from runner.tensors import Tensors
+
+
+def run(job: Job, events: Events) -> None:
+    """Events: `walk`, an `entry` for each node that has a counterpart, `reproduction`, and a `blame` for each edge and output."""
+    recorded = golden.read(Path(job["goldens"]), job["golden"])
+    inputs = recorded.inputs(job["step"])
+    with ExitStack() as stack:
+        original = stack.enter_context(open_session({**job, **job["reference"]})) if job["reference"] else None
+        if job["candidate"]["source"]["kind"] == "onnx":
+            _walk(job, events, original, inputs)
+        else:
+            events.emit("unwalkable", reason="the candidate is no ONNX file: there is no graph to walk, only the chain")
+        from runner.divergence.blame import chain
+
+        steps = [recorded.inputs(step) for step in {*spread_steps(len(recorded.steps)), job["step"]}]
+        for edge in chain([*_links(job, original, inputs, stack)], steps):
+            events.emit("blame", **edge)
+
+
+def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
+    from runner.divergence.explain import explain
+    from runner.divergence.repro import write_reproduction
+
+    candidate_inputs = {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+    candidate = Path(job["candidate"]["source"]["location"])
+    reference = _reference(job, original, inputs)
+    renamed = (
+        {job["rename_inputs"].get(name, name): array for name, array in inputs.items()} if job["float_onnx"] else inputs
+    )
+    found = explain(candidate, reference, candidate_inputs, max_memory=job["max_memory"], reference_inputs=renamed)
+    events.emit("walk", by=found.by, nodes=found.nodes, aligned=found.aligned, segments=found.segments,
+                peak_live_bytes=found.peak_live_bytes, budget=found.budget)  # fmt: skip
+    first = found.suspect.entry if found.suspect else None
+    for entry in found.entries:
+        events.emit(
+            "entry", position=entry.position, node=entry.node, op_type=entry.op_type, layer=entry.layer,
+            reference_node=f"{entry.reference_op} {entry.reference_node}".strip(), output=entry.output, shape=list(entry.shape),
+            elements=entry.elements, accumulated_max_abs=entry.accumulated_max_abs, accumulated_rel_l2=entry.accumulated_rel_l2,
+            local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
+            expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
+        )  # fmt: skip
+    if folder := write_reproduction(Path(job["out"]), found):
+        events.emit("reproduction", folder=str(folder), between=list(first.between) if first else [])
+
+
+def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
+    """What the candidate is walked against: the float ONNX file it was made from, or the PyTorch module."""
+    if job["float_onnx"]:
+        from runner.divergence.onnx_graph import load
+        from runner.divergence.onnx_walk import OnnxReference
+
+        graph = load(Path(job["float_onnx"]), inputs)
+        return OnnxReference(graph, max(graph.peak_live_bytes() // 6, 1 << 20))
+    module = getattr(original, "module", None)
+    if module is None:
+        raise UsageError(
+            "the reference has no graph: it is a golden, or a backend that cannot be looked into. Give the model `pytorch`, or compare a variant with its float ONNX file."
+        )
+    from runner.divergence.torch_walk import TorchReference
+
+    return TorchReference(module, inputs)
+
+
+def _links(job: Job, original: Any, example: Tensors, stack: ExitStack) -> Iterator[Any]:
+    """From float64 to what ships."""
+    from runner.divergence.blame import Link
+
+    if original is not None and hasattr(original, "infer_as"):
+        yield Link("torch float64", lambda inputs: original.infer_as(inputs, "float64"))
+        yield Link("torch float32", original.infer)
+        yield _exported(original, example)
+    files = [("float ", job["float_onnx"])] if job["float_onnx"] else []
+    if job["candidate"]["source"]["kind"] == "onnx":
+        files.append(("", job["candidate"]["source"]["location"]))
+    for word, path in files:
+        for level, name in (("none", "unoptimized"), ("all", "optimized")):
+            yield _opened(stack, job, f"{word}ONNX {name}", {"backend": "onnxruntime", "source": {**job["candidate"]["source"], "location": str(path)},
+                                                             "options": {"graph_optimization": level, "threads": 1}})  # fmt: skip
+    yield _opened(stack, job, f"as shipped ({job['candidate']['name']})", job["candidate"])
+
+
+def _opened(stack: ExitStack, job: Job, name: str, how: dict[str, Any]) -> Any:
+    from runner.divergence.blame import Link
+
+    try:
+        session = stack.enter_context(open_session({**job, **how}))
+    except Exception as error:  # noqa: BLE001  a link that cannot be made is told, and the chain goes on
+        return Link(name, None, str(error)[:200])
+    return Link(name, Renamed(session, job["rename_inputs"], job["rename"]).infer)
+
+
+def _exported(original: Any, example: Tensors) -> Any:
+    from runner.divergence.blame import Link
+    from runner.divergence.torch_walk import exported_program
+
+    try:
+        module = exported_program(original.module, example).module(check_guards=False)
+    except Exception as error:  # noqa: BLE001  as above
+        return Link("exported program", None, str(error)[:200])
+    session = copy.copy(original)
+    session.module = session._call = module  # noqa: SLF001  the same session around the exported module
+    return Link("exported program", session.infer)
