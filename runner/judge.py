@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from runner.parity.advice import FALSE_ALARMS, advise
 from runner.parity.contract import Contract, State
 from runner.parity.drift import trend
 from runner.parity.policy import Judgement, judge_measurement, judge_output
@@ -55,14 +56,18 @@ def _as_expected(outcome: Outcome) -> Judgement:
 
 def is_main(receipt: Event) -> bool:
     """Whether a receipt is the case's own comparison, and not a probe's."""
-    return str(receipt.get("mode", "functional")).startswith(MAIN_MODES)
+    mode: str = receipt.get("mode", MAIN_MODES[0])
+    return mode.startswith(MAIN_MODES)
 
 
 def _gather(outcome: Outcome) -> None:
     """Put what the reference said of itself beside what the candidate told, and make findings of both."""
-    for kind in ("liveness", "noise", "finding"):
+    for kind in ("liveness", "noise", "finding", "maxima"):
         outcome.told.setdefault(kind, []).extend(outcome.reference_told.get(kind, []))
     outcome.told["drift"] = [*_drifts(outcome)]
+    if outcome.case.check == "consistency":
+        _advise(outcome)
+        return
     findings = outcome.told["finding"]
     findings += _reach_findings(outcome)
     findings += _repeat_findings(outcome)
@@ -85,6 +90,8 @@ def _judge_outputs(outcome: Outcome) -> None:
                 reason=f"{judgement.reason}; it does not propagate: nothing that this state feeds reaches an output",
             )
         outcome.judgements.append(("parity", name, judgement))
+    if outcome.case.check == "consistency":
+        return
     if outcome.case.check == "parity" and not merged:
         outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
 
@@ -262,6 +269,48 @@ def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
                 name,
                 "note",
                 f"the error (relative L2 {receipt['rel_l2']:.2g}) is {times:.3g} times what TF32 products would make: rounding does not explain it",
+            )
+
+
+_LOOSE = 100.0
+
+
+def _advise(outcome: Outcome) -> None:
+    """A tolerance for each output from everything that moves it without a fault, and what the policy's is against it."""
+    by_output: dict[str, dict[str, list[float]]] = {}
+    largest: dict[str, float] = {}
+    for event in outcome.told["maxima"]:
+        by_output.setdefault(event["output"], {}).setdefault(event["source"], []).extend(event["values"])
+        largest[event["output"]] = max(largest.get(event["output"], 0.0), event.get("expected_max", 0.0))
+    for output, maxima in by_output.items():
+        sources = {source: values for source, values in maxima.items() if source not in ("tf32", "bfloat16")}
+        found = advise(sources, largest.get(output, 0.0), 2.0**-23)
+        if found is None or found.atol == 0:  # nothing moves it: an integer, or a constant
+            continue
+        basis = f"widest: {found.basis}; at most {FALSE_ALARMS:g} of comparisons fail without a fault"
+        outcome.told["noise"].append({"source": "advice", "output": output, "n": found.n, "max_abs": None, "p999_abs": None, "rel_l2": None,
+                                      "atol": found.atol, "rtol": found.rtol, "problem": basis})  # fmt: skip
+        asked = outcome.case.policy.for_output(output)
+        if asked.rule == "exact" or asked.bands or asked.acceptance:
+            continue
+        reach = asked.atol + asked.rtol * largest.get(output, 0.0)
+        if reach < found.atol:
+            outcome.told["finding"].append(
+                _finding(
+                    "tolerance_below_noise",
+                    output,
+                    "warning",
+                    f"the tolerance of {output!r} reaches {reach:.2g}, noise alone reaches {found.atol:.2g}: it will fail without a fault",
+                )
+            )
+        elif found.atol and reach > _LOOSE * found.atol:
+            outcome.told["finding"].append(
+                _finding(
+                    "tolerance_loose",
+                    output,
+                    "note",
+                    f"the tolerance of {output!r} reaches {reach:.2g}, {reach / found.atol:.0f} times the noise ({found.atol:.2g}): faults fit in between",
+                )
             )
 
 

@@ -93,6 +93,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "goldens": store.goldens, "golden_names": names, "artifacts": store.artifacts,
         "given_goldens": {case.workload: case.golden for case in group if case.golden},
         "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
+        "advise": any(case.check == "consistency" for case in group),
         "max_steps": None if None in shortest else max(steps for steps in shortest if steps is not None),
         "contract": suite.model[first.model].contract, "contract_options": suite.model[first.model].contract_options,
         "rename_inputs": suite.model[first.model].rename_inputs,
@@ -117,7 +118,7 @@ def _take(prepared: Prepared, event: Event) -> None:
             prepared.artifacts[event["variant"]] = event
         case "lengths":
             prepared.lengths[event["variant"], event["workload"]] = event["golden"]
-        case "liveness" | "noise" | "finding" | "reference_repeat" as kind:
+        case "liveness" | "noise" | "finding" | "reference_repeat" | "maxima" as kind:
             prepared.told.setdefault(kind, []).append(event)
         case "failed":
             failure = WorkerFailed("failed", event["type"], event["message"])

@@ -261,9 +261,14 @@ def print_explanation(answer: Any) -> None:
             "largest errors of their own",
         )
     if answer.blame:
+        moved = [edge for edge in answer.blame if edge["share"] is not None]
         print_table(
-            answer.blame, ["edge_from", "edge_to", "output", "max_abs", "rel_l2", "share", "problem"], "the chain"
+            moved or answer.blame,
+            ["edge_from", "edge_to", "output", "max_abs", "rel_l2", "share"],
+            "the chain: what each link adds",
         )
+        for problem in dict.fromkeys(edge["problem"] for edge in answer.blame if edge["problem"]):
+            target.print(problem, style="dim", highlight=False)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], title: str = "") -> None:

@@ -41,7 +41,10 @@ def chain(links: Sequence[Link], steps: Sequence[Tensors]) -> Iterator[dict[str,
             continue
         results.append((link.name, made, skipped))
         skipped = None
-    edges = [(left[0], right[0], right[2], _errors(left[1], right[1])) for left, right in pairwise(results)]
+    edges = [
+        (left[0], right[0], right[2] or (left[2] if left is results[0] else None), _errors(left[1], right[1]))
+        for left, right in pairwise(results)
+    ]
     totals: dict[str, float] = {}
     for *_, errors in edges:
         for output, (_, squares) in errors.items():

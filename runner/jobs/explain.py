@@ -27,7 +27,7 @@ def run(job: Job, events: Events) -> None:
         from runner.divergence.blame import chain
 
         steps = [recorded.inputs(step) for step in {*spread_steps(len(recorded.steps)), job["step"]}]
-        for edge in chain([*_links(job, original, inputs, stack)], steps):
+        for edge in chain([*_links(job, original, stack)], steps):
             events.emit("blame", **edge)
 
 
@@ -75,14 +75,14 @@ def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
     return TorchReference(module, inputs)
 
 
-def _links(job: Job, original: Any, example: Tensors, stack: ExitStack) -> Iterator[Any]:
+def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
     """From float64 to what ships."""
     from runner.divergence.blame import Link
 
     if original is not None and hasattr(original, "infer_as"):
         yield Link("torch float64", lambda inputs: original.infer_as(inputs, "float64"))
         yield Link("torch float32", original.infer)
-        yield _exported(original, example)
+        yield _exported(original)
     files = [("float ", job["float_onnx"])] if job["float_onnx"] else []
     if job["candidate"]["source"]["kind"] == "onnx":
         files.append(("", job["candidate"]["source"]["location"]))
@@ -103,14 +103,20 @@ def _opened(stack: ExitStack, job: Job, name: str, how: dict[str, Any]) -> Any:
     return Link(name, Renamed(session, job["rename_inputs"], job["rename"]).infer)
 
 
-def _exported(original: Any, example: Tensors) -> Any:
+def _exported(original: Any) -> Any:
+    """The module as torch.export sees it, exported anew for each set of shapes."""
     from runner.divergence.blame import Link
     from runner.divergence.torch_walk import exported_program
 
-    try:
-        module = exported_program(original.module, example).module(check_guards=False)
-    except Exception as error:  # noqa: BLE001  as above
-        return Link("exported program", None, str(error)[:200])
-    session = copy.copy(original)
-    session.module = session._call = module  # noqa: SLF001  the same session around the exported module
-    return Link("exported program", session.infer)
+    modules: dict[str, Any] = {}
+
+    def infer(inputs: Tensors) -> Tensors:
+        key = str([(name, array.shape) for name, array in inputs.items()])
+        if key not in modules:
+            modules[key] = exported_program(original.module, inputs).module(check_guards=False)
+        session = copy.copy(original)
+        session.module = session._call = modules[key]  # noqa: SLF001  the same session around the exported module
+        made: Tensors = session.infer(inputs)
+        return made
+
+    return Link("exported program", infer)

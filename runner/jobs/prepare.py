@@ -22,6 +22,7 @@ from runner.parity.steps import reference_steps
 from runner.tensors import Tensors
 
 _NOISE_SOURCES = ("float64", "tf32", "bfloat16")
+_ADVICE_STEPS = 32
 _MOST_PARAMETERS = 50_000_000
 """Larger references are not run in other arithmetics: a copy in float64 doubles their memory."""
 
@@ -114,25 +115,34 @@ def _probe(job: Job, events: Events, session: Session, name: str, recorded: gold
     if infer_as is None or parameters > _MOST_PARAMETERS:
         return
     for source in _NOISE_SOURCES:
-        _other_arithmetic(events, name, source, infer_as, some[-1], session.infer(some[-1]))
+        _other_arithmetic(events, name, source, infer_as, [(some[-1], session.infer(some[-1]))])
+    if job["advise"]:  # a consistency case proposes a tolerance: float64 at more steps says how largest errors vary
+        steps = [recorded.inputs(step) for step in spread_steps(len(recorded.steps), _ADVICE_STEPS)]
+        _other_arithmetic(events, name, "float64", infer_as, [(inputs, session.infer(inputs)) for inputs in steps])
 
 
 def _other_arithmetic(
-    events: Events, workload: str, source: str, infer_as: Any, inputs: Tensors, right: Tensors
+    events: Events, workload: str, source: str, infer_as: Any, steps: list[tuple[Tensors, Tensors]]
 ) -> None:
-    try:
-        other = infer_as(inputs, source)
-    except Exception as error:  # noqa: BLE001  whatever a user's module raises in other arithmetic
-        for output in right:
-            events.emit("noise", workload=workload, source=source, output=output, n=0, max_abs=None, p999_abs=None, rel_l2=None,
-                        atol=None, rtol=None, problem=f"{type(error).__name__}: {plain(error)[:200]}")  # fmt: skip
-        return
+    """How far the reference's outputs move in other arithmetic; the largest error of each step beside."""
     compared = Comparison(Policy(same_dtype=False), {})
-    list(compared.step(0, {name: array.astype("float64") for name, array in right.items() if array.dtype.kind == "f"},
-                       {name: array.astype("float64") for name, array in other.items()}))  # fmt: skip
+    largest: dict[str, list[float]] = {}
+    for number, (inputs, right) in enumerate(steps):
+        try:
+            other = infer_as(inputs, source)
+        except Exception as error:  # noqa: BLE001  whatever a user's module raises in other arithmetic
+            events.emit("noise", workload=workload, source=source, output="", n=0, max_abs=None, p999_abs=None, rel_l2=None, atol=None,
+                        rtol=None, problem=f"{type(error).__name__}: {plain(error)[:200]}")  # fmt: skip
+            return
+        wide = {name: array.astype("float64") for name, array in right.items() if array.dtype.kind == "f"}
+        for receipt in compared.step(number, wide, {name: array.astype("float64") for name, array in other.items()}):
+            if receipt["max_abs"] is not None:
+                largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for r in compared.merged():
         events.emit("noise", workload=workload, source=source, output=r["output"], n=r["elements"], max_abs=r["max_abs"],
                     p999_abs=r["p999_abs"], rel_l2=r["rel_l2"], atol=None, rtol=None, problem=r["problem"])  # fmt: skip
+        events.emit("maxima", workload=workload, source=source, output=r["output"], values=largest.get(r["output"], []),
+                    expected_max=max(abs(r["expected_min"] or 0.0), abs(r["expected_max"] or 0.0)))  # fmt: skip
 
 
 def _build_variants(

@@ -51,6 +51,28 @@ def onnx_file(name: str = "silero_vad_16k_op15.onnx") -> Path:
     return _data() / name
 
 
+def contract() -> dict[str, Any]:
+    """One state of fixed size."""
+    state = {"shape": [2, "B", 128]}
+    return {
+        "model": "silero_vad", "symbols": {"B": 1},
+        "inputs": {"input": {"shape": ["B", WINDOW]}, "state": state, "sr": {"dtype": "int64", "shape": []}},
+        "outputs": {"output": {"shape": ["B", 1]}, "stateN": state}, "state": [{"output": "stateN", "input": "state"}],
+        "invariants": ["finite(stateN)", "0 <= output.min", "output.max <= 1"],
+    }  # fmt: skip
+
+
+def speech(seed: int, batches: int) -> Iterator[dict[str, Any]]:
+    """Windows of real read speech, 512 new samples after 64 of context; the state is fed back."""
+    from runner.workloads.speech import read_speech
+
+    del seed  # the recording is what it is
+    signal = read_speech()
+    for step in range(batches):
+        positions = np.arange(step * 512, step * 512 + WINDOW) % signal.size
+        yield {"input": signal[positions][None], "sr": np.array(SAMPLE_RATE, np.int64)}
+
+
 def chunks(seed: int, batches: int, size: int = 1) -> Iterator[dict[str, Any]]:
     """Windows of a made voice: a gliding pulse train through three formants, with pauses and breath noise.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from runner.errors import UsageError, nearest
 from runner.parity.expression import Invariant, parse
@@ -86,7 +86,7 @@ class Contract(_Strict):
     """See the page `docs/contracts.md`."""
 
     model: str = ""
-    symbols: dict[str, PositiveInt] = Field(default={}, description="Sizes used where nothing else says them.")
+    symbols: dict[str, NonNegativeInt] = Field(default={}, description="Sizes used where nothing else says them.")
     inputs: dict[str, Port] = {}
     outputs: dict[str, Port] = {}
     state: tuple[State, ...] = ()

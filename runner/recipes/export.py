@@ -1,6 +1,6 @@
-"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one for TorchScript files.
+"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one on request and for TorchScript.
 
-Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`. Options not given are the exporter's defaults.
+Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`). Options not given are the exporter's defaults.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runner.backends.pytorch_module import parameter_names
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
 
-_OPTIONS = ("opset", "dynamic", "optimize")
+_OPTIONS = ("dynamic", "exporter", "opset", "optimize")
 
 
 def build(ingredients: Ingredients) -> None:
@@ -32,7 +32,10 @@ def build(ingredients: Ingredients) -> None:
         if name not in _OPTIONS:
             raise UsageError(f"recipe 'export' has no option {name!r}.{nearest(name, _OPTIONS)}")
     tensors = {name: torch.from_numpy(array.copy()) for name, array in ingredients.example.items()}
-    scripted = isinstance(ingredients.module, torch.jit.ScriptModule)
+    exporter = ingredients.options.get("exporter", "dynamo")
+    if exporter not in ("dynamo", "legacy"):
+        raise UsageError(f"recipe 'export' has the exporters dynamo and legacy, not {exporter!r}.")
+    scripted = exporter == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
         warnings.simplefilter("ignore")
