@@ -338,7 +338,7 @@ class Drift:
     """Lower end of Sen's 95 % interval."""
     high: float
     p_value: float
-    """Of Mann and Kendall's trend test, its variance corrected for autocorrelation (Hamed and Rao 1998)."""
+    """Of Mann and Kendall's trend test, its variance corrected for autocorrelation."""
     trend: str
     """`increasing`, `decreasing` or `none` (p >= 0.05)."""
     peak_step: int

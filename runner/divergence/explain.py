@@ -1,70 +1,21 @@
-"""The walk: candidate and reference side by side, a segment at a time. Read `explain` first."""
+"""The explanation of one case: candidate and reference walked side by side. Read `explain` first."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from runner.divergence import align, hints
-from runner.divergence.onnx_graph import Graph, Node, load, part, reduction_length, segments
+from runner.divergence.onnx_graph import Graph, load, part, segments
 from runner.divergence.onnx_walk import run_part
-from runner.divergence.reference import Reference, RefNode
+from runner.divergence.reference import Reference
+from runner.divergence.walk import Entry, Suspect, Walk
 from runner.errors import UsageError
-from runner.parity.compare import tally
-from runner.parity.receipt import receipt
 from runner.tensors import Array, Tensors
 
-_LOCAL = "reference::"
-"""Prefix of what a node reads when it is fed the reference's value."""
-_EPSILON = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "float64": 2.0**-53}
-_JUMP = 16.0
-"""A local error this many times what rounding may do is a suspect."""
-_TYPICAL = 8.0
-"""A single element may be this much further off than the norm: what it is made of can cancel."""
-_DIFFERING = 0.05
-_MEDIAN_OF = 1 << 18
-_VIEWS = {
-    "select", "slice", "view", "reshape", "_unsafe_view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "clone",
-    "alias", "contiguous", "getitem", "t", "flatten", "unflatten", "detach",
-}  # fmt: skip
 _NAMED_ENOUGH = 0.3
 _LEAST_BUDGET = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One node output of the candidate that has a counterpart."""
-
-    position: int
-    node: str
-    op_type: str
-    layer: str | None
-    reference_node: str
-    reference_op: str
-    output: str
-    shape: tuple[int, ...]
-    elements: int
-    accumulated_max_abs: float | None
-    accumulated_rel_l2: float | None
-    local_max_abs: float | None
-    local_rel_l2: float | None
-    local_typical_rel: float | None
-    """Median relative error of the elements that differ, where that is more than a few: what a norm dominated by large
-    elements (a mask of -10000) cannot hide."""
-    expected_rel_l2: float
-    between: tuple[str, ...]
-    """Nodes of the candidate between this one and the last that had counterparts, itself included."""
-    hint: str | None = None
-
-    @property
-    def jump(self) -> float:
-        """Local error over what rounding may do; 0 where it is not known."""
-        return max(self.local_rel_l2 or 0.0, (self.local_typical_rel or 0.0) / _TYPICAL) / self.expected_rel_l2
 
 
 @dataclass(slots=True)
@@ -80,19 +31,6 @@ class Explanation:
     segments: int
     peak_live_bytes: int
     budget: int
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """The first node that is wrong by itself, with what reproduces it."""
-
-    entry: Entry
-    expected: Array
-    actual: Array | None
-    """What the candidate's nodes made of the reference's inputs."""
-    model: bytes
-    """Those nodes alone, as an ONNX model."""
-    inputs: Tensors
 
 
 def explain(
@@ -123,14 +61,14 @@ def explain(
     if len(alignment.pairs) < _NAMED_ENOUGH * min(len(known), len(data)):
         alignment = _by_value(graph, reference, inputs, fed, budget)
     for output, theirs in zip(graph.outputs, reference.outputs, strict=False):
-        if output in data and theirs in set(known):
+        if alignment.by == "name" and output in data and theirs in set(known):
             alignment.pairs.setdefault(output, theirs)
-    if not alignment.pairs:
+    walk = Walk(graph, reference, alignment, inputs, fed, budget)
+    entries = list(walk.entries())
+    if not entries:
         raise UsageError(
             "no tensor of the candidate has a counterpart in the reference: these are two different models."
         )
-    walk = _Walk(graph, reference, alignment, inputs, fed, budget)
-    entries = list(walk.entries())
     suspect = walk.suspect
     if suspect is not None:
         hinted = replace(suspect.entry, hint=_hint(graph, suspect))
@@ -197,217 +135,14 @@ def _chain(graph: Graph, inputs: Tensors, budget: int) -> Iterator[tuple[str, Ar
         live = {name: array for name, array in (*live.items(), *values.items()) if last.get(name, -1) > run[-1].index}
 
 
-class _Walk:
-    """Both chains of the candidate (its own, and fed by the reference) and the reference, in step."""
-
-    def __init__(
-        self, graph: Graph, reference: Reference, alignment: align.Alignment, inputs: Tensors, fed: Tensors, budget: int
-    ) -> None:
-        self.graph, self.alignment, self.pairs, self.inputs = graph, alignment, alignment.pairs, inputs
-        self.suspect: Suspect | None = None
-        self.runs = segments(graph, budget)
-        self.count = len(self.runs)
-        self._ops: dict[str, RefNode] = {node.name: node for node in reference.nodes}
-        self._values = reference.values(fed)
-        self._held: Tensors = {}
-        self._last_segment = self._reference_needs()
-        self.shapes: dict[str, tuple[int, ...]] = {name: array.shape for name, array in inputs.items()}
-        self._between: dict[str, tuple[str, ...]] = {}
-        self._fed_from: dict[str, Tensors] = {}
-        self.wrong_shape: set[str] = set()
-        self.dtypes: dict[str, Any] = {}
-
-    def _reference_needs(self) -> dict[str, int]:
-        """Reference value -> the last segment in which the candidate's partner is made or read."""
-        needs: dict[str, int] = {}
-        for number, run in enumerate(self.runs):
-            for node in run:
-                for name in (*node.reads, *node.writes):
-                    if name in self.pairs:
-                        needs[self.pairs[name]] = number
-        return needs
-
-    def _advance(self, number: int) -> None:
-        """Compute the reference until it has everything that a segment needs; keep only what is needed."""
-        wanted = {
-            self.pairs[name] for node in self.runs[number] for name in (*node.reads, *node.writes) if name in self.pairs
-        }
-        while not wanted <= self._held.keys():
-            try:
-                name, value = next(self._values)
-            except StopIteration:
-                return
-            if self._last_segment.get(name, -1) >= number:
-                self._held[name] = np.array(value)
-
-    def entries(self) -> Iterator[Entry]:
-        last = self.graph.last_use()
-        own: Tensors = dict(self.inputs)
-        local: Tensors = dict(self.inputs)
-        for number, run in enumerate(self.runs):
-            self._advance(number)
-            end = run[-1].index
-            kept = [n for node in run for n in node.writes if n in self.pairs or last.get(n, -1) > end]
-            values = run_part(
-                part(self.graph, run, {n: own[n] for node in run for n in node.reads if n in own}, kept), own, kept
-            )
-            for name, array in values.items():
-                self.shapes[name], self.dtypes[name] = array.shape, array.dtype
-                theirs = self._held.get(self.pairs.get(name, ""))
-                if theirs is not None and theirs.size != array.size:
-                    self.wrong_shape.add(name)
-            fed = self._run_local(run, local, [n for n in kept if n in values])
-            for node in run:
-                self._note_between(node)
-                yield from self._compare(node, values, fed)
-            own = {n: a for n, a in (*own.items(), *values.items()) if last.get(n, -1) > end}
-            local = {n: a for n, a in (*local.items(), *fed.items()) if last.get(n, -1) > end and not self.aligned(n)}
-            self._held = {n: a for n, a in self._held.items() if self._last_segment[n] > number}
-            self._fed_from = {n: a for n, a in self._fed_from.items() if last.get(n, -1) > end and not self.aligned(n)}
-
-    def aligned(self, name: str) -> bool:
-        return name in self.pairs and name not in self.wrong_shape
-
-    def reference_value(self, name: str) -> Array | None:
-        """The reference's value of a candidate's tensor, in its dtype and shape."""
-        value = self._held.get(self.pairs.get(name, "")) if self.aligned(name) else None
-        if value is None:
-            return None
-        shape = self.shapes.get(name, value.shape)
-        return value.reshape(shape).astype(self.dtypes.get(name, value.dtype), copy=False)
-
-    def feeds(self, nodes: list[Node], local: Tensors) -> tuple[dict[str, str], Tensors]:
-        """What the nodes read instead, and the arrays: the reference's value wherever there is one."""
-        rename, arrays = {}, {}
-        for name in dict.fromkeys(n for node in nodes for n in node.reads):
-            value = self.reference_value(name)
-            if value is not None:
-                rename[name] = _LOCAL + name
-                arrays[_LOCAL + name] = value
-            elif name in local:
-                arrays[name] = local[name]
-        return rename, arrays
-
-    def _run_local(self, run: list[Node], local: Tensors, outputs: list[str]) -> Tensors:
-        rename, arrays = self.feeds(run, local)
-        try:
-            return run_part(part(self.graph, run, arrays, outputs, rename), arrays, outputs)
-        except RuntimeError:
-            return {}  # fed values that this graph would not have made: its local errors stay unknown
-
-    def _note_between(self, node: Node) -> None:
-        """For each output: the nodes since the last aligned tensors, and the reference's values that those nodes read."""
-        before: dict[str, None] = {}
-        fed: Tensors = {}
-        for name in node.reads:
-            value = self.reference_value(name)
-            if value is not None:
-                fed[_LOCAL + name] = value
-            elif name in self.inputs:
-                fed[name] = self.inputs[name]
-            else:
-                before.update(dict.fromkeys(self._between.get(name, ())))
-                fed.update(self._fed_from.get(name, {}))
-        for name in node.writes:
-            self._between[name] = (*before, node.name)
-            self._fed_from[name] = fed
-
-    def _capture(self, entry: Entry, expected: Array, actual: Array | None) -> None:
-        """Keep what reproduces the first suspect, while the values that it needs are still here."""
-        names, arrays = set(entry.between), self._fed_from[entry.output]
-        nodes = [node for node in self.graph.nodes if node.name in names]
-        rename = {name.removeprefix(_LOCAL): name for name in arrays if name.startswith(_LOCAL)}
-        self.suspect = Suspect(
-            entry, expected, actual, part(self.graph, nodes, arrays, [entry.output], rename), dict(arrays)
-        )
-
-    def _counterpart(self, name: str) -> RefNode:
-        """The reference's node of a tensor; for a stand-in, the value that the candidate does not have, and what that reads."""
-        found = self._ops.get(self.pairs[name], RefNode(self.pairs[name], "", None, ()))
-        missing = self._ops.get(self.alignment.missing or "")
-        if missing is None or name != self.alignment.stand_in:
-            origin = self._origin(found)
-            return (
-                found
-                if origin is found
-                else RefNode(found.name, f"{origin.op} by {found.op}", origin.layer, found.reads)
-            )
-        read = [self._ops[other].op for other in missing.reads if other in self._ops]
-        return RefNode(
-            missing.name, f"{missing.op} of {', '.join(read)}" if read else missing.op, missing.layer, missing.reads
-        )
-
-    def _origin(self, node: RefNode) -> RefNode:
-        """The node whose values this one only shows: a select or a reshape computes nothing."""
-        while node.op.removeprefix("aten.") in _VIEWS and node.reads and node.reads[0] in self._ops:
-            node = self._ops[node.reads[0]]
-        return node
-
-    def _compare(self, node: Node, values: Tensors, fed: Tensors) -> Iterator[Entry]:
-        for name in node.writes:
-            expected = self.reference_value(name)
-            if expected is None or name not in values:
-                continue
-            whole, alone = _errors(expected, values[name]), _errors(expected, fed.get(name))
-            typical = _typical(expected, fed.get(name))
-            theirs = self._counterpart(name)
-            length = reduction_length(self.graph, node, self.shapes)
-            between = self._between[name]
-            entry = Entry(
-                position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
-                reference_op=theirs.op, output=name, shape=tuple(expected.shape), elements=int(expected.size),
-                accumulated_max_abs=whole[0], accumulated_rel_l2=whole[1], local_max_abs=alone[0], local_rel_l2=alone[1], local_typical_rel=typical,
-                expected_rel_l2=_rounding(expected.dtype, length, len(between)), between=between,
-            )  # fmt: skip
-            if self.suspect is None and is_suspect(entry, self.alignment):
-                self._capture(entry, expected, fed.get(name))
-            yield entry
-
-
-def _rounding(dtype: Any, length: int, nodes: int) -> float:
-    """Relative L2 error that rounding may leave: a few units in the last place, growing with the root of what is added up."""
-    unit = _EPSILON.get(dtype.name, 2.0**-24)
-    return 2 * unit * math.sqrt(max(length, 1)) * math.sqrt(nodes) + 2 * unit
-
-
-def _errors(expected: Array, actual: Array | None) -> tuple[float | None, float | None]:
-    """(max_abs, rel_l2); infinite where something is finite on one side only."""
-    if actual is None or expected.shape != actual.shape:
-        return None, None
-    found = tally(expected, actual, nan_equal=True)
-    made = receipt(found, expected.shape)
-    if found.nonfinite_mismatches:
-        return math.inf, math.inf
-    return made["max_abs"], made["rel_l2"]
-
-
-def _typical(expected: Array, actual: Array | None) -> float | None:
-    if actual is None or expected.shape != actual.shape or expected.dtype.kind != "f" or not expected.size:
-        return None
-    stride = -(-expected.size // _MEDIAN_OF)
-    x, y = (side.reshape(-1)[::stride].astype(np.float64) for side in (expected, actual))
-    with np.errstate(invalid="ignore"):
-        differ = np.isfinite(x) & np.isfinite(y) & (x != y) & (x != 0)
-    if differ.sum() < max(4, _DIFFERING * x.size):
-        return None
-    return float(np.median(np.abs(y[differ] - x[differ]) / np.abs(x[differ])))
-
-
-def is_suspect(entry: Entry, alignment: align.Alignment) -> bool:
-    """Whether a node's own error is more than rounding, or it stands for what the candidate does not have at all."""
-    return entry.jump > _JUMP or (alignment.stand_in is not None and entry.output == alignment.stand_in)
-
-
 def _hint(graph: Graph, suspect: Suspect) -> str | None:
     """The shape of the error, its size against reduced precision, and the operator's known trap."""
     entry = suspect.entry
     shape = hints.pattern(suspect.expected, suspect.actual) if suspect.actual is not None else None
     names = set(entry.between)
-    operators = [
-        *entry.reference_op.split(),
-        entry.op_type,
-        *(node.op_type for node in graph.nodes if node.name in names),
-    ]
+    own = [node.op_type for node in graph.nodes if node.name in names]
+    integers = [op for op in own if "Quantize" in op or "Integer" in op or op.startswith("QLinear")]
+    operators = [*integers, *entry.reference_op.split(), entry.op_type, *own]
     product = any(
         word in op.lower() for op in operators for word in ("matmul", "linear", "gemm", "conv", "mm", "einsum")
     )

@@ -10,7 +10,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,7 +131,7 @@ class Contract(_Strict):
         ports = (*self.inputs.values(), *self.outputs.values())
         return {dimension for port in ports for dimension in port.shape if isinstance(dimension, str)}
 
-    @cached_property
+    @property
     def parsed(self) -> tuple[Invariant, ...]:
         return tuple(parse(text) for text in self.invariants)
 

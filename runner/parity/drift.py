@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 _ALPHA = 0.05
+_LARGEST_CORRELATION = 0.95
 _MOST_POINTS = 1000
 """Theil and Sen's slope looks at all pairs: longer series are thinned evenly to this many."""
 
@@ -36,7 +37,7 @@ class Trend:
 def trend(steps: Sequence[int], values: Sequence[float]) -> Trend | None:
     """Theil-Sen slope with Sen's 95 % interval (Sen 1968), and Mann and Kendall's test.
 
-    The test's variance is corrected for autocorrelation (Hamed and Rao 1998). None with fewer than 4 finite values; a constant series has slope 0 and p 1.
+    The test's variance is corrected for autocorrelation. None with fewer than 4 finite values; a constant series has slope 0 and p 1.
     """
     pairs = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
     if len(pairs) < 4:
@@ -56,8 +57,10 @@ def trend(steps: Sequence[int], values: Sequence[float]) -> Trend | None:
 def mann_kendall(values: np.ndarray[Any, np.dtype[Any]], slope: float = 0.0) -> float:
     """Two-sided p-value of no trend.
 
-    Hamed and Rao: the variance of S grows by the significant autocorrelations of the ranks of what is left when the slope
-    is taken out.
+    The variance of S is that of independent values times (1 + r) / (1 - r), the inflation of an AR(1) series (von Storch
+    1995); r is the lag-1 autocorrelation of the ranks of what is left when the slope is taken out, corrected for its bias
+    (Kendall 1954), and never below 0. On AR(1) noise without trend, 100 values, 300 series each, p < 0.05 in 3, 4, 6 and
+    10 % for r = 0, 0.3, 0.6, 0.9 (Hamed and Rao's correction: 10 % at 0 and 20 % at 0.6).
     """
     from scipy import stats
 
@@ -65,16 +68,14 @@ def mann_kendall(values: np.ndarray[Any, np.dtype[Any]], slope: float = 0.0) -> 
     s = float(sum(np.sign(values[i + 1 :] - values[i]).sum() for i in range(n - 1)))
     _, counts = np.unique(values, return_counts=True)
     variance = (n * (n - 1) * (2 * n + 5) - float((counts * (counts - 1) * (2 * counts + 5)).sum())) / 18
-    if variance <= 0:
+    if variance <= 0 or s == 0:
         return 1.0
     ranks = stats.rankdata(values - slope * np.arange(n))
     centred = ranks - ranks.mean()
     total = float(centred @ centred)
-    correction = 1.0
+    r = 0.0
     if total > 0:
-        for lag in range(1, n - 3):
-            r = float(centred[:-lag] @ centred[lag:]) / total
-            if abs(r) > stats.norm.ppf(1 - _ALPHA / 2) / math.sqrt(n):
-                correction += 2 / (n * (n - 1) * (n - 2)) * (n - lag) * (n - lag - 1) * (n - lag - 2) * r
-    z = (s - math.copysign(1, s)) / math.sqrt(variance * max(correction, 1e-3)) if s else 0.0
+        lag_1 = float(centred[:-1] @ centred[1:]) / total
+        r = min(max(lag_1 + (1 + 3 * lag_1) / n, 0.0), _LARGEST_CORRELATION)
+    z = (s - math.copysign(1, s)) / math.sqrt(variance * (1 + r) / (1 - r))
     return float(2 * stats.norm.sf(abs(z)))

@@ -144,9 +144,10 @@ def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) 
         receipts = list(comparison.step(step, expected, actual, loop.masks(expected, given)))
         for receipt in receipts:
             yield "receipt", receipt
-        loop.seen(step, given, feed, expected, actual)
+        whole = {**given, **({} if fresh else loop.fed_back()), **feed}
         if plan.dump and loop.dumped < _DUMPED_STEPS and any(r["violations"] or r["problem"] for r in receipts):
-            loop.dump_step(step, plan.dump, feed, expected, actual)
+            loop.dump_step(step, plan.dump, whole, expected, actual)
+        loop.seen(step, given, whole, expected, actual)
     for watch in loop.watches:
         yield "invariant", watch.event()
     for message, at in loop.broken_contract.items():
@@ -182,6 +183,10 @@ class _Loop:
         except CannotEvaluate:
             return False
 
+    def fed_back(self) -> Tensors:
+        """States of the step before, as they came out."""
+        return {s.input: self._actual[s.output] for s in self._contract.state if s.output in self._actual}
+
     def fitted(self, given: Tensors) -> Tensors:
         """States that have to be padded or cut before they are fed back; the others stay on the device."""
         made = {}
@@ -202,7 +207,7 @@ class _Loop:
         return {name: mask for name, mask in found.items() if mask is not None}
 
     def seen(self, step: int, given: Tensors, feed: Tensors, expected: Tensors, actual: Tensors) -> None:
-        for side, inputs, outputs in (("reference", given, expected), ("candidate", {**given, **feed}, actual)):
+        for side, inputs, outputs in (("reference", given, expected), ("candidate", feed, actual)):
             values = values_of(outputs, inputs, step, {**self._contract.symbols})
             for watch in self.watches:
                 if watch.side == side:
