@@ -112,8 +112,10 @@ class OnnxRuntimeSession:
 
         return call
 
-    def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream:
-        return OnnxRuntimeStream(self._session, states, self._checked, "cpu" if self._provider == _CPU else "cuda")
+    def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream | OnnxRuntimeDeviceStream:
+        if self._provider == _CPU:
+            return OnnxRuntimeStream(self._session, states, self._checked)
+        return OnnxRuntimeDeviceStream(self._session, states, self._checked, "cuda")
 
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
         """Input -> axis -> symbol; an axis without a name gets one of its own."""
@@ -174,13 +176,52 @@ class OnnxRuntimeSession:
 
 
 class OnnxRuntimeStream:
-    """Steps through one I/O binding: a state's output becomes the next step's input as it lies, without a host copy."""
+    """Steps on the CPU: what came out goes in again as it lies in memory, without a copy."""
+
+    def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors]) -> None:
+        known = {port.name for port in session.get_inputs()}
+        self._session = session
+        self._states = {name: output for name, output in states.items() if name in known}
+        self._checked = checked
+        self._names = [node.name for node in session.get_outputs()]
+        self._last: dict[str, Any] = {}
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def step(self, inputs: Tensors) -> float:
+        last = self._last
+        feed = {name: last[output] for name, output in self._states.items() if name not in inputs and output in last}
+        self._feed(feed, inputs)
+        started = time.perf_counter_ns()
+        try:
+            values = self._session.run(self._names, feed)
+        except Exception as error:
+            raise ValueError(f"ONNX Runtime could not run the step: {str(error).strip()[:600]}") from error
+        took = (time.perf_counter_ns() - started) / 1e6
+        self._last = dict(zip(self._names, values, strict=True))
+        return took
+
+    def _feed(self, feed: dict[str, Any], inputs: Tensors) -> None:
+        """Add a step's own inputs; shapes and dtypes that have passed once are not checked again."""
+        kind = tuple((name, array.shape, array.dtype.num, array.flags.c_contiguous) for name, array in inputs.items())
+        if kind in self._seen:
+            feed.update(inputs)
+            return
+        checked = self._checked(inputs, feed)
+        feed.update(checked)
+        if checked.keys() == inputs.keys() and all(contiguous for *_, contiguous in kind):
+            self._seen.add(kind)
+
+    def outputs(self) -> Tensors:
+        return self._last
+
+
+class OnnxRuntimeDeviceStream:
+    """Steps through one I/O binding: a state's output becomes the next step's input where it lies, without a host copy."""
 
     def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], device: str) -> None:
+        known = {port.name for port in session.get_inputs()}
         self._session = session
-        self._states = {
-            name: output for name, output in states.items() if name in {i.name for i in session.get_inputs()}
-        }
+        self._states = {name: output for name, output in states.items() if name in known}
         self._checked = checked
         self._device = device
         self._binding = session.io_binding()
@@ -197,10 +238,7 @@ class OnnxRuntimeStream:
         binding = self._binding
         started = time.perf_counter_ns()
         for name, array in given.items():
-            if self._device == "cpu":
-                binding.bind_cpu_input(name, array)
-            else:
-                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
         for name, value in fed.items():
             binding.bind_ortvalue_input(name, value)
         for name in self._names:
@@ -209,8 +247,7 @@ class OnnxRuntimeStream:
             self._session.run_with_iobinding(binding)
         except Exception as error:
             raise ValueError(f"ONNX Runtime could not run the step: {str(error).strip()[:600]}") from error
-        if self._device != "cpu":
-            binding.synchronize_outputs()
+        binding.synchronize_outputs()
         took = (time.perf_counter_ns() - started) / 1e6
         self._last = dict(zip(self._names, binding.get_outputs(), strict=True))
         return took

@@ -65,6 +65,8 @@ class TorchReference:
 def exported_program(module: Any, example: Tensors) -> Any:
     """The program that PyTorch's ONNX exporter works on, so that names agree; the plain one where it has no operator for it.
 
+    Nothing in it is done in place, because values are kept without a copy.
+
     Raises:
         UsageError: the module cannot be exported at all.
     """
@@ -79,14 +81,14 @@ def exported_program(module: Any, example: Tensors) -> Any:
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if isinstance(module, torch.fx.GraphModule):
-            return torch.export.export(module, tuple(tensors.values()), strict=False)
+            return torch.export.export(module, tuple(tensors.values()), strict=False).run_decompositions({})
         try:
             return torch.onnx.export(
                 module, arguments, kwargs=named, dynamo=True, verbose=False, optimize=False
             ).exported_program
         except Exception:  # noqa: BLE001  an operator without an ONNX form is why people write graphs by hand
             try:
-                return torch.export.export(module, arguments, kwargs=named, strict=False)
+                return torch.export.export(module, arguments, kwargs=named, strict=False).run_decompositions({})
             except Exception as error:
                 raise UsageError(
                     f"the reference cannot be exported to a graph: {type(error).__name__}: {str(error)[:400]}"

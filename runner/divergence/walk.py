@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,9 @@ class Walk:
         self._ops: dict[str, RefNode] = {node.name: node for node in reference.nodes}
         self._values = reference.values(fed)
         self._held: Tensors = {}
+        self._own: Tensors = dict(inputs)
+        self._local: Tensors = dict(inputs)
+        self._last = graph.last_use()
         self._last_segment = self._reference_needs()
         self.shapes: dict[str, tuple[int, ...]] = {name: array.shape for name, array in inputs.items()}
         self._between: dict[str, tuple[str, ...]] = {}
@@ -117,32 +121,35 @@ class Walk:
             except StopIteration:
                 return
             if self._last_segment.get(name, -1) >= number:
-                self._held[name] = np.array(value)
+                self._held[name] = value
 
     def entries(self) -> Iterator[Entry]:
-        last = self.graph.last_use()
-        own: Tensors = dict(self.inputs)
-        local: Tensors = dict(self.inputs)
-        for number, run in enumerate(self.runs):
-            self._advance(number)
-            end = run[-1].index
-            kept = [n for node in run for n in node.writes if n in self.pairs or last.get(n, -1) > end]
-            values = run_part(
-                part(self.graph, run, {n: own[n] for node in run for n in node.reads if n in own}, kept), own, kept
-            )
-            for name, array in values.items():
-                self.shapes[name], self.dtypes[name] = array.shape, array.dtype
-                theirs = self._held.get(self.pairs.get(name, ""))
-                if theirs is not None and theirs.size != array.size:
-                    self.wrong_shape.add(name)
-            fed = self._run_local(run, local, [n for n in kept if n in values])
-            for node in run:
-                self._note_between(node)
-                yield from self._compare(node, values, fed)
-            own = {n: a for n, a in (*own.items(), *values.items()) if last.get(n, -1) > end}
-            local = {n: a for n, a in (*local.items(), *fed.items()) if last.get(n, -1) > end and not self.aligned(n)}
-            self._held = {n: a for n, a in self._held.items() if self._last_segment[n] > number}
-            self._fed_from = {n: a for n, a in self._fed_from.items() if last.get(n, -1) > end and not self.aligned(n)}
+        """Of every node output that has a counterpart, in the order of execution."""
+        for number in range(len(self.runs)):
+            yield from self._segment(number)  # a method of its own, so that nothing of it outlives it
+
+    def _segment(self, number: int) -> Iterator[Entry]:
+        run, last = self.runs[number], self._last
+        self._advance(number)
+        end = run[-1].index
+        kept = [n for node in run for n in node.writes if n in self.pairs or last.get(n, -1) > end]
+        reads = {n: self._own[n] for node in run for n in node.reads if n in self._own}
+        values = run_part(part(self.graph, run, reads, kept), reads, kept)
+        for name, array in values.items():
+            self.shapes[name], self.dtypes[name] = array.shape, array.dtype
+            theirs = self._held.get(self.pairs.get(name, ""))
+            if theirs is not None and theirs.size != array.size:
+                self.wrong_shape.add(name)
+        fed = self._run_local(run, self._local, kept)
+        for node in run:
+            self._note_between(node)
+            yield from self._compare(node, values, fed)
+        self._own = {n: a for n, a in (*self._own.items(), *values.items()) if last.get(n, -1) > end}
+        self._local = {
+            n: a for n, a in (*self._local.items(), *fed.items()) if last.get(n, -1) > end and not self.aligned(n)
+        }
+        self._held = {n: a for n, a in self._held.items() if self._last_segment[n] > number}
+        self._fed_from = {n: a for n, a in self._fed_from.items() if last.get(n, -1) > end and not self.aligned(n)}
 
     def aligned(self, name: str) -> bool:
         return name in self.pairs and name not in self.wrong_shape
@@ -196,9 +203,9 @@ class Walk:
         names, arrays = set(entry.between), self._fed_from[entry.output]
         nodes = [node for node in self.graph.nodes if node.name in names]
         rename = {name.removeprefix(_LOCAL): name for name in arrays if name.startswith(_LOCAL)}
-        self.suspect = Suspect(
-            entry, expected, actual, part(self.graph, nodes, arrays, [entry.output], rename), dict(arrays)
-        )
+        alone = part(self.graph, nodes, arrays, [entry.output], rename)
+        kept = {name: _spilled(array) for name, array in arrays.items()}
+        self.suspect = Suspect(entry, _spilled(expected), None if actual is None else _spilled(actual), alone, kept)
 
     def _counterpart(self, name: str) -> RefNode:
         """The reference's node of a tensor; for a stand-in, the value that the candidate does not have, and what that reads."""
@@ -241,6 +248,17 @@ class Walk:
             if self.suspect is None and is_suspect(entry, self.alignment):
                 self._capture(entry, expected, fed.get(name))
             yield entry
+
+
+def _spilled(array: Array) -> Array:
+    """The array, mapped from a file without a name: a walk must not hold what it keeps for the end."""
+    if not array.nbytes:
+        return array
+    with tempfile.TemporaryFile() as file:
+        np.ascontiguousarray(array).tofile(file)
+        file.flush()
+        mapped: Array = np.memmap(file, array.dtype, "r", shape=array.shape)
+    return mapped
 
 
 def _rounding(dtype: Any, length: int, nodes: int) -> float:

@@ -36,6 +36,7 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
     """
     n = tally.finite
     mismatched = tally.first_mismatch >= 0
+    p50, p95, p99, p999 = tally.quantiles(0.5, 0.95, 0.99, 0.999)
     worst = tally.first_mismatch if mismatched else tally.worst
     worst_pair = tally.mismatch_pair if mismatched else tally.worst_pair
     mse = tally.sum_squared / n if n else None
@@ -62,10 +63,10 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
         "expected_std": math.sqrt(tally.squares_expected / n) if n and tally.squares_expected >= 0 else None,
         "max_abs": tally.max_abs if n else None,
         "mean_abs": tally.sum_abs / n if n else None,
-        "p50_abs": tally.quantile(0.5),
-        "p95_abs": tally.quantile(0.95),
-        "p99_abs": tally.quantile(0.99),
-        "p999_abs": tally.quantile(0.999),
+        "p50_abs": p50,
+        "p95_abs": p95,
+        "p99_abs": p99,
+        "p999_abs": p999,
         "max_rel": tally.max_rel if n else None,
         "rel_l2": rel_l2,
         "mse": mse,

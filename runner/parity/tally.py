@@ -84,12 +84,19 @@ class Tally:
         if self.kept is not None:
             self.kept = None if other.kept is None or self.finite > EXACT_QUANTILES else self.kept + other.kept
 
-    def quantile(self, q: float) -> float | None:
-        """Quantile of |error| with linear interpolation; None when nothing finite was compared."""
+    def quantiles(self, *wanted: float) -> list[float | None]:
+        """Quantiles of |error| with linear interpolation; None when nothing finite was compared."""
         if not self.finite:
-            return None
-        if self.kept is not None:
-            return float(np.quantile(np.concatenate(self.kept), q))
+            return [None] * len(wanted)
+        if self.kept is None:
+            return [self._from_histogram(q) for q in wanted]
+        errors = self.kept[0] if len(self.kept) == 1 else np.concatenate(self.kept)
+        return [float(value) for value in np.quantile(errors, wanted)]
+
+    def quantile(self, q: float) -> float | None:
+        return self.quantiles(q)[0]
+
+    def _from_histogram(self, q: float) -> float:
         rank = q * (self.finite - 1)
         cumulative = np.cumsum(self.fine)
         index = int(np.searchsorted(cumulative, rank, side="right"))

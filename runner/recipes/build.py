@@ -138,7 +138,8 @@ def _hash_all(path: Path) -> str:
     for file in sorted(path.parent.iterdir()):
         if file.name != "artifact.json":
             digest.update(file.name.encode())
-            digest.update(file.read_bytes())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 

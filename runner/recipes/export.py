@@ -49,11 +49,19 @@ def build(ingredients: Ingredients) -> None:
         )
 
 
+_PROTOBUF_LIMIT = 1_800_000_000
+"""A protobuf message ends at 2 GiB; larger weights go into a file beside the model."""
+
+
+def _too_large(module: Any) -> bool:
+    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) > _PROTOBUF_LIMIT
+
+
 def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
     named = parameter_names(ingredients.module) is not None
     settings: dict[str, Any] = {
         "args": () if named else tuple(tensors.values()), "kwargs": tensors if named else None, "dynamo": True,
-        "external_data": False, "optimize": bool(ingredients.options.get("optimize", True)),
+        "external_data": _too_large(ingredients.module), "optimize": bool(ingredients.options.get("optimize", True)),
     }  # fmt: skip
     if opset := ingredients.options.get("opset"):
         settings["opset_version"] = int(opset)
