@@ -7,7 +7,6 @@ holds them equal. Sums are float64 throughout: float32 sums over 10^8 elements g
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 RULES = ("mixed", "either", "exact")
 _BLOCK = 65_536
 _COMPILE_FROM = 1 << 20
-"""Below this, starting the compiler costs more than it saves; once it is there, it is faster for every size."""
+"""Below this, starting the compiler costs more than it saves."""
+
+
+def can_compile() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def tally(
@@ -52,9 +55,7 @@ def tally(
             raise ValueError(f"values of dtype {side.dtype} cannot be compared as numbers")
     settings: dict[str, Any] = {"rule": rule, "atol": atol, "rtol": rtol, "nan_equal": nan_equal}
     if compiled is None:
-        compiled = "runner.parity.compiled" in sys.modules or (
-            expected.size >= _COMPILE_FROM and importlib.util.find_spec("numba") is not None
-        )
+        compiled = expected.size >= _COMPILE_FROM and can_compile()
     plain = mask is None and expected.flags.c_contiguous and actual.flags.c_contiguous
     if compiled and plain and expected.dtype == actual.dtype and expected.dtype in (np.float32, np.float64):
         from runner.parity.compiled import tally_contiguous
