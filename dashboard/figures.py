@@ -96,9 +96,16 @@ def pass_rates(receipts: pd.DataFrame) -> go.Figure:
     Columns: model, model_version, variant, backend, output, outcome, run_started_at. A cell without a verdict stays empty.
     """
     table = receipts.assign(
-        line=receipts["model"] + " / " + receipts["variant"] + " / " + receipts["backend"] + " / " + receipts["output"],
+        line=receipts["model"]
+        + " / "
+        + receipts["variant"]
+        + " / "
+        + receipts["backend"]
+        + " / "
+        + receipts["output"]
+        + _modes(receipts),
         version=receipts["model"] + " " + receipts["model_version"],
-        passed=(receipts["outcome"] == "pass").astype(float),
+        passed=receipts["outcome"].isin(["pass", "waived"]).astype(float),
     ).sort_values(["model", "run_started_at"])
     columns = list(dict.fromkeys(table["version"]))
     rates = table.pivot_table(index="line", columns="version", values="passed", aggfunc="mean", sort=False)[columns]
@@ -124,6 +131,11 @@ def pass_rates(receipts: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def _modes(receipts: pd.DataFrame) -> pd.Series:
+    """The mode of each receipt in brackets, where it is not functional."""
+    return receipts["mode"].map(lambda mode: "" if mode == "functional" else f" ({mode})")
+
+
 def margins(receipts: pd.DataFrame) -> go.Figure:
     """How far each output is from its tolerance: limit / observed at its worst element, log scale; 1 is the edge.
 
@@ -147,6 +159,7 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
             + some["workload"]
             + ": "
             + some["output"]
+            + _modes(some)
         )
         drawn = [min(max(m, floor), edge) for m in some["margin"]]
         figure.add_trace(

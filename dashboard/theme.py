@@ -7,8 +7,8 @@ import hashlib
 PALETTE = ("#2f6fde", "#d9772b", "#2a9d6f", "#a14fc4", "#c2473f", "#0f9bb3", "#8a7a1f", "#d05c9c", "#5b6b7f", "#6c4bd8")
 """Readable on white and on near-black alike."""
 _KNOWN = {"pytorch": PALETTE[1], "onnxruntime": PALETTE[0], "tensorrt": PALETTE[2], "fake": PALETTE[8]}
-OUTCOMES = {"pass": "#2a9d6f", "fail": "#d1443c", "vacuous": "#c99a1c", "unknown": "#7b8794"}
-ICONS = {"pass": "✓", "fail": "✗", "vacuous": "∅", "unknown": "?"}
+OUTCOMES = {"pass": "#2a9d6f", "fail": "#d1443c", "waived": "#0f9bb3", "vacuous": "#c99a1c", "unknown": "#7b8794"}
+ICONS = {"pass": "✓", "fail": "✗", "waived": "~", "vacuous": "∅", "unknown": "?"}
 """A verdict is never told by its colour alone."""
 
 

@@ -172,14 +172,14 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
         verdicts as (
             select l.model, l.variant, l.backend,
                 count(*) filter (v.outcome = 'pass') as passed, count(*) filter (v.outcome = 'fail') as failed,
-                count(*) filter (v.outcome = 'vacuous') as vacuous, min(v.margin) as worst_margin,
+                count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived, min(v.margin) as worst_margin,
                 first(v.reason order by v.outcome = 'pass', v.margin) as reason
             from lately l join current_verdict v on v.case_id = l.case_id where l.age = 1 group by all
         ),
         judged as (
             select model, variant, backend, list(worst order by age desc) as verdict_history from (
                 select l.model, l.variant, l.backend, l.age, case
-                    when bool_or(v.outcome = 'fail') then 'fail' when bool_or(v.outcome = 'vacuous') then 'vacuous' else 'pass'
+                    when bool_or(v.outcome = 'fail') then 'fail' when bool_or(v.outcome = 'vacuous') then 'vacuous' when bool_or(v.outcome = 'waived') then 'waived' else 'pass'
                     end as worst
                 from lately l join current_verdict v on v.case_id = l.case_id where l.age <= 12 group by all
             ) group by all
@@ -194,7 +194,7 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             any_value(l.run_started_at) as run_started_at, any_value(l.hardware_class) as hardware_class,
             count(*) as cases, count(*) filter (l.status not in ('ok', 'vacuous')) as broken,
             any_value(coalesce(v.passed, 0)) as passed, any_value(coalesce(v.failed, 0)) as failed,
-            any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(v.worst_margin) as worst_margin,
+            any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(coalesce(v.waived, 0)) as waived, any_value(v.worst_margin) as worst_margin,
             coalesce(first(l.error_message) filter (l.error_message is not null), any_value(v.reason)) as reason,
             any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
         from lately l left join verdicts v using (model, variant, backend) left join judged j using (model, variant, backend) left join speed s using (model, variant, backend)
@@ -335,3 +335,85 @@ def find_case(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     sql = """select c.*, r.suite, r.command, a.sha256 as model_sha256 from case_result c join run r using (run_id)
         left join artifact a using (artifact_id) where c.run_id = $run order by c.name"""
     return _ask(connection, sql, run=run_id)
+
+
+def streams(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """The newest case of every stream and mode: what was compared step by step, with more than one step."""
+    sql = f"""
+        with c as ({_CASES}),
+        lately as (
+            select *, row_number() over (
+                partition by model, variant, backend, workload, mode, name order by run_started_at desc, case_id desc) as age
+            from c where check_kind = 'parity' and status in ('ok', 'vacuous')
+        )
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.reproduce,
+            l.hardware_class, count(*) as steps
+        from lately l join stream_step s using (case_id) where l.age = 1
+        group by all having count(*) > 1 order by l.model, l.variant, l.backend, l.workload, l.mode"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def steps_of(connection: duckdb.DuckDBPyConnection, case_ids: list[str]) -> Answer:
+    """Errors of some cases by output and step, with the latency of the step."""
+    sql = f"""select c.mode, c.name, p.output, p.step, p.max_abs, p.p99_abs, p.elements, p.violations, p.atol, p.problem, s.latency_ms, s.resynced
+        from parity p join case_result c using (case_id) left join stream_step s on s.case_id = p.case_id and s.step = p.step
+        where list_contains($cases, p.case_id) and p.step >= 0 and {_MAIN} order by c.mode, p.output, p.step"""
+    return _ask(connection, sql, cases=list(case_ids))
+
+
+def explained(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Cases that have been explained, the newest explanation of each; newest case first."""
+    sql = f"""
+        with c as ({_CASES}),
+        told as (
+            select case_id, explanation_id from divergence union select case_id, explanation_id from blame
+        )
+        select c.case_id, c.run_id, c.run_started_at, c.name, c.model, c.model_version, max(t.explanation_id) as explanation_id
+        from told t join c using (case_id) group by all order by c.run_started_at desc, c.name"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def explanation(connection: duckdb.DuckDBPyConnection, table: str, explanation_id: str) -> Answer:
+    """Rows of one explanation: `divergence` or `blame`."""
+    if table not in ("divergence", "blame"):
+        raise KeyError(table)
+    return _ask(connection, f"select * from {table} where explanation_id = $id order by position", id=explanation_id)
+
+
+def waivers(connection: duckdb.DuckDBPyConnection) -> Answer:
+    """Every waiver as its newest event left it, with what became of its premise lately and how many failures it covered."""
+    sql = """
+        with newest as (
+            select * from waiver_event qualify row_number() over (partition by waiver_id order by recorded_at desc, event_id desc) = 1
+        ),
+        premises as (
+            select i.expression, first(i.broken order by i.run_id desc) as broken, first(i.checked order by i.run_id desc) as checked,
+                first(i.observed order by i.run_id desc) as observed
+            from invariant i where i.kind = 'premise' group by i.expression
+        )
+        select n.*, p.checked as premise_checked, p.broken as premise_broken, p.observed as premise_observed,
+            (select count(*) from verdict v where v.waiver_id = n.waiver_id and v.outcome = 'waived') as waived,
+            (select count(*) from verdict v where v.waiver_id = n.waiver_id and v.outcome = 'fail') as void
+        from newest n left join premises p on p.expression = n.premise order by n.action, n.expires_at"""
+    return _ask(connection, sql)
+
+
+def findings(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """What was found in the newest case of each name, the gravest first."""
+    sql = f"""
+        with c as ({_CASES}),
+        lately as (select *, row_number() over (partition by name order by run_started_at desc, case_id desc) as age from c)
+        select l.name, l.model, l.model_version, f.kind, f.subject, f.severity, f.message, l.run_id
+        from finding f join lately l using (case_id) where l.age = 1
+        order by case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end, l.name, f.kind"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def advice(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Noise by source and output, and the tolerance proposed from it, of the newest case of each name."""
+    sql = f"""
+        with c as ({_CASES}),
+        lately as (select *, row_number() over (partition by name order by run_started_at desc, case_id desc) as age from c)
+        select l.name, l.model, l.model_version, n.source, n.output, n.n, n.max_abs, n.p999_abs, n.rel_l2, n.atol, n.rtol, n.problem
+        from noise n join lately l using (case_id) where l.age = 1 order by n.source != 'advice', l.name, n.output, n.source"""
+    return _ask(connection, sql, **_bound(filters))

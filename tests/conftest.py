@@ -104,3 +104,35 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     second = assay("run", "quickstart", db=db)
     assert second.code == 0, second.err
     return db
+
+
+@pytest.fixture(scope="session")
+def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a stream that drifts in closed loop, a waived failure, noise, and one explanation."""
+    db = tmp_path_factory.mktemp("streams") / "assay.duckdb"
+    waiver = [
+        "--premise",
+        "cache_last_channel_len_out == 0",
+        "--owner",
+        "mira",
+        "--reason",
+        "chunks stand alone",
+        "--until",
+        "2099-01-01",
+    ]
+    assert assay("waive", "encoder_isolated/*", "--output", "cache_last_time_out", *waiver, db=db).code == 0
+    assert (
+        assay("run", "known-faults", "--only", "encoder_[si]*", db=db).code == 1
+    )  # the waived fault is no longer caught
+    assert assay("run", "quickstart", "--only", "digits*consistency", db=db).code == 0
+    explained = assay(
+        "explain",
+        "encoder_state_bias/fp32/onnxruntime/stream/closed_loop",
+        "--run",
+        "latest~1",
+        "--out",
+        db.parent / "explained",
+        db=db,
+    )
+    assert explained.code == 0, explained.err
+    return db

@@ -33,7 +33,10 @@ def loaded(*modules: str) -> set[str]:
         (("runner.cli",), ML | UI | {"dashboard", "numpy", "duckdb", "pydantic", "rich", "pyarrow"}),
         (("runner.execute", "runner.report", "runner.catalogue"), ML | UI | {"dashboard"}),
         (("runner.worker",), ML | UI | {"dashboard", "duckdb", "pyarrow", "rich", "typer"}),
-        (("dashboard.figures", "dashboard.tables"), ML | {"streamlit", "duckdb", "runner", "schema"}),
+        (
+            ("dashboard.figures", "dashboard.figures_parity", "dashboard.tables"),
+            ML | {"streamlit", "duckdb", "runner", "schema"},
+        ),
         (("dashboard.data", "dashboard.filters"), ML | {"runner"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dashboard import figures, tables, theme
+from dashboard import figures, figures_parity, tables, theme
 
 
 def points(**changes: Any) -> pd.DataFrame:
@@ -66,6 +66,7 @@ def receipts(**changes: Any) -> pd.DataFrame:
         "backend": "a",
         "workload": "w",
         "output": "o",
+        "mode": "functional",
         "outcome": "pass",
         "margin": 2.0,
         "name": "case",
@@ -182,3 +183,85 @@ def test_a_run_that_left_no_figure_breaks_the_line_and_says_why():
 
 def test_a_nan_element_is_written_as_what_it_is():
     assert [theme.element(value) for value in (float("nan"), float("-inf"), 0.1)] == ["NaN", "-inf", "0.1"]
+
+
+def stream_steps(**changes: Any) -> pd.DataFrame:
+    rows = {"mode": ["functional"] * 3 + ["closed_loop"] * 3, "output": "y", "step": [0, 1, 2] * 2, "max_abs": [1e-6, 0.0, 1e-6, 1e-6, 1e-4, 1e-2],
+            "violations": [0, 0, 0, 0, 1, 1], "elements": 4, "atol": 1e-5, "latency_ms": 1.0}  # fmt: skip
+    return pd.DataFrame({**rows, **changes})
+
+
+def test_both_modes_are_laid_over_each_other_and_broken_steps_are_crossed():
+    figure = figures_parity.error_against_step(stream_steps(), pd.DataFrame(), "y")
+    assert {trace.name for trace in figure.data} == {
+        "functional",
+        "closed_loop",
+        "closed_loop: outside the tolerance",
+        "atol 1e-05",
+    }
+    crosses = next(trace for trace in figure.data if trace.mode == "markers")
+    assert list(crosses.x) == [1, 2]
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_an_error_of_zero_stays_on_a_logarithmic_axis_and_an_empty_step_is_left_out():
+    line = figures_parity.error_against_step(stream_steps(elements=[4, 4, 0, 4, 4, 4]), pd.DataFrame(), "y").data[0]
+    assert list(line.x) == [0, 1]
+    assert line.y[1] > 0
+    assert line.customdata[1] == 0
+
+
+def test_drift_is_told_with_its_interval():
+    drifts = pd.DataFrame(
+        [
+            {
+                "mode": "closed_loop",
+                "output": "y",
+                "quantity": "max_abs",
+                "slope": 5e-3,
+                "low": 1e-3,
+                "high": 1e-2,
+                "trend": "increasing",
+            }
+        ]
+    )
+    assert (
+        "closed_loop +0.005 a step [0.001, 0.01], increasing"
+        in figures_parity.error_against_step(stream_steps(), drifts, "y").layout.title.text
+    )
+
+
+def test_the_strip_shows_where_an_invariant_broke_even_when_it_is_longer_than_the_screen():
+    watched = pd.DataFrame([{"name": "a == 0", "kind": "contract", "side": "candidate", "mode": "closed_loop", "checked": 1000, "broken": 1, "broken_steps": [999]},
+                            {"name": "b", "kind": "premise", "side": "candidate", "mode": "closed_loop", "checked": 0, "broken": 0, "broken_steps": []}])  # fmt: skip
+    (strip,) = figures_parity.invariants_strip(watched, 1000).data
+    assert [len(row) for row in strip.z] == [300, 300]
+    assert [i for i, cell in enumerate(strip.z[0]) if cell == 1] == [299]
+    assert set(strip.z[1]) == {2}
+
+
+def test_an_input_that_reaches_nothing_is_told_in_numbers_and_not_by_colour_alone():
+    moved = pd.DataFrame([{"side": "reference", "input": "s", "is_state": True, "output": "y", "relative": 0.0},
+                          {"side": "reference", "input": "x", "is_state": False, "output": "y", "relative": 0.5}])  # fmt: skip
+    (heat,) = figures_parity.liveness(moved).data
+    assert dict(zip(heat.y, [row[0] for row in heat.text], strict=True)) == {
+        "s (state), reference": "0",
+        "x, reference": "0.5",
+    }
+
+
+def test_the_first_suspect_is_marked_by_name():
+    entries = pd.DataFrame([{"position": i, "node": f"n{i}", "op_type": "Add", "layer": None, "reference_node": "r", "local_rel_l2": v, "accumulated_rel_l2": v,
+                             "expected_rel_l2": 1e-7, "suspect": i == 1} for i, v in enumerate([0.0, 1e-2, 1e-8])])  # fmt: skip
+    marked = next(trace for trace in figures_parity.divergence(entries).data if trace.name == "first suspect")
+    assert (list(marked.x), list(marked.text)) == ([1], ["n1"])
+
+
+def test_the_chain_keeps_its_order():
+    edges = pd.DataFrame(
+        [
+            {"position": 1, "edge_from": "b", "edge_to": "c", "output": "y", "rel_l2": 0.1},
+            {"position": 0, "edge_from": "a", "edge_to": "b", "output": "y", "rel_l2": 1e-7},
+        ]
+    )
+    assert list(figures_parity.blame(edges).layout.yaxis.categoryarray) == ["b → c", "a → b"]

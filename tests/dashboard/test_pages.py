@@ -95,3 +95,36 @@ def test_comparing_the_first_run_with_the_second_shows_the_fix(monkeypatch: pyte
         if "outcome" in table.value and table.value["name"].str.contains("max_abs").any()
     )
     assert "better: fail -> pass" in set(frame["outcome"])
+
+
+@pytest.mark.parametrize("look", ["Receipts", "Steps", "Explanations", "Noise", "Waivers"])
+def test_every_part_of_the_parity_page_opens_on_streams(monkeypatch: pytest.MonkeyPatch, streams: Path, look: str):
+    app = open_page(monkeypatch, streams, "parity")
+    app.segmented_control(key="look").set_value(look).run()
+    assert not app.exception
+    assert not app.info
+    assert app.dataframe
+
+
+@pytest.mark.parametrize(("look", "command"), [("Explanations", "assay explain"), ("Waivers", "assay waive")])
+def test_a_part_without_anything_to_show_names_the_command_that_fills_it(
+    monkeypatch: pytest.MonkeyPatch, history: Path, look: str, command: str
+):
+    app = open_page(monkeypatch, history, "parity")
+    app.segmented_control(key="look").set_value(look).run()
+    assert not app.exception
+    assert command in app.info[0].value
+
+
+def test_the_suspect_is_told_in_words(monkeypatch: pytest.MonkeyPatch, streams: Path):
+    app = open_page(monkeypatch, streams, "parity")
+    app.segmented_control(key="look").set_value("Explanations").run()
+    assert "First divergence: Add" in app.error[0].value.replace("\\", "")
+    assert "a bias" in app.error[0].value
+
+
+def test_a_waived_failure_is_counted_with_its_owner(monkeypatch: pytest.MonkeyPatch, streams: Path):
+    app = open_page(monkeypatch, streams, "parity")
+    app.segmented_control(key="look").set_value("Waivers").run()
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert (row["state"], row["owner"], row["waived"], row["void"]) == ("in force", "mira", 2, 0)
