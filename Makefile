@@ -31,6 +31,12 @@ chromium:  ## Install Debian's Chromium for the browser tests, if no browser is 
 		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
 
+speech:  ## Install 25 s of real read speech (Debian package), if none is there
+	@test -d /usr/share/pocketsphinx/test/data/librivox || { \
+		echo "speech: installing the Debian package pocketsphinx-testdata (apt-get, 2 MB)"; \
+		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends pocketsphinx-testdata >/dev/null; }
+
 demo: setup  ## Record a short real history of three models, then show it in the dashboard
 	@test -f .assay/demo-recorded || $(MAKE) --no-print-directory history
 	@$(BIN)/assay dashboard --db $(DEMO_DB) --port $(PORT)
@@ -40,6 +46,9 @@ history: setup  # the versions in the order they were written; a failing verdict
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=rounded --version digits=v1 || test $$? = 1
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=quantile-fixed --version digits=v2 || test $$? = 1
 	@$(BIN)/assay run quickstart --db $(DEMO_DB) --version scaling=interpolated --version digits=v2
+	@echo "demo: a stream with a biased state, in closed loop; and why the first version of scaling failed"
+	@$(BIN)/assay run known-faults --db $(DEMO_DB) --only 'encoder_state_bias*'
+	@$(BIN)/assay explain scaling/fp32/onnxruntime/recording/parity --run version:rounded --db $(DEMO_DB) --out .assay/explained
 	@touch .assay/demo-recorded
 
 lint: setup  ## Ruff, mypy, the import contracts and hadolint
@@ -48,7 +57,7 @@ lint: setup  ## Ruff, mypy, the import contracts and hadolint
 format: setup  ## Let ruff format and fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-test: setup chromium  ## Lint, then every test, real browser included
+test: setup chromium speech  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
@@ -58,4 +67,4 @@ bench: setup  ## What Assay itself costs, against its peers; one JSON line each
 clean:  ## Remove the environment, caches and the demo's books
 	rm -rf $(VENV) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup chromium demo history lint format test bench clean
+.PHONY: help setup chromium speech demo history lint format test bench clean

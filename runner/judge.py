@@ -80,6 +80,8 @@ def _judge_outputs(outcome: Outcome) -> None:
     for receipt in merged:
         name = receipt["output"]
         tolerance = outcome.case.policy.for_output(name)
+        if tolerance.ignore:
+            continue
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and is_main(r)]
         judgement = judge_output(tolerance, receipt, steps)
         if judgement.outcome == "pass":
@@ -119,6 +121,8 @@ def _judge_probes(outcome: Outcome) -> None:
         if receipt["step"] >= 0 or is_main(receipt):
             continue
         mode, name = receipt["mode"], receipt["output"]
+        if outcome.case.policy.for_output(name).ignore:
+            continue
         tolerance = outcome.case.policy.for_output(name).model_copy(update={"constant_ok": True})
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and r.get("mode") == mode]
         if (

@@ -53,6 +53,8 @@ def judged_again(
         invariants = queries.invariants_of_case(connection, case["case_id"])
         for merged in (r for r in receipts if r["step"] < 0):
             name = merged["output"]
+            if policy.for_output(name).ignore:
+                continue
             judgement = rejudge(policy, merged, [r for r in receipts if r["output"] == name and r["step"] >= 0])
             if judgement.outcome == "pass" and case["outcomes"].get(name) == "vacuous":
                 judgement = Judgement("vacuous", case["reasons"][name], judgement.rule)

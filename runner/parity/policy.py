@@ -63,6 +63,9 @@ class Tolerance(_Strict):
     )
     acceptance: Acceptance | None = None
     bands: tuple[Band, ...] | None = None
+    ignore: str | None = Field(
+        default=None, min_length=1, description="Why this output is not judged: it leaves receipts, and no verdict."
+    )
 
 
 class Limit(_Strict):
@@ -113,6 +116,7 @@ class Resolved(_Strict):
     constant_ok: bool = False
     acceptance: Acceptance | None = None
     bands: tuple[Band, ...] | None = None
+    ignore: str | None = None
 
     def words(self) -> str:
         if self.bands:
