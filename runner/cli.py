@@ -147,6 +147,8 @@ def show(
             "run": run_id, "environment": queries.environment_of(connection, run_id),
             "cases": queries.cases_of(connection, run_id), "verdicts": queries.verdicts_of(connection, run_id),
             "receipts": queries.receipts_of(connection, run_id), "measurements": queries.measurements_of(connection, run_id),
+            "findings": queries.findings_of(connection, run_id), "noise": queries.noise_of(connection, run_id),
+            "invariants": queries.invariants_of(connection, run_id),
         }  # fmt: skip
         if json:
             report.print_json(document)
@@ -162,13 +164,32 @@ def show(
         )
         report.print_table(
             document["verdicts"],
-            ["case_name", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"],
+            ["case_name", "subject", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"],
             "verdicts",
         )
+        _print_what_explains(document)
         report.print_table(
             document["measurements"],
             ["name", "metric", "value", "low", "high", "n", "unit", "provenance"],
             "measurements",
+        )
+
+
+def _print_what_explains(document: dict[str, Any]) -> None:
+    """Findings, broken invariants and proposed tolerances of a run, where there are any."""
+    from runner import report
+
+    broken = [row for row in document["invariants"] if row["broken"]]
+    proposed = [row for row in document["noise"] if row["source"] == "advice"]
+    if document["findings"]:
+        report.print_table(document["findings"], ["name", "severity", "kind", "subject", "message"], "findings")
+    if broken:
+        report.print_table(
+            broken, ["case_name", "kind", "expression", "side", "checked", "broken", "observed"], "broken invariants"
+        )
+    if proposed:
+        report.print_table(
+            proposed, ["name", "output", "atol", "rtol", "n", "problem"], "tolerances that the noise proposes"
         )
 
 

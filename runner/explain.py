@@ -127,11 +127,18 @@ def _worst_step(connection: duckdb.DuckDBPyConnection, case_id: str) -> int:
     Raises:
         NothingMeasured: the case left no receipt of a step.
     """
-    steps = [r for r in queries.receipts_of_case(connection, case_id) if r["step"] >= 0 and r["rel_l2"] is not None]
+    steps = [r for r in queries.receipts_of_case(connection, case_id) if r["step"] >= 0 and r["elements"]]
     if not steps:
         raise NothingMeasured("the case compared nothing at any step, so there is nothing to explain.")
     failing = [r for r in steps if r["violations"]] or steps
-    return int(max(failing, key=lambda r: (math.inf if math.isinf(r["rel_l2"]) else r["rel_l2"], -r["step"]))["step"])
+    return int(max(failing, key=lambda r: (_how_bad(r), -r["step"]))["step"])
+
+
+def _how_bad(receipt: dict[str, Any]) -> float:
+    """Relative L2; NaN or infinity on one side only is as bad as can be."""
+    if receipt["nonfinite_mismatches"]:
+        return math.inf
+    return 0.0 if receipt["rel_l2"] is None else float(receipt["rel_l2"])
 
 
 def _job(

@@ -72,6 +72,7 @@ def _gather(outcome: Outcome) -> None:
     findings += _reach_findings(outcome)
     findings += _repeat_findings(outcome)
     findings += _rounding_findings(outcome)
+    findings += _generation_findings(outcome)
 
 
 def _judge_outputs(outcome: Outcome) -> None:
@@ -138,6 +139,8 @@ def _judge_probes(outcome: Outcome) -> None:
         if judgement.outcome == "vacuous":
             continue  # an output that is empty has nothing to repeat
         outcome.judgements.append((mode, name, judgement))
+    if outcome.case.check == "consistency" and not outcome.judgements:
+        outcome.status, outcome.error_message = "vacuous", "nothing finite was compared: the model cannot be consistent"
 
 
 def _judge_findings(outcome: Outcome) -> None:
@@ -242,8 +245,28 @@ def _repeat_findings(outcome: Outcome) -> Iterator[Event]:
                 "not_repeatable",
                 receipt["output"],
                 "fail",
-                f"the reference gives two answers to the same input (max_abs {receipt['max_abs']:.3g} in {receipt['output']!r}): left in training mode, or random",
+                f"the reference gives two answers to the same input ({_figure(receipt['max_abs'])} apart in {receipt['output']!r}): left in training mode, or random",
             )
+
+
+_UNLIKE = 0.1
+
+
+def _generation_findings(outcome: Outcome) -> Iterator[Event]:
+    """Against a golden: outputs that are all far off from the first step on are another model's, not a wrong operator's."""
+    if outcome.case.golden is None or any(f["kind"] == "other_generation" for f in outcome.told["finding"]):
+        return
+    first = [
+        r for r in outcome.receipts if r["step"] == 0 and is_main(r) and r["elements"] and r["max_abs"] is not None
+    ]
+    real = [r for r in first if str(r["expected_dtype"]).startswith(("float", "bfloat")) and r["expected_std"]]
+    off = [r["rel_l2"] for r in real if r["rel_l2"] is not None and r["rel_l2"] > _UNLIKE]
+    if real and len(off) == len(real):
+        message = (
+            f"every output is off from the first step (relative L2 {min(off):.2g} and more): golden {outcome.case.golden!r} may be of "
+            "another generation of the model, or its inputs were prepared in another way"
+        )
+        yield _finding("other_generation", real[0]["output"], "warning", message)
 
 
 def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
@@ -316,6 +339,11 @@ def _advise(outcome: Outcome) -> None:
                     f"the tolerance of {output!r} reaches {reach:.2g}, {reach / found.atol:.0f} times the noise ({found.atol:.2g}): faults fit in between",
                 )
             )
+
+
+def _figure(value: float | None) -> str:
+    """A figure that may be absent: nothing finite was compared."""
+    return "not finite" if value is None else f"{value:.3g}"
 
 
 def _finding(kind: str, subject: str, severity: str, message: str) -> Event:

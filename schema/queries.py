@@ -417,3 +417,25 @@ def advice(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
         select l.name, l.model, l.model_version, n.source, n.output, n.n, n.max_abs, n.p999_abs, n.rel_l2, n.atol, n.rtol, n.problem
         from noise n join lately l using (case_id) where l.age = 1 order by n.source != 'advice', l.name, n.output, n.source"""
     return _ask(connection, sql, **_bound(filters))
+
+
+def findings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """What was found in the cases of a run, the gravest first."""
+    sql = """select c.name, c.model_version, f.kind, f.subject, f.severity, f.message from finding f join case_result c using (case_id)
+        where f.run_id = $run
+        order by case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end, c.name, f.kind"""
+    return _ask(connection, sql, run=run_id)
+
+
+def noise_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Noise of a run's cases by source, and the tolerances proposed from it, those first."""
+    sql = """select c.name, n.source, n.output, n.n, n.max_abs, n.rel_l2, n.atol, n.rtol, n.problem from noise n join case_result c using (case_id)
+        where n.run_id = $run order by n.source != 'advice', c.name, n.output, n.source"""
+    return _ask(connection, sql, run=run_id)
+
+
+def invariants_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Invariants and premises of a run, broken ones first."""
+    sql = """select c.name as case_name, i.* exclude (case_id, run_id, name) from invariant i join case_result c using (case_id)
+        where i.run_id = $run order by i.broken = 0, c.name, i.side, i.expression"""
+    return _ask(connection, sql, run=run_id)

@@ -34,6 +34,10 @@ if not verdicts.empty:
         hide_index=True,
         key="verdicts",
     )
+findings = data.frame("findings_of", run_id)
+if not findings.empty:
+    st.subheader("Findings, the gravest first")
+    st.dataframe(findings, hide_index=True, key="findings")
 measured = data.frame("measurements_of", run_id)
 if not measured.empty:
     timed = measured.dropna(subset=["samples"])

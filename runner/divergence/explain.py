@@ -146,5 +146,5 @@ def _hint(graph: Graph, suspect: Suspect) -> str | None:
     product = any(
         word in op.lower() for op in operators for word in ("matmul", "linear", "gemm", "conv", "mm", "einsum")
     )
-    size = hints.reduced_precision(entry.local_rel_l2 or 0.0) if product else None
+    size = hints.reduced_precision(entry.local_rel_l2 or 0.0) if product and not integers else None
     return "; ".join(text for text in (shape, size, hints.trap(*operators)) if text) or None

@@ -16,6 +16,7 @@ from runner.tensors import Tensors
 
 if TYPE_CHECKING:  # a benchmark's process loads no more than it measures
     from runner.parity.contract import Contract
+    from runner.parity.policy import Policy
 
 Job = dict[str, Any]
 
@@ -97,6 +98,12 @@ class Renamed:
 def spread_steps(count: int, most: int = 3) -> list[int]:
     """A few step numbers from the first to the last."""
     return sorted({round(i * (count - 1) / max(most - 1, 1)) for i in range(most)}) if count else []
+
+
+def with_itself(policy: Policy) -> Policy:
+    """The policy for comparing a model with itself: NaN twice is the same answer twice."""
+    outputs = {name: tolerance.model_copy(update={"nan_equal": True}) for name, tolerance in policy.outputs.items()}
+    return policy.model_copy(update={"nan_equal": True, "outputs": outputs})
 
 
 def probe_receipts(comparison: Any, mode: str) -> Iterator[dict[str, Any]]:

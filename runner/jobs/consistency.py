@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.jobs.common import Events, Job, Renamed, announce, contract_of, open_session, spread_steps
+from runner.jobs.common import Events, Job, Renamed, announce, contract_of, open_session, spread_steps, with_itself
 from runner.parity import golden
 from runner.parity.comparison import Comparison
 from runner.parity.contract import Contract
@@ -56,7 +56,7 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
         events.emit("noise", source=source, output="", n=0, max_abs=None, p999_abs=None, rel_l2=None, atol=None, rtol=None,
                     problem=f"{type(error).__name__}: {str(error)[:300]}")  # fmt: skip
         return
-    compared = Comparison(Policy.model_validate(job["policy"]), {})
+    compared = Comparison(with_itself(Policy.model_validate(job["policy"])), {})
     largest: dict[str, list[float]] = {}
     for number, (first, second) in enumerate(made):
         for receipt in compared.step(number, first, second):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from runner.jobs.common import Events, Job, Renamed, announce, contract_of, open_session, probe_receipts, spread_steps
+from runner.jobs.common import (
+    Events,
+    Job,
+    Renamed,
+    announce,
+    contract_of,
+    open_session,
+    probe_receipts,
+    spread_steps,
+    with_itself,
+)
 from runner.parity import golden, probes
 from runner.parity.comparison import Comparison
 from runner.parity.expression import parse
@@ -38,7 +48,7 @@ def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, 
     """Twice the same, which inputs reach which outputs, and other lengths."""
     contract = contract_of(job)
     some = [expected.inputs(step) for step in spread_steps(len(expected.steps))]
-    again = Comparison(policy, {})
+    again = Comparison(with_itself(policy), {})
     list(again.step(0, *probes.repeat(session, some[0])))
     for receipt in probe_receipts(again, "repeat"):
         events.emit("receipt", **receipt)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.backends import Session
-from runner.jobs.common import Events, Job, contract_of, open_session, plain, probe_receipts, spread_steps
+from runner.jobs.common import Events, Job, contract_of, open_session, plain, probe_receipts, spread_steps, with_itself
 from runner.parity import golden, probes
 from runner.parity.comparison import Comparison
 from runner.parity.contract import Contract
@@ -96,14 +96,20 @@ def _same_generation(job: Job, events: Events, session: Session, name: str, give
         worst = max(off, key=lambda r: r["rel_l2"] or 0.0)
         events.emit("finding", workload=name, kind="other_generation", subject=worst["output"], severity="fail",
                     message=f"golden {given.name!r} (version {recorded}) is of another generation: the reference itself, on its inputs, "
-                            f"is off by {worst['max_abs']:.3g} (relative L2 {worst['rel_l2']:.2g}) in {worst['output']!r}")  # fmt: skip
+                            f"is off in {worst['output']!r}: {worst['problem'] or _how_far(worst)}")  # fmt: skip
+
+
+def _how_far(receipt: dict[str, Any]) -> str:
+    if receipt["max_abs"] is None or receipt["nonfinite_mismatches"]:
+        return f"{receipt['nonfinite_mismatches']} elements are NaN or infinite on one side only"
+    return f"max |error| {receipt['max_abs']:.3g}, relative L2 {receipt['rel_l2']:.2g}"
 
 
 def _probe(job: Job, events: Events, session: Session, name: str, recorded: golden.Golden, contract: Contract) -> None:
     """Whether the reference says the same twice, what reaches its outputs, and what other arithmetic makes of them."""
     some = [recorded.inputs(step) for step in spread_steps(len(recorded.steps))]
     policy = Policy.model_validate(job["policies"][name])
-    again = Comparison(policy, {})
+    again = Comparison(with_itself(policy), {})
     first, second = probes.repeat(session, some[0])
     list(again.step(0, first, second))
     for receipt in probe_receipts(again, "repeat"):

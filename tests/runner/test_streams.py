@@ -436,3 +436,74 @@ def test_streams_of_three_kinds_pass_functional_and_closed_loop(tmp_path: Path):
     live = ask(db, "select count(*) from finding where kind in ('lost_state', 'dead_state')")
     assert live == [(0,)]
     assert ask(db, "select count(distinct output) from noise where source = 'advice'") == [(3,)]
+
+
+@pytest.mark.parametrize("check", ['"parity"', '"consistency"', '["parity", "consistency"]'])
+def test_a_model_that_is_nan_on_both_sides_is_judged_and_ends_no_run(check: str, tmp_path: Path):
+    from tests.conftest import fake_suite
+
+    suite = fake_suite(tmp_path, "", check=check)
+    suite.write_text(suite.read_text().replace("fake = { gain = 2.0 }", 'fake = { gain = 2.0, fault = "nan" }'))
+    done = assay("run", suite, "--json", db=tmp_path / "assay.duckdb")
+    assert done.code in (1, 4), done.err
+    assert "Traceback" not in done.err
+    assert len(done.document["cases"]) == check.count('"') // 2
+
+
+def test_a_candidate_that_is_nan_in_the_middle_of_a_stream_fails_there_and_is_explained(isolated: Path, tmp_path: Path):
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(isolated / "encoder.onnx")
+    bias = next(t for t in model.graph.initializer if t.name == "layers.1.norm.bias")
+    values = numpy_helper.to_array(bias).copy()
+    values[0] = np.nan
+    bias.CopyFrom(numpy_helper.from_array(values, bias.name))
+    onnx.save(model, tmp_path / "nan.onnx")
+    db = isolated / "assay.duckdb"
+    done = assay(
+        "parity",
+        tmp_path / "nan.onnx",
+        "--golden",
+        "ref-20",
+        "--contract",
+        isolated / "encoder.contract.toml",
+        "--mode",
+        "closed_loop",
+        "--json",
+        db=db,
+    )
+    assert done.code == 1, done.err
+    found = verdict(done.document, "encoder_output")
+    assert found["outcome"] == "fail"
+    assert "NaN" in found["reason"]
+    (broken,) = [v for v in done.document["cases"][0]["verdicts"] if v["name"] == "finite(encoder_output)"]
+    assert (broken["outcome"], "first at step 0" in broken["reason"]) == ("fail", True)
+
+
+def test_a_golden_of_other_weights_is_suspected_even_without_the_original(isolated: Path, tmp_path: Path):
+    import onnx
+
+    module = streaming_encoder.module(seed=9, isolated=True).eval()
+    chunk = next(streaming_encoder.features(0, 1))
+    states = parse_contract(streaming_encoder.contract(isolated=True)).initial_states(chunk)
+    onnx.save(
+        faults.exported(module, {**chunk, **states}, streaming_encoder.OUTPUTS, {"audio_signal": {2: "T"}}),
+        tmp_path / "encoder.onnx",
+    )
+    done = assay(
+        "parity",
+        tmp_path / "encoder.onnx",
+        "--golden",
+        "ref-20",
+        "--contract",
+        isolated / "encoder.contract.toml",
+        "--json",
+        db=isolated / "assay.duckdb",
+    )
+    assert done.code == 1
+    assert [
+        f["kind"]
+        for f in done.document["cases"][0]["findings"]
+        if f["severity"] == "warning" and "generation" in f["message"]
+    ] == ["other_generation"]
