@@ -57,7 +57,7 @@ def steps() -> None:
     wanted = st.selectbox("Stream", labels, key="stream", bind="query-params") or labels[0]
     cases = found[[tables.stream(row) == wanted for _, row in found.iterrows()]]
     rows = data.frame("steps_of", list(cases["case_id"]))
-    outputs = list(dict.fromkeys(rows["output"]))
+    outputs = tables.worst_outputs(rows)
     output = st.selectbox("Output", outputs, key="output", bind="query-params") or outputs[0]
     drifts = _of_cases(cases, "drift")
     st.plotly_chart(figures_parity.error_against_step(rows, drifts, output), key="steps_error", width="stretch")

@@ -130,6 +130,12 @@ def stream(row: Any) -> str:
     return f"{row['model']} {row['model_version']} / {row['variant']} / {row['backend']} / {row['workload']}"
 
 
+def worst_outputs(steps: pd.DataFrame) -> list[str]:
+    """Outputs of a stream, those that broke their tolerance most often first."""
+    ranked = steps.groupby("output")[["violations", "max_abs"]].agg({"violations": "sum", "max_abs": "max"})
+    return [str(name) for name in ranked.sort_values(["violations", "max_abs"], ascending=False).index]
+
+
 def drifts(found: pd.DataFrame) -> pd.DataFrame:
     columns = ["mode", "quantity", "output", "n", "slope", "low", "high", "p_value", "trend", "peak_step", "peak"]
     shown: pd.DataFrame = found[columns]

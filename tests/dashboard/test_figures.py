@@ -265,3 +265,8 @@ def test_the_chain_keeps_its_order():
         ]
     )
     assert list(figures_parity.blame(edges).layout.yaxis.categoryarray) == ["b → c", "a → b"]
+
+
+def test_the_output_that_broke_most_steps_is_shown_first():
+    steps = pd.concat([stream_steps(output="fine", violations=0), stream_steps(output="bad")])
+    assert tables.worst_outputs(steps) == ["bad", "fine"]
