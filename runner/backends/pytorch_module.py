@@ -140,9 +140,19 @@ class PyTorchSession:
         return exact.infer({n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in inputs.items()})
 
     def in_training(self) -> list[str]:
-        """Modules that stay in training mode although eval() was called; an exported program has no mode left to read."""
-        return [name or type(module).__name__ for name, module in self.module.named_modules() if module.training and next(module.children(), None) is None
-                ] if self._source.kind == "factory" else []  # fmt: skip
+        """What stays in training mode although eval() was called: modules, or operators that were traced so."""
+        if self._source.kind == "torchscript":
+            return _traced_in_training(self.module)
+        if self._source.kind == "exported-program":
+            return [
+                node.name
+                for node in self.module.graph.nodes
+                if node.op == "call_function" and _trains(str(node.target), node.args)
+            ]
+        leaves = (
+            (name, module) for name, module in self.module.named_modules() if next(module.children(), None) is None
+        )
+        return [name or type(module).__name__ for name, module in leaves if module.training]
 
     def _rounded(self) -> Any:
         rounding = self._options.get("rounding")
@@ -186,6 +196,41 @@ class PyTorchSession:
         """Elements and bytes of the parameters."""
         tensors = list(self.module.parameters())
         return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)
+
+
+_TRAINING_ARGUMENT = {
+    "dropout": 2,
+    "native_dropout": 2,
+    "batch_norm": 5,
+    "_native_batch_norm_legit": 5,
+    "native_batch_norm": 5,
+}
+"""Operator -> position of the argument that says whether it trains."""
+
+
+def _trains(target: str, arguments: Any) -> bool:
+    """Whether an ATen operator (`aten.dropout.default`) was called in training mode; a dropout of nothing does not count."""
+    name = target.removeprefix("aten.").split(".")[0]
+    position = _TRAINING_ARGUMENT.get(name)
+    if position is None or len(arguments) <= position or arguments[position] is not True:
+        return False
+    return "dropout" not in name or bool(arguments[1])
+
+
+def _traced_in_training(module: Any) -> list[str]:
+    """Operators of a TorchScript method that train whatever the module's mode is: their flag is a constant."""
+    found = []
+    graph = module.inlined_graph  # its nodes live no longer than it does
+    for name, position in _TRAINING_ARGUMENT.items():
+        for node in graph.findAllNodes(f"aten::{name}"):
+            inputs = list(node.inputs())
+            if (
+                len(inputs) > position
+                and inputs[position].node().kind() == "prim::Constant"
+                and inputs[position].toIValue() is True
+            ):
+                found.append(f"aten::{name}")
+    return found
 
 
 class _RoundedProducts(TorchDispatchMode):

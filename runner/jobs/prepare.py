@@ -79,6 +79,7 @@ def _recorded(
         made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
     events.emit("recorded", workload=name, inputs_sha256=made.sha256("inputs"), reference_sha256=made.sha256("outputs"),
                 steps=len(made.steps), constant=golden.unchanging_outputs(made),
+                inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
                 states=[{"input": state.input, "output": state.output} for state in contract.state])  # fmt: skip
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,28 @@ def test_the_contract_of_the_voice_network_fits_its_file():
     contract = parse_contract(silero_vad.contract())
     assert set(found["inputs"]) == set(contract.inputs)
     assert set(found["outputs"]) == set(contract.outputs)
+
+
+class Dropping(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5)
+
+    def forward(self, x: Any) -> Any:
+        return self.drop(self.norm(x))
+
+
+@pytest.mark.parametrize("trains", [True, False])
+@pytest.mark.parametrize("kind", ["torchscript", "exported-program"])
+def test_a_file_that_was_traced_in_training_mode_says_so_whatever_eval_does(kind: str, trains: bool, tmp_path: Path):
+    module, example = Dropping().train(trains), torch.randn(3, 4)
+    path = tmp_path / ("m.pt" if kind == "torchscript" else "m.pt2")
+    if kind == "torchscript":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns of every Python condition
+            torch.jit.save(torch.jit.trace(module, example, check_trace=False), path)
+    else:
+        torch.export.save(torch.export.export(module, (example,)), path)
+    with load_backend("pytorch").open_session(Source(kind, str(path), tmp_path), {}) as opened:
+        session: Any = opened
+        assert bool(session.in_training()) is trains

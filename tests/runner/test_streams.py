@@ -507,3 +507,40 @@ def test_a_golden_of_other_weights_is_suspected_even_without_the_original(isolat
         for f in done.document["cases"][0]["findings"]
         if f["severity"] == "warning" and "generation" in f["message"]
     ] == ["other_generation"]
+
+
+def test_an_output_that_only_an_untried_input_moves_is_not_called_constant(tmp_path: Path):
+    """One batch of integers cannot be perturbed by another step's: nothing is said of what they move."""
+    (tmp_path / "model.py").write_text(
+        """
+import torch
+
+class Embedding(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(16, 4)
+
+    def forward(self, ids, unused):
+        return self.table(ids) + 0.0 * unused.sum()
+
+def network():
+    return Embedding()
+"""
+    )
+    suite = tmp_path / "ids.toml"
+    suite.write_text(
+        """
+name = "ids"
+[model.embedding]
+pytorch = "model.py:network"
+[workload.one]
+inputs = { ids = { shape = [2, 3], dtype = "int64", distribution = "integers", high = 16 }, unused = { shape = [2] } }
+[[case]]
+check = "parity"
+models = ["embedding"]
+workloads = ["one"]
+"""
+    )
+    done = assay("run", suite, "--json", db=tmp_path / "assay.duckdb")
+    assert done.code == 0, done.out
