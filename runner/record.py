@@ -77,6 +77,15 @@ class Context:
     """The command that made the run, where that is not `assay run`."""
 
 
+MAIN_MODES = ("functional", "closed_loop", "mixed")
+
+
+def is_main(receipt: Event) -> bool:
+    """Whether a receipt is the case's own comparison, and not a probe's."""
+    mode: str = receipt.get("mode", MAIN_MODES[0])
+    return mode.startswith(MAIN_MODES)
+
+
 def artifact_row(event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str) -> rows.Artifact:
     identity = hashlib.sha256(f"{event['sha256']}/{model}/{version}/{variant}/{format_}".encode()).hexdigest()[:32]
     return rows.Artifact(

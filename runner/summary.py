@@ -8,8 +8,7 @@ from typing import Any
 
 from runner.errors import UsageError
 from runner.execute import Finished
-from runner.judge import is_main
-from runner.record import Outcome
+from runner.record import Outcome, is_main
 
 
 def write_summary(finished: Finished, path: Path) -> None:
