@@ -76,8 +76,11 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
     prepared = Prepared(version)
     reference = first.reference or ("pytorch" if first.files.pytorch else "onnxruntime" if first.files.onnx else "fake")
     choice = suite.backend_named(reference)
-    names = {case.workload: case.golden or f"references/{_reference_key(suite, case, reference)}" for case in group}
-    shortest = [case.max_steps for case in group]
+    asked = [case.max_steps for case in group]
+    limit = None if None in asked else max(steps for steps in asked if steps is not None)
+    names = {
+        case.workload: case.golden or f"references/{_reference_key(suite, case, reference, limit)}" for case in group
+    }
     variants = {
         case.variant: {"name": case.variant, "recipe": case.recipe.recipe, "options": case.recipe.options}
         for case in group
@@ -94,7 +97,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "given_goldens": {case.workload: case.golden for case in group if case.golden},
         "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
         "advise": any(case.check == "consistency" for case in group),
-        "max_steps": None if None in shortest else max(steps for steps in shortest if steps is not None),
+        "max_steps": limit,
         "contract": suite.model[first.model].contract, "contract_options": suite.model[first.model].contract_options,
         "rename_inputs": suite.model[first.model].rename_inputs,
     }  # fmt: skip
@@ -137,8 +140,8 @@ def _named_version(case: Case, folder: Path) -> str:
     return commit[:12] + ("-dirty" if dirty else "")
 
 
-def _reference_key(suite: Suite, case: Case, reference: str) -> str:
-    text = f"{suite.sha256()}/{case.model}/{case.version}/{reference}/{case.workload}"
+def _reference_key(suite: Suite, case: Case, reference: str, max_steps: int | None) -> str:
+    text = f"{suite.sha256()}/{case.model}/{case.version}/{reference}/{case.workload}/{max_steps}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -155,3 +155,41 @@ def test_selecting_a_run_opens_it_and_selecting_two_compares_them(page: Page, da
     page.get_by_test_id("stPageLink").locator("a").click()
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=20_000)
     assert {"a", "b"} <= set(parse_qs(urlsplit(page.url).query))
+
+
+@pytest.fixture(scope="module")
+def streaming_dashboard(streams: Path):
+    server, url = serve(streams)
+    yield url
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        ("Steps", ["largest error by step", "Invariants (n =", "Which input reaches which output", "Latency by step"]),
+        ("Explanations", ["First divergence: Add", "Error by node", "The chain"]),
+        ("Noise", ["Proposed tolerances", "Noise by source"]),
+    ],
+)
+def test_every_part_of_the_parity_page_is_drawn_from_its_link(
+    page: Page, streaming_dashboard: str, look: str, words: list[str]
+):
+    settled(page, f"{streaming_dashboard}/parity?look={look}")
+    for text in words:
+        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+    assert not page.locator(".stException").count()
+
+
+def test_the_biased_state_is_shown_in_both_modes_and_the_choice_of_output_goes_into_the_url(
+    page: Page, streaming_dashboard: str
+):
+    settled(page, f"{streaming_dashboard}/parity?look=Steps")
+    page.get_by_text("Stream", exact=True).wait_for()
+    page.locator("[data-testid=stSelectbox]").filter(has_text="Stream").locator("input").fill("encoder_state_bias")
+    page.keyboard.press("Enter")
+    legend = page.locator(".legendtext")
+    expect(legend.filter(has_text="closed_loop: outside the tolerance").first).to_be_visible(timeout=20_000)
+    expect(legend.filter(has_text="functional").first).to_be_visible()
+    page.wait_for_url("**stream=encoder_state_bias**")
