@@ -65,8 +65,6 @@ def _judge_outputs(outcome: Outcome) -> None:
                 reason=f"{judgement.reason}; it does not propagate: nothing that this state feeds reaches an output",
             )
         outcome.judgements.append(("parity", name, judgement))
-    if outcome.case.check == "consistency":
-        return
     if outcome.case.check == "parity" and not merged:
         outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
 

@@ -45,12 +45,12 @@ class Rejudged:
 def judged_again(
     connection: duckdb.DuckDBPyConnection, policy: Policy, pattern: str | None, waivers: list[Waiver]
 ) -> Iterator[Rejudged]:
-    """Every recorded comparison whose case matches, oldest first; known-bad cases are left as they are."""
+    """Every recorded comparison whose case matches, oldest first."""
     for case in queries.parity_cases(connection):
         if pattern is not None and not (fnmatch(case["name"], pattern) or pattern in case["name"]):
             continue
         receipts = queries.receipts_of_case(connection, case["case_id"])
-        invariants = queries.invariants_of_case(connection, case["case_id"])
+        invariants = queries.of_case(connection, "invariant", case["case_id"])
         for merged in (r for r in receipts if r["step"] < 0):
             name = merged["output"]
             if policy.for_output(name).ignore:

@@ -15,6 +15,7 @@ _RECENT_RUNS = 200
 PROBES = ("repeat", "lengths", "batch", "permuted", "threads", "rebuilt")
 """Modes of receipts that compare a model with itself, or at other lengths: their verdicts have them as subject."""
 _MAIN = f"p.mode not in {PROBES}"
+_GRAVITY = "case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +313,6 @@ def receipts_of_case(connection: duckdb.DuckDBPyConnection, case_id: str) -> Ans
     return _ask(connection, sql, case=case_id)
 
 
-def invariants_of_case(connection: duckdb.DuckDBPyConnection, case_id: str) -> Answer:
-    return _ask(connection, "select * from invariant where case_id = $case order by side, name", case=case_id)
-
-
 def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> Answer:
     """Rows of one of the tables that explain a case.
 
@@ -405,7 +402,7 @@ def findings(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
         lately as (select *, row_number() over (partition by name order by run_started_at desc, case_id desc) as age from c)
         select l.name, l.model, l.model_version, f.kind, f.subject, f.severity, f.message, l.run_id
         from finding f join lately l using (case_id) where l.age = 1
-        order by case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end, l.name, f.kind"""
+        order by {_GRAVITY}, l.name, f.kind"""
     return _ask(connection, sql, **_bound(filters))
 
 
@@ -421,9 +418,9 @@ def advice(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
 
 def findings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """What was found in the cases of a run, the gravest first."""
-    sql = """select c.name, c.model_version, f.kind, f.subject, f.severity, f.message from finding f join case_result c using (case_id)
+    sql = f"""select c.name, c.model_version, f.kind, f.subject, f.severity, f.message from finding f join case_result c using (case_id)
         where f.run_id = $run
-        order by case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end, c.name, f.kind"""
+        order by {_GRAVITY}, c.name, f.kind"""
     return _ask(connection, sql, run=run_id)
 
 

@@ -73,6 +73,11 @@ class Stream(Protocol):
         """Outputs of the last step, on the host; the arrays are the caller's to keep."""
 
 
+def fed_back(states: Mapping[str, str], last: Mapping[str, Any], inputs: Tensors) -> dict[str, Any]:
+    """What goes in again: of each state that a step leaves out, the output of the step before, as the stream keeps it."""
+    return {name: last[output] for name, output in states.items() if name not in inputs and output in last}
+
+
 class HostStream:
     """Steps of any session, states fed back through the host."""
 
@@ -82,11 +87,7 @@ class HostStream:
         self._last: Tensors = {}
 
     def step(self, inputs: Tensors) -> float:
-        fed = {
-            name: self._last[output]
-            for name, output in self._states.items()
-            if name not in inputs and output in self._last
-        }
+        fed = fed_back(self._states, self._last, inputs)
         started = time.perf_counter_ns()
         self._last = self._session.infer({**inputs, **fed})
         return (time.perf_counter_ns() - started) / 1e6

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from runner.backends import Placement, Source
+from runner.backends import Placement, Source, fed_back
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.tensors import Tensors
 
@@ -117,13 +117,6 @@ class OnnxRuntimeSession:
             return OnnxRuntimeStream(self._session, states, self._checked)
         return OnnxRuntimeDeviceStream(self._session, states, self._checked, "cuda")
 
-    def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """Input -> axis -> symbol; an axis without a name gets one of its own."""
-        return {
-            name: {axis: size if isinstance(size, str) else f"{name}.{axis}" for axis, size in enumerate(node.shape) if not isinstance(size, int)}
-            for name, node in self._inputs.items()
-        }  # fmt: skip
-
     def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> Tensors:
         """The inputs that the file takes, as it takes them; those in `fed` are there already."""
         if missing := [name for name in self._inputs if name not in inputs and name not in fed]:
@@ -188,8 +181,7 @@ class OnnxRuntimeStream:
         self._seen: set[tuple[Any, ...]] = set()
 
     def step(self, inputs: Tensors) -> float:
-        last = self._last
-        feed = {name: last[output] for name, output in self._states.items() if name not in inputs and output in last}
+        feed = fed_back(self._states, self._last, inputs)
         self._feed(feed, inputs)
         started = time.perf_counter_ns()
         try:
@@ -229,11 +221,7 @@ class OnnxRuntimeDeviceStream:
         self._last: dict[str, Any] = {}
 
     def step(self, inputs: Tensors) -> float:
-        fed = {
-            name: self._last[output]
-            for name, output in self._states.items()
-            if name not in inputs and output in self._last
-        }
+        fed = fed_back(self._states, self._last, inputs)
         given = self._checked(inputs, fed)
         binding = self._binding
         started = time.perf_counter_ns()

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from runner.backends import Placement, Source
+from runner.backends import Placement, Source, fed_back
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.source import load_factory
 from runner.tensors import Tensors
@@ -265,11 +265,7 @@ class PyTorchStream:
         self._last: dict[str, Any] = {}
 
     def step(self, inputs: Tensors) -> float:
-        fed = {
-            name: self._last[output]
-            for name, output in self._states.items()
-            if name not in inputs and output in self._last
-        }
+        fed = fed_back(self._states, self._last, inputs)
         self._last, took = self._session.call_on_device(inputs, fed)
         return took
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runner.backends import Stream
 from runner.errors import UsageError
 from runner.parity.comparison import Comparison
 from runner.parity.contract import Contract, fit
@@ -36,14 +37,6 @@ class Steps(Protocol):
     def inputs(self, step: int) -> Tensors: ...
 
     def outputs(self, step: int) -> Tensors: ...
-
-
-class Stream(Protocol):
-    """`runner.backends.Stream`."""
-
-    def step(self, inputs: Tensors) -> float: ...
-
-    def outputs(self) -> Tensors: ...
 
 
 def resync_every(mode: str) -> int:
