@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
@@ -12,9 +12,9 @@ import duckdb
 from runner.parity.policy import Judgement, Policy
 from runner.parity.rejudge import rejudge
 from runner.parity.waiver import Waiver
-from runner.record import policy_row
+from runner.record import policy_row, verdict_row
 from schema import queries, rows
-from schema.spool import new_id, now, write_bundle
+from schema.spool import now, write_bundle
 from schema.store import Store
 
 
@@ -86,15 +86,10 @@ def apply_policy(store: Store, name: str, policy: Policy, judged: list[Rejudged]
     stamp = now()
     for run_id, changed in by_run.items():
         made: list[rows.Row] = [policy_row(name, policy)]
-        for one in changed:
-            facts = asdict(one.judgement)
-            made.append(
-                rows.Verdict(
-                    verdict_id=new_id(), case_id=one.case_id, run_id=run_id, subject="parity", name=one.output,
-                    policy_id=policy.identity(), outcome=facts["outcome"], grade=facts["grade"], rule=facts["rule"],
-                    observed=facts["observed"], limit_value=facts["limit"], margin=one.judgement.margin, reason=facts["reason"],
-                    judged_at=stamp, waiver_id=one.waiver_id,
-                )
-            )  # fmt: skip
+        made += [
+            verdict_row(policy, one.judgement, case_id=one.case_id, run_id=run_id, subject="parity", name=one.output,
+                        judged_at=stamp, waiver_id=one.waiver_id)
+            for one in changed
+        ]  # fmt: skip
         write_bundle(store, run_id, made)
     return sum(len(changed) for changed in by_run.values())

@@ -235,17 +235,25 @@ def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
         return []
     policy = outcome.case.policy
     made: list[rows.Row] = [policy_row(outcome.case.policy_name, policy)]
-    for subject, name, judgement in outcome.judgements:
-        made.append(
-            rows.Verdict(
-                verdict_id=new_id(), case_id=outcome.case_id, run_id=run_id, subject=subject, name=name,
-                policy_id=policy.identity(), outcome=judgement.outcome, grade=judgement.grade, rule=judgement.rule,
-                observed=judgement.observed, limit_value=judgement.limit, margin=judgement.margin,
-                reason=judgement.reason, judged_at=now(),
-                waiver_id=outcome.waived_by.get(name) if subject == "parity" else None,
-            )
-        )  # fmt: skip
+    made += [
+        verdict_row(
+            policy, judgement, case_id=outcome.case_id, run_id=run_id, subject=subject, name=name, judged_at=now(),
+            waiver_id=outcome.waived_by.get(name) if subject == "parity" else None,
+        )
+        for subject, name, judgement in outcome.judgements
+    ]  # fmt: skip
     return made
+
+
+def verdict_row(
+    policy: Policy, judgement: Judgement, *, case_id: str, run_id: str, subject: str, name: str, judged_at: datetime, waiver_id: str | None
+) -> rows.Verdict:  # fmt: skip
+    """A judgement as it is recorded, with the policy that it was made by."""
+    return rows.Verdict(
+        verdict_id=new_id(), case_id=case_id, run_id=run_id, subject=subject, name=name, policy_id=policy.identity(),
+        outcome=judgement.outcome, grade=judgement.grade, rule=judgement.rule, observed=judgement.observed,
+        limit_value=judgement.limit, margin=judgement.margin, reason=judgement.reason, judged_at=judged_at, waiver_id=waiver_id,
+    )  # fmt: skip
 
 
 def policy_row(name: str, policy: Policy) -> rows.Policy:
