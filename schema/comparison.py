@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import duckdb
@@ -11,7 +11,10 @@ import duckdb
 from schema import queries
 from schema.errors import UnknownRun, nearest
 
-_SHOWN = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "peak_rss_bytes", "model_bytes", "load_ms")
+_SHOWN = (
+    "latency_p50_ms", "latency_p99_ms", "throughput_per_s", "items_per_s", "ttft_ms", "token_latency_p50_ms", "tokens_per_s",
+    "peak_rss_bytes", "model_bytes", "load_ms",
+)  # fmt: skip
 BETWEEN_RUNS = 0.10
 """Two runs of one artifact on one idle host differed by up to this much here (docs/measuring.md): an interval from
 inside a run does not know it, so a smaller change between two runs is not called one."""
@@ -101,10 +104,18 @@ class Comparison:
     """What differs between the hosts and libraries."""
     speed: list[Line]
     parity: list[Line]
+    overrides: list[dict[str, Any]] = field(default_factory=list)
+    """When the two were compared although they are unlike: who, why, what differed."""
+
+    @property
+    def unlike(self) -> list[str]:
+        """What differs between lines that are compared, each once."""
+        return list(dict.fromkeys(line.differs for line in self.speed if line.differs))
 
     def as_document(self) -> dict[str, Any]:
         return {
             "a": self.a, "b": self.b, "environment": {name: list(pair) for name, pair in self.environment.items()},
+            "unlike": self.unlike, "overrides": self.overrides,
             "measurements": [asdict(line) for line in self.speed], "parity": [asdict(line) for line in self.parity],
         }  # fmt: skip
 
@@ -125,7 +136,7 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
         _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
         for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
-    return Comparison(a, b, differing, speed, parity)
+    return Comparison(a, b, differing, speed, parity, queries.overrides(connection, a, b))
 
 
 def unlike(a: str, b: str) -> str:

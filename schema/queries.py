@@ -12,7 +12,7 @@ import duckdb
 
 Answer = list[dict[str, Any]]
 _RECENT_RUNS = 200
-PROBES = ("repeat", "lengths", "batch", "permuted", "threads", "rebuilt")
+PROBES = ("repeat", "lengths", "batch", "permuted", "threads", "rebuilt", "simulated", "executed")
 """Modes of receipts that compare a model with itself, or at other lengths: their verdicts have them as subject."""
 _MAIN = f"p.mode not in {PROBES}"
 _GRAVITY = "case f.severity when 'fail' then 0 when 'vacuous' then 1 when 'warning' then 2 else 3 end"
@@ -132,14 +132,14 @@ def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
 
 def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Every case of a run, broken ones first."""
-    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256
+    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256, a.format, a.weights
         from case_result c left join artifact a using (artifact_id) where c.run_id = $run
         order by c.status = 'ok', c.name"""
     return _ask(connection, sql, run=run_id)
 
 
 def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
-    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.comparability,
+    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.comparability, c.mode, c.check_kind, c.group_id, c.batch,
             m.*, d.unit, d.better, d.description
         from measurement m join case_result c using (case_id) join metric d using (metric)
         where m.run_id = $run order by c.name, m.metric"""
@@ -255,24 +255,89 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
     return _ask(connection, sql, **_bound(filters))
 
 
+_TIMED = """
+    lately as (
+        select *, row_number() over (
+            partition by model, model_version, variant, backend, workload, hardware_class, check_kind, mode order by run_started_at desc, case_id desc
+        ) as age from c where check_kind in ('benchmark', 'generation', 'profile') and status = 'ok'
+    )"""
+"""The newest of every timed case of each version: age 1."""
+
+
 def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Latency, size and memory of the newest benchmark of every model, version, variant, backend and workload."""
+    """Latency, size, memory and quality of the newest timed case of every model, version, variant, backend and workload.
+
+    `latency_ms` is of a call, or of a token where a generation was timed; `sqnr_db` the worst of the variant's compared
+    float outputs in the same run, infinite where they are equal and null where none was compared.
+    """
     sql = f"""
-        with c as ({_CASES}),
-        lately as (
-            select *, row_number() over (
-                partition by model, model_version, variant, backend, workload, hardware_class order by run_started_at desc, case_id desc
-            ) as age from c where check_kind = 'benchmark' and status = 'ok'
+        with c as ({_CASES}), {_TIMED},
+        quality as (
+            select c.run_id, c.model, c.model_version, c.variant, c.backend, min(p.sqnr_db) as sqnr_db
+            from parity p join c using (case_id) where p.step = -1 and {_MAIN} and p.expected_dtype like '%float%' group by all
         )
-        select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class,
-            l.placement, l.precision, any_value(a.bytes) as model_bytes,
-            max(m.value) filter (m.metric = 'latency_p50_ms') as latency_ms,
-            max(m.low) filter (m.metric = 'latency_p50_ms') as low, max(m.high) filter (m.metric = 'latency_p50_ms') as high,
-            max(m.n) filter (m.metric = 'latency_p50_ms') as n,
-            max(m.value) filter (m.metric = 'peak_rss_bytes') as peak_rss_bytes
+        select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.batch, l.input_shapes, l.hardware_class,
+            l.placement, l.precision, any_value(a.bytes) as model_bytes, any_value(a.bits_per_weight) as bits_per_weight,
+            any_value(a.weights) as weights,
+            max(m.value) filter (m.metric in {_LATENCY}) as latency_ms,
+            max(m.low) filter (m.metric in {_LATENCY}) as low, max(m.high) filter (m.metric in {_LATENCY}) as high,
+            max(m.n) filter (m.metric in {_LATENCY}) as n, max(m.launches) as launches,
+            max(m.value) filter (m.metric in ('items_per_s', 'tokens_per_s')) as items_per_s,
+            max(m.value) filter (m.metric = 'peak_rss_bytes') as peak_rss_bytes, any_value(q.sqnr_db) as sqnr_db
         from lately l join measurement m on m.case_id = l.case_id left join artifact a using (artifact_id)
-        where l.age = 1 group by all order by l.model, l.workload, latency_ms"""
+        left join quality q on q.run_id = l.run_id and q.model = l.model and q.model_version = l.model_version
+            and q.variant = l.variant and q.backend = l.backend
+        where l.age = 1 and l.check_kind != 'profile' group by all order by l.model, l.workload, latency_ms"""
     return _ask(connection, sql, **_bound(filters))
+
+
+_LATENCY = ("latency_p50_ms", "token_latency_p50_ms")
+
+
+def timed_samples(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """Raw samples of the newest timed cases, with the group that they were timed in; labels tell them apart."""
+    sql = f"""
+        with c as ({_CASES}), {_TIMED}
+        select l.case_id, l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.check_kind, l.group_id,
+            l.hardware_class, l.reproduce, l.comparability, m.metric, m.value, m.low, m.high, m.n, m.samples, m.block_length,
+            coalesce(m.launches, 1) as launches, m.provenance
+        from lately l join measurement m using (case_id)
+        where l.age = 1 and m.metric in {_LATENCY} and m.samples is not null
+        order by l.run_started_at desc, l.model, l.workload, l.variant, l.backend"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def generation_steps(connection: duckdb.DuckDBPyConnection, case_ids: list[str]) -> Answer:
+    """Median latency of every step of some generations; step 0 is the prompt."""
+    sql = """select c.case_id, c.variant, c.backend, c.mode, s.step, s.latency_ms from stream_step s join case_result c using (case_id)
+        where list_contains($cases, s.case_id) order by c.case_id, s.step"""
+    return _ask(connection, sql, cases=list(case_ids))
+
+
+def profiled(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
+    """The newest profiled case of every model, version, variant, backend and workload; imported profiles too."""
+    sql = f"""
+        with c as ({_CASES}), {_TIMED}
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class,
+            l.reproduce, count(*) as layers
+        from lately l join layer y using (case_id) where l.age = 1 group by all order by l.run_started_at desc, l.name"""
+    return _ask(connection, sql, **_bound(filters))
+
+
+def overrides(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> Answer:
+    """When these two runs were compared although they are unlike, newest first; none in a database from before that."""
+    if not _ask(connection, "select 1 from duckdb_tables() where table_name = 'comparison_override'"):
+        return []
+    sql = """select recorded_at, owner, differs, reason from comparison_override
+        where (run_a = $a and run_b = $b) or (run_a = $b and run_b = $a) order by recorded_at desc"""
+    return _ask(connection, sql, a=a, b=b)
+
+
+def layers_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
+    """Layers of every profiled case of a run, in the order that they run in."""
+    sql = """select c.name as case_name, c.model, c.model_version, c.variant, c.backend, c.workload, l.* exclude (case_id, run_id)
+        from layer l join case_result c using (case_id) where l.run_id = $run order by c.name, l.position"""
+    return _ask(connection, sql, run=run_id)
 
 
 def rejected(connection: duckdb.DuckDBPyConnection) -> Answer:
@@ -321,7 +386,7 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
     """
     order = {
         "stream_step": "step", "invariant": "side, name", "drift": "quantity, output", "liveness": "side, input, output",
-        "finding": "severity, kind, subject", "divergence": "explanation_id desc, position", "blame": "explanation_id desc, position, output",
+        "finding": "severity, kind, subject", "layer": "position", "divergence": "explanation_id desc, position", "blame": "explanation_id desc, position, output",
         "noise": "source, output",
     }[table]  # fmt: skip
     return _ask(connection, f"select * from {table} where case_id = $case order by {order}", case=case_id)

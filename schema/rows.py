@@ -105,6 +105,8 @@ class Artifact:
     """Hash of everything the recipe read: the cache key."""
     build_s: float | None
     """None when the artifact was given, or came from the cache."""
+    weights: str | None = None
+    """Where the weights are from, as the model says it (its `weights_origin`); None where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,12 @@ class CaseResult:
     threads: int | None
     reproduce: str
     """The command that runs this case alone."""
+    group_id: str | None = None
+    """Cases of a run with the same one were timed in turns, so that their ratio may be paired; None for those timed alone."""
+    batch: int | None = None
+    """Items in one call: the workload's `items`, else the first axis of the first input."""
+    input_shapes: str | None = None
+    """What one call takes, e.g. `input_ids[1,64]`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +185,8 @@ class Measurement:
     """Consecutive samples taken without a pause for another case."""
     provenance: str
     """`measured`, `derived` or `imported`."""
+    launches: int | None = None
+    """Processes that the samples come from, in equal parts and in order; None where there are no samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -476,6 +486,52 @@ class WaiverEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One operator of a profiled case, or one layer of an imported profile, and the time that it took."""
+
+    table: ClassVar[str] = "layer"
+    case_id: str
+    run_id: str
+    position: int
+    """In the order that it first ran in."""
+    name: str
+    op_type: str
+    provider: str
+    """What executed it: an execution provider, or `torch`."""
+    precision: str | None
+    """Element types that went in, e.g. `float x int8`; None where the profile does not say."""
+    calls: int
+    """Times that it ran while profiled."""
+    total_ms: float
+    median_us: float
+    share: float
+    """Of the time of all layers together; 1 is all of it."""
+    output_shape: str | None
+    output_bytes: int | None
+    parameter_bytes: int | None
+    reference_name: str | None
+    """The layer of the reference variant that it stands for."""
+    reference_us: float | None
+    """That layer's median, from the same run."""
+    provenance: str
+    """`measured` or `imported`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonOverride:
+    """Someone asked for ratios of two runs that are unlike: what differed, who asked, and why."""
+
+    table: ClassVar[str] = "comparison_override"
+    override_id: str
+    recorded_at: datetime
+    owner: str
+    run_a: str
+    run_b: str
+    differs: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Rules by their hash."""
 
@@ -498,12 +554,12 @@ class Metric:
 
 Row = (
     Run | RunEnd | Environment | Artifact | CaseResult | Measurement | Parity | Verdict | Policy | Metric | StreamStep
-    | Invariant | Drift | Liveness | Finding | Divergence | Blame | Noise | WaiverEvent
+    | Invariant | Drift | Liveness | Finding | Divergence | Blame | Noise | WaiverEvent | Layer | ComparisonOverride
 )  # fmt: skip
 
 FACTS: tuple[type[Row], ...] = (
     Run, RunEnd, CaseResult, Measurement, Parity, Verdict, StreamStep, Invariant, Drift, Liveness, Finding, Divergence,
-    Blame, Noise, WaiverEvent,
+    Blame, Noise, WaiverEvent, Layer, ComparisonOverride,
 )  # fmt: skip
 DICTIONARIES: dict[type[Row], str] = {
     Environment: "environment_id",

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-from schema.errors import StoreBusy, StoreError
+from schema.errors import StoreBusy, StoreError, StoreFull
 from schema.migrate import pending
 
 DEFAULT_DATABASE = Path(".assay/assay.duckdb")
@@ -141,6 +141,10 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
         return StoreBusy(
             f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester. "
             "What was recorded is safe in the spool. Close that program, then run: assay db sync"
+        )
+    if "No space left" in text:
+        return StoreFull(
+            f"no space for {path}. The bundles are safe in the spool: free some space, then run: assay db sync"
         )
     if "does not exist" in text:
         return StoreError(f"{path} is not there. Record something first: assay run quickstart")
