@@ -8,8 +8,11 @@ from itertools import product
 
 from runner.errors import UsageError, nearest
 from runner.parity.policy import Policy
+from runner.recipes import MODULE_RECIPES
 from runner.source import is_factory
-from runner.suite import BackendChoice, ModelFiles, Suite, Timing, Variant
+from runner.suite import BackendChoice, Generate, ModelFiles, Suite, Timing, Variant
+
+TIMED = ("benchmark", "generation", "profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class Case:
     policy_name: str
     policy: Policy
     timing: Timing
+    generate: Generate
+    against: str | None
+    """`variant/backend` that ratios are over."""
     timeout_s: float
     group: int
     """Which `[[case]]` table it came from: a benchmark is interleaved inside one model, workload and table."""
@@ -45,9 +51,21 @@ class Case:
 
     @property
     def name(self) -> str:
-        asked = self.check if self.mode == "functional" else self.mode
+        asked = {"functional": self.check, "cached": "generation"}.get(self.mode, self.mode)
         side = f"-pad-{self.pad_side}" if self.pad_side else ""
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{asked}{side}"
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the others of its table are compared with its time."""
+        if self.against is None:
+            return self.backend == self.reference
+        return f"{self.variant}/{self.backend}" == self.against
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is measured in turns with the others of its table, and not compared with a right side."""
+        return self.check in TIMED
 
     @property
     def key(self) -> str:
@@ -69,7 +87,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     cases = []
     for group, table in enumerate(suite.case):
         checks = (table.check,) if isinstance(table.check, str) else table.check
-        asked = [(check, mode) for check in checks for mode in (table.modes if check == "parity" else ("functional",))]
+        asked = [(check, mode) for check in checks for mode in _modes(check, table.modes)]
         combinations = product(
             table.models, table.workloads or (table.golden or "",), table.variants, table.backends, asked
         )
@@ -88,11 +106,18 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                     backend=backend, choice=choice, workload=workload, check=check,
                     reference=None if table.golden else reference, golden=table.golden,
                     policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
-                    timing=table.timing, timeout_s=table.timeout_s or suite.timeout_s, group=group,
+                    timing=table.timing, generate=table.generate, against=table.against, timeout_s=table.timeout_s or suite.timeout_s, group=group,
                     mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
                 )
             )  # fmt: skip
     return cases
+
+
+def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:
+    """The modes that a check runs in; those that know only one have the name `functional`."""
+    if check == "generation":
+        return modes or ("cached",)
+    return modes or ("functional",) if check == "parity" else ("functional",)
 
 
 def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:
@@ -113,7 +138,9 @@ def _default_reference(files: ModelFiles) -> str:
 
 def _can_open(kind: str, recipe: str, files: ModelFiles) -> bool:
     if kind == "pytorch":
-        return files.pytorch is not None and recipe in ("export", "given")
+        return files.pytorch is not None and recipe in ("export", "given", *MODULE_RECIPES)
+    if recipe in MODULE_RECIPES:
+        return False
     if kind == "fake":
         return files.fake is not None
     return files.fake is None or files.onnx is not None

@@ -14,6 +14,8 @@ _TF32_FACTOR = 3.0
 """An error up to this many times what TF32 rounding makes is of its size."""
 _UNLIKE = 0.1
 """Relative L2 error beyond which two outputs have nothing to do with each other."""
+_SATURATED_DB = 3.0
+"""Quality lost between exact and executed integer products that rounding does not explain."""
 _LOOSE = 100.0
 """A tolerance this many times the noise lets faults pass."""
 
@@ -31,6 +33,34 @@ def gather(outcome: Outcome) -> None:
     findings += _repeat_findings(outcome)
     findings += _rounding_findings(outcome)
     findings += _generation_findings(outcome)
+    findings += _saturation_findings(outcome)
+
+
+def _saturation_findings(outcome: Outcome) -> Iterator[Event]:
+    """Quality that quantization allows (products in float64) against the quality of the kernels that run."""
+    sides: dict[str, dict[str, float]] = {"simulated": {}, "executed": {}}
+    for receipt in outcome.receipts:
+        if (
+            receipt["step"] < 0
+            and receipt.get("mode") in sides
+            and "float" in str(receipt["expected_dtype"])
+            and receipt["sqnr_db"] is not None
+        ):
+            sides[receipt["mode"]][receipt["output"]] = receipt["sqnr_db"]
+    for output in sides["simulated"].keys() & sides["executed"].keys():
+        simulated, executed = sides["simulated"][output], sides["executed"][output]
+        lost = simulated - executed if simulated != executed else 0.0
+        words = f"{output}: {simulated:.1f} dB with exact integer products, {executed:.1f} dB as executed"
+        if lost > _SATURATED_DB:
+            yield _finding("executed_worse_than_simulated", output, "warning",
+                           f"{words}: the kernels saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
+        else:
+            yield _finding(
+                "executed_as_simulated",
+                output,
+                "note",
+                f"{words}: what is lost is lost by quantization itself, not by the kernels",
+            )
 
 
 def _drifts(outcome: Outcome) -> Iterator[Event]:

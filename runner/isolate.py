@@ -81,6 +81,17 @@ class Worker:
         except BrokenPipeError:
             pass  # it died: the next event says how
 
+    def pause(self) -> None:
+        """Stop it where it is, its threads too: those of a pool that waits for work by spinning take a core from the next."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
     def next(self) -> Event:
         """The next event but `done`-less deaths.
 

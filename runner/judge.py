@@ -15,7 +15,7 @@ from schema.spool import now
 
 def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
     """Fill in a case's verdicts, findings and trends, and the status that follows from them."""
-    if outcome.case.check != "benchmark" and outcome.status == "ok":
+    if not outcome.case.is_timed and outcome.status == "ok":
         gather(outcome)
         _judge_outputs(outcome)
         _judge_probes(outcome)
@@ -92,8 +92,8 @@ def _judge_probes(outcome: Outcome) -> None:
         if receipt["step"] >= 0 or is_main(receipt):
             continue
         mode, name = receipt["mode"], receipt["output"]
-        if outcome.case.policy.for_output(name).ignore:
-            continue
+        if mode in ("simulated", "executed") or outcome.case.policy.for_output(name).ignore:
+            continue  # the first are a finding, when they differ
         tolerance = outcome.case.policy.for_output(name).model_copy(update={"constant_ok": True})
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and r.get("mode") == mode]
         if (

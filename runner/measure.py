@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from runner.case import Case
 from runner.isolate import Worker, WorkerFailed
 from runner.parity.waiver import Waiver
 from runner.prepare import Prepared, backend_options, source_of
+from runner.profile import profile
 from runner.record import Event, Outcome, Progress, artifact_row
 from runner.suite import Suite
-from runner.timing import statistics
+from runner.turns import time_in_turns
 from schema.spool import now
 from schema.store import Store
 
@@ -24,28 +24,35 @@ def run_group(
     waivers: Sequence[Waiver] = (), dump: Path | None = None,
 ) -> Iterator[Outcome]:  # fmt: skip
     """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
-    benchmarks: dict[tuple[int, str], list[Outcome]] = {}
+    timed: dict[tuple[int, str, str], list[Outcome]] = {}
     for case in group:
-        outcome = _outcome(case, prepared)
+        outcome = _outcome(suite, case, prepared)
         if failure := prepared.failure_for(case):
-            _fail(outcome, failure)
+            outcome.fail(failure)
             yield outcome
-        elif case.check == "benchmark":
-            benchmarks.setdefault((case.group, case.workload), []).append(outcome)
+        elif case.is_timed:
+            timed.setdefault((case.group, case.workload, case.check), []).append(outcome)
         else:
             progress.starting(case.name)
             _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
             yield outcome
-    for outcomes in benchmarks.values():
-        progress.starting(f"{outcomes[0].case.model}: {len(outcomes)} cases timed in turns")
-        _run_benchmarks(suite, folder, store, prepared, outcomes)
+    job = partial(_job, suite, folder, store, prepared)
+    for outcomes in timed.values():
+        if outcomes[0].case.check == "profile":
+            profile(outcomes, job, progress)
+        else:
+            time_in_turns(outcomes, job, progress)
+        for outcome in outcomes:
+            outcome.say_what_opened()
         yield from outcomes
 
 
-def _outcome(case: Case, prepared: Prepared) -> Outcome:
+def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     outcome = Outcome(case, prepared.version, now(), prepared=prepared.workloads.get(case.workload, {}))
     outcome.reference_told = {kind: prepared.of(kind, case) for kind in prepared.told}
     outcome.contract_sha256 = prepared.model.get("contract_sha256")
+    outcome.items = suite.workload[case.workload].items if case.workload in suite.workload else None
+    weights_from = prepared.model.get("weights")
     if case.choice.kind == "pytorch" and prepared.model.get("parameters") is not None:
         weights, size = prepared.model["parameters"], prepared.model["parameter_bytes"]
         event = {
@@ -66,12 +73,9 @@ def _outcome(case: Case, prepared: Prepared) -> Outcome:
             variant=case.variant,
             format_="onnx",
             recipe=case.recipe.recipe,
+            weights_from=weights_from,
         )
     return outcome
-
-
-def _fail(outcome: Outcome, failure: WorkerFailed) -> None:
-    outcome.status, outcome.error_type, outcome.error_message = failure.status, failure.kind, failure.message
 
 
 def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
@@ -85,7 +89,7 @@ def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Cas
         "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,
         "pad_side": case.pad_side, "lengths": prepared.lengths.get((case.variant, case.workload)),
         "contract": suite.model[case.model].contract, "contract_options": suite.model[case.model].contract_options,
-        "rename_inputs": suite.model[case.model].rename_inputs,
+        "rename_inputs": suite.model[case.model].rename_inputs, "generate": case.generate.model_dump(),
     }  # fmt: skip
 
 
@@ -114,63 +118,9 @@ def _run_parity(
                 else:
                     outcome.told.setdefault(event.pop("event"), []).append(event)
     except WorkerFailed as failure:
-        _fail(outcome, failure)
+        outcome.fail(failure)
     if outcome.status != "ok":
         outcome.receipts.clear()  # a comparison that did not finish proves nothing
         outcome.told.clear()
+    outcome.say_what_opened()
     outcome.duration_s = time.perf_counter() - started
-
-
-def _run_benchmarks(suite: Suite, folder: Path, store: Store, prepared: Prepared, outcomes: list[Outcome]) -> None:
-    """Time cases in turns, forwards and backwards (ABBA), so that what the machine does hits all of them."""
-    workers: dict[str, Worker] = {}
-    started = time.perf_counter()
-    try:
-        for outcome in outcomes:
-            case = outcome.case
-            job = _job(suite, folder, store, prepared, case, "benchmark")
-            try:
-                worker = Worker(job, python=case.choice.python, timeout_s=case.timeout_s * len(outcomes))
-                workers[outcome.case_id] = worker
-                outcome.opened = worker.until("opened")
-                outcome.ready = worker.until("ready")
-            except WorkerFailed as failure:
-                _fail(outcome, failure)
-        for _ in range(max(outcome.case.timing.rounds for outcome in outcomes)):
-            for outcome in (*outcomes, *reversed(outcomes)):
-                if outcome.status == "ok":
-                    _time_block(workers[outcome.case_id], outcome)
-        for outcome in outcomes:
-            if outcome.status == "ok":
-                _close(workers[outcome.case_id], outcome)
-    finally:
-        for worker in workers.values():
-            worker.__exit__(None, None, None)
-    _add_ratios(outcomes)
-    for outcome in outcomes:
-        outcome.duration_s = (time.perf_counter() - started) / len(outcomes)
-
-
-def _time_block(worker: Worker, outcome: Outcome) -> None:
-    worker.send({"block": True})
-    try:
-        outcome.blocks.append(worker.until("block")["ms"])
-    except WorkerFailed as failure:
-        _fail(outcome, failure)
-        outcome.blocks.clear()
-
-
-def _close(worker: Worker, outcome: Outcome) -> None:
-    worker.send({"stop": True})
-    try:
-        outcome.peak_rss_bytes = worker.until("memory")["peak_rss_bytes"]
-    except WorkerFailed as failure:
-        _fail(outcome, failure)
-
-
-def _add_ratios(outcomes: list[Outcome]) -> None:
-    """Latency over the reference's, where the reference was timed in the same turns."""
-    right = next((o for o in outcomes if o.case.backend == o.case.reference and o.status == "ok"), None)
-    for outcome in outcomes:
-        if right is not None and outcome is not right and outcome.status == "ok":
-            outcome.ratio = statistics.paired_ratio(np.array(outcome.blocks), np.array(right.blocks))

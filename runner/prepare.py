@@ -16,6 +16,7 @@ from runner.case import Case, expand, pytorch_kind
 from runner.errors import UsageError, nearest
 from runner.isolate import Worker, WorkerFailed
 from runner.parity import golden as goldens
+from runner.recipes import MODULE_RECIPES
 from runner.record import Event, Progress
 from runner.suite import BackendChoice, Suite
 from schema.spool import now
@@ -82,13 +83,18 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         case.workload: case.golden or f"references/{_reference_key(suite, case, reference, limit)}" for case in group
     }
     variants = {
-        case.variant: {"name": case.variant, "recipe": case.recipe.recipe, "options": case.recipe.options}
+        case.variant: {
+            "name": case.variant,
+            "recipe": case.recipe.recipe,
+            "options": case.recipe.options,
+            "base": _base(suite, case),
+        }
         for case in group
         if case.files.fake is None and case.choice.kind != "pytorch"
     }
     job = {
         "op": "prepare", "folder": folder, "seed": suite.seed, "model": first.model, "version": version,
-        "reference": reference, "backend": choice.kind, "source": source_of(suite, first, choice.kind, folder),
+        "reference": reference, "backend": choice.kind, "source": {**source_of(suite, first, choice.kind, folder), "recipe": None},
         "options": backend_options(choice), "onnx": first.files.onnx, "onnx_options": first.files.onnx_options,
         "export": suite.model[first.model].export,
         "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
@@ -154,8 +160,22 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
     if kind == "pytorch" and files.pytorch:
         file_kind = pytorch_kind(files.pytorch)
         location = files.pytorch if file_kind == "factory" else str(folder / files.pytorch)
-        return {**base, "kind": file_kind, "location": location}
+        return {**base, "kind": file_kind, "location": location, **_changed(case)}
     return {**base, "kind": "onnx", "location": ""}
+
+
+def _base(suite: Suite, case: Case) -> Event | None:
+    """The recipe of the variant that this one starts from, where it names one."""
+    if case.recipe.base is None:
+        return None
+    return suite.variant[case.recipe.base].model_dump(include={"recipe", "options"})
+
+
+def _changed(case: Case) -> Event:
+    """What is done to the loaded module, for variants that are made so."""
+    if case.recipe.recipe not in MODULE_RECIPES:
+        return {}
+    return {"recipe": case.recipe.recipe, "recipe_options": case.recipe.options}
 
 
 def backend_options(choice: BackendChoice) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-import numpy as np
-
 from runner.case import Case
+from runner.isolate import WorkerFailed
 from runner.metrics import METRICS
 from runner.parity.policy import Judgement, Policy
+from runner.recipes import MODULE_RECIPES
 from runner.timing import statistics
 from schema import rows
 from schema.spool import new_id, now
@@ -46,16 +46,47 @@ class Outcome:
     waived_by: dict[str, str] = field(default_factory=dict)
     """Output -> waiver that covers its failure, or would have."""
     ready: Event = field(default_factory=dict)
-    blocks: list[list[float]] = field(default_factory=list)
+    launched: list[Event] = field(default_factory=list)
+    """What every launch told when it was opened and ready."""
+    blocks: list[list[list[float]]] = field(default_factory=list)
+    """Milliseconds: [launches, blocks, calls]; of a generation [launches, generations, prompt and tokens]."""
     ratio: statistics.Ratio | None = None
-    peak_rss_bytes: int | None = None
+    compared_with: str | None = None
+    """`variant/backend` (and mode of a generation) that the ratio is over."""
+    memory: list[Event] = field(default_factory=list)
+    """What every launch, or the profiled process, told of its memory."""
+    items: int | None = None
+    """Items in one call, where the workload says so."""
+    group_id: str | None = None
+    """Shared by the cases that were timed in the same turns."""
+    layers: list[Event] = field(default_factory=list)
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
     """(subject, name, judgement)."""
+
+    @property
+    def batch(self) -> int | None:
+        """Items in one call: the workload's `items`, else the first axis of its first input; None of a scalar."""
+        shapes = [shape for shape in self.prepared.get("shapes", {}).values() if shape]
+        return self.items or (shapes[0][0] if shapes else None)
 
     @property
     def state_outputs(self) -> list[tuple[str, str]]:
         """(input, output) of every state that the case's contract names."""
         return [(state["input"], state["output"]) for state in self.prepared.get("states", [])]
+
+    def fail(self, failure: WorkerFailed) -> None:
+        self.status, self.error_type, self.error_message = failure.status, failure.kind, failure.message
+
+    def say_what_opened(self) -> None:
+        """Take the size of what ran from the process that ran it, where a recipe changed the module after it was loaded."""
+        if self.artifact is None or self.case.recipe.recipe not in MODULE_RECIPES or not self.opened.get("parameters"):
+            return
+        size, weights = int(self.opened["parameter_bytes"]), int(self.opened["parameters"])
+        text = f"{self.artifact.sha256}/{self.case.recipe.recipe}/{sorted(self.case.recipe.options.items())}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.artifact = replace(
+            self.artifact, artifact_id=digest[:32], sha256=digest, bytes=size, parameters=weights, bits_per_weight=8 * size / weights
+        )  # fmt: skip
 
 
 class Progress(Protocol):
@@ -86,17 +117,22 @@ def is_main(receipt: Event) -> bool:
     return mode.startswith(MAIN_MODES)
 
 
-def artifact_row(event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str) -> rows.Artifact:
+def artifact_row(
+    event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str, weights_from: str | None = None
+) -> rows.Artifact:
     identity = hashlib.sha256(f"{event['sha256']}/{model}/{version}/{variant}/{format_}".encode()).hexdigest()[:32]
     return rows.Artifact(
         artifact_id=identity, sha256=event["sha256"], model=model, model_version=version, variant=variant, format=format_,
         bytes=event["bytes"], parameters=event["parameters"], bits_per_weight=event["bits_per_weight"],
         opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
+        weights=weights_from,
     )  # fmt: skip
 
 
 def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
     """Every row of a finished case: its bundle."""
+    from runner.measured import steps_of
+
     environment = context.environment
     made: list[rows.Row] = [environment]
     if outcome.artifact:
@@ -106,6 +142,11 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
     made += _told_rows(outcome, context.run_id)
     measured = measurement_rows(outcome, context.run_id, environment.hardware_class)
     made += measured
+    made += _layer_rows(outcome, context.run_id)
+    made += [
+        rows.StreamStep(case_id=outcome.case_id, run_id=context.run_id, step=step, latency_ms=ms, resynced=False)
+        for step, ms in steps_of(outcome)
+    ]
     made += [METRICS[name] for name in dict.fromkeys(m.metric for m in measured)]
     made += _verdict_rows(outcome, context.run_id)
     return made
@@ -114,13 +155,16 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
 def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
     device = opened.get("device", case.choice.device)
-    mode = case.mode if case.check != "benchmark" else "interleaved" if outcome.ratio else "alone"
+    mode = case.mode
+    if case.is_timed:
+        mode = "profiled" if case.check == "profile" else "interleaved" if outcome.group_id else "alone"
+        mode += f", {case.mode}" if case.check == "generation" else ""
     threads = case.choice.threads
     comparability = "; ".join(
         (
             f"model={case.model}",
             f"workload={case.workload}:{outcome.prepared.get('inputs_sha256', '')[:12]}",
-            f"mode={'benchmark' if case.check == 'benchmark' else mode}",
+            f"mode={_asked(case) if case.is_timed else mode}",
             f"hardware={context.environment.hardware_class}",
             f"device={device}",
             f"threads={threads or 'default'}",
@@ -138,7 +182,13 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         environment_id=context.environment.environment_id, comparability=comparability, threads=threads,
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
+        group_id=outcome.group_id, batch=outcome.batch,
+        input_shapes=", ".join(f"{name}{shape}".replace(" ", "") for name, shape in outcome.prepared.get("shapes", {}).items()) or None,
     )  # fmt: skip
+
+
+def _asked(case: Case) -> str:
+    return f"generation of {case.generate.tokens} tokens" if case.check == "generation" else case.check
 
 
 _PARITY_COLUMNS = {f.name for f in fields(rows.Parity)}
@@ -172,62 +222,36 @@ def _told_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
 
 
 def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list[rows.Measurement]:
-    """Every figure of a benchmark; empty for a case that was not timed to its end."""
-    case = outcome.case
-    if outcome.status != "ok":
-        return []
-    found: list[tuple[str, statistics.Estimate, str]] = []
-    blocks = np.array(outcome.blocks) if outcome.blocks else None
-    if blocks is not None:
-        found += _latency(blocks)
-    if outcome.ratio:
-        ratio = outcome.ratio
-        found.append(("latency_ratio", statistics.Estimate(ratio.value, ratio.low, ratio.high, ratio.n), "derived"))
-        if ratio.detectable is not None:
-            found.append(("latency_ratio_detectable", _exactly(ratio.detectable, ratio.n), "derived"))
-    if outcome.ready:
-        found.append(("first_inference_ms", _exactly(outcome.ready["first_ms"]), "measured"))
-        found.append(("warmup_calls", _exactly(outcome.ready["calls"]), "measured"))
-        found.append(("load_ms", _exactly(outcome.opened["load_ms"]), "measured"))
-    if outcome.peak_rss_bytes is not None:
-        found.append(("peak_rss_bytes", _exactly(outcome.peak_rss_bytes), "measured"))
-    if outcome.artifact and case.check == "benchmark" and outcome.artifact.format != "python":
-        found.append(("model_bytes", _exactly(outcome.artifact.bytes), "measured"))
-        if outcome.artifact.bits_per_weight is not None:
-            found.append(("bits_per_weight", _exactly(outcome.artifact.bits_per_weight), "derived"))
+    """Every figure of a timed case; empty for a case that was not timed to its end."""
+    from runner.measured import figures_of
+
     return [
         rows.Measurement(
             case_id=outcome.case_id, run_id=run_id,
-            series_id=hashlib.sha256(f"{case.key}/{name}/{hardware_class}".encode()).hexdigest()[:32],
-            metric=name, value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n,
-            samples=[float(s) for s in blocks.reshape(-1)] if blocks is not None and name == "latency_p50_ms" else None,
-            block_length=blocks.shape[1] if blocks is not None and name == "latency_p50_ms" else None,
-            provenance=provenance,
+            series_id=hashlib.sha256(f"{outcome.case.key}/{figure.metric}/{hardware_class}".encode()).hexdigest()[:32],
+            metric=figure.metric, value=figure.estimate.value, low=figure.estimate.low, high=figure.estimate.high, n=figure.estimate.n,
+            samples=None if figure.samples is None else [float(s) for s in figure.samples.reshape(-1)],
+            block_length=None if figure.samples is None else figure.samples.shape[2],
+            launches=None if figure.samples is None else figure.samples.shape[0], provenance=figure.provenance,
         )
-        for name, estimate, provenance in found
+        for figure in figures_of(outcome)
     ]  # fmt: skip
 
 
-def _exactly(value: float, n: int = 1) -> statistics.Estimate:
-    return statistics.Estimate(float(value), None, None, n)
+_LAYER_COLUMNS = {f.name for f in fields(rows.Layer)}
 
 
-def _latency(blocks: statistics.Samples) -> list[tuple[str, statistics.Estimate, str]]:
-    average = statistics.mean(blocks)
-    inverse = statistics.Estimate(
-        1000 / average.value,
-        None if average.high is None else 1000 / average.high,
-        None if average.low is None else 1000 / average.low,
-        average.n,
-    )
-    quantiles = (("latency_p50_ms", 0.5), ("latency_p90_ms", 0.9), ("latency_p95_ms", 0.95), ("latency_p99_ms", 0.99))
+def _layer_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
+    if outcome.status != "ok":
+        return []
+    unknown = {"reference_name": None, "reference_us": None, "provenance": "measured"}
     return [
-        *((name, statistics.quantile(blocks, q), "measured") for name, q in quantiles),
-        ("latency_mean_ms", average, "measured"),
-        ("latency_std_ms", _exactly(float(blocks.std(ddof=1)) if blocks.size > 1 else 0.0, blocks.size), "measured"),
-        ("throughput_per_s", inverse, "derived"),
-        ("noise", _exactly(statistics.spread(blocks), len(blocks)), "derived"),
-    ]
+        rows.Layer(
+            case_id=outcome.case_id, run_id=run_id,
+            **{**unknown, **{name: value for name, value in layer.items() if name in _LAYER_COLUMNS}},
+        )
+        for layer in outcome.layers
+    ]  # fmt: skip
 
 
 def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:

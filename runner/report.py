@@ -16,6 +16,8 @@ from rich.text import Text
 
 from runner.execute import Finished
 from runner.record import Outcome, as_document, summary
+from runner.timing import statistics
+from runner.turns import timed_calls
 
 _COLOURS = {
     "pass": "green",
@@ -133,10 +135,25 @@ def headline(outcome: Outcome) -> str:
             if judgement.outcome == wanted:
                 return text + f"{wanted}: {name if subject == 'parity' else f'{subject} {name}'}: {judgement.reason}"
     if outcome.blocks:
-        flat = sorted(sample for block in outcome.blocks for sample in block)
-        ratio = f", {outcome.ratio.value:.2f}x the reference's ({outcome.ratio.outcome})" if outcome.ratio else ""
-        return text + f"median {flat[len(flat) // 2]:.4g} ms{ratio}"
+        median = statistics.quantile(timed_calls(outcome), 0.5).value
+        what = "a token" if outcome.case.check == "generation" else "median"
+        return text + f"{what} {median:.4g} ms{ratio_words(outcome)}"
+    if outcome.layers:
+        top = max(outcome.layers, key=lambda layer: layer["share"])
+        return text + f"{len(outcome.layers)} operators; {top['name']} takes {top['share']:.0%}"
     return text + verdict_words(outcome)
+
+
+def ratio_words(outcome: Outcome) -> str:
+    """The ratio to what the case is compared with, what it is taken for, and what it would need to be taken for anything."""
+    if outcome.ratio is None:
+        return ""
+    margin = outcome.case.timing.margin
+    verdict = outcome.ratio.outcome(margin)
+    needed = outcome.ratio.needed(margin)
+    more = f": {needed} launches would decide" if needed else ""
+    within = f" within {margin:.0%}" if verdict == "equivalent" else ""
+    return f", {outcome.ratio.value:.3g}x of {outcome.compared_with} ({verdict}{within}{more})"
 
 
 _FEW = 3
@@ -189,14 +206,14 @@ def print_run(finished: Finished) -> None:
         "status",
         "verdicts",
         "latency ms",
-        "against reference",
+        "ratio",
         "size",
         title=f"run {finished.run_id}",
         title_justify="left",
     )
     for outcome in finished.outcomes:
         values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
-        p50, ratio = values.get("latency_p50_ms"), values.get("latency_ratio")
+        p50, ratio = values.get("latency_p50_ms") or values.get("token_latency_p50_ms"), values.get("latency_ratio")
         words = verdict_words(outcome)
         table.add_row(
             outcome.case.name, outcome.version, coloured(state(outcome)), words or (outcome.error_type or ""),

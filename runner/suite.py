@@ -57,6 +57,9 @@ class Workload(_Strict):
         default=None, description="npz or safetensors; a leading axis of `batches` is split if it is > 1."
     )
     batches: PositiveInt = 1
+    items: PositiveInt | None = Field(
+        default=None, description="Items in one call, for items/s; the first axis of the first input if left out."
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Workload:
@@ -118,6 +121,9 @@ class Variant(_Strict):
 
     recipe: str
     options: dict[str, Any] = {}
+    base: str | None = Field(
+        default=None, alias="from", description="The variant that a quantizer starts from; `fp32` if left out."
+    )
 
 
 class BackendChoice(_Strict):
@@ -143,15 +149,37 @@ class BackendChoice(_Strict):
 class Timing(_Strict):
     """The measurement protocol of a benchmark."""
 
-    rounds: PositiveInt = Field(default=8, description="ABBA rounds: every case gets two blocks in each.")
-    block_ms: PositiveFloat = Field(default=50.0, description="Aimed length of one block.")
+    launches: PositiveInt = Field(
+        default=3, description="Processes that each case is timed in, one after the other; fewer than 3 decide nothing."
+    )
+    rounds: PositiveInt = Field(default=5, description="ABBA rounds of a launch: every case gets two blocks in each.")
+    block_ms: PositiveFloat = Field(default=100.0, description="Aimed length of one block.")
     max_warmup_s: PositiveFloat = Field(
         default=5.0, description="Warm-up ends at steady state, and here at the latest."
     )
     min_block_calls: PositiveInt = 3
+    margin: float = Field(
+        default=0.02, ge=0, lt=1, description="Relative difference that does not matter: within it is `equivalent`."
+    )
+    profile_calls: PositiveInt = Field(
+        default=20, description="Of the check `profile`: calls with every operator timed."
+    )
 
 
-CheckName = Literal["parity", "benchmark", "consistency"]
+class Generate(_Strict):
+    """How a generation goes on: what a step's output is to the next one."""
+
+    tokens: PositiveInt = Field(default=32, description="Steps after the prompt.")
+    token: str = Field(
+        default="next_token", description="The output that is fed back: as the contract's state, or appended to `into`."
+    )
+    into: str = Field(default="input_ids", description="The input that grows by it, where no contract has states.")
+
+
+CheckName = Literal["parity", "benchmark", "consistency", "generation", "profile"]
+
+
+GENERATION_MODES = ("cached", "recomputed")
 
 
 class CaseTable(_Strict):
@@ -171,11 +199,17 @@ class CaseTable(_Strict):
     policy: str | None = None
     tolerance: Policy | None = Field(default=None, description="A policy written in place.")
     modes: tuple[str, ...] = Field(
-        default=("functional",),
-        description="Of parity: `functional`, `closed_loop`, `mixed-K` (states anew every K steps).",
+        default=(),
+        description="Of parity: `functional` (default), `closed_loop`, `mixed-K` (states anew every K steps). Of generation: "
+        "`cached` (default: states are fed back), `recomputed` (the whole context at every step).",
     )
     max_steps: PositiveInt | None = Field(default=None, description="Of parity: no more than these; all if left out.")
     timing: Timing = Timing()
+    generate: Generate = Generate()
+    against: str | None = Field(
+        default=None,
+        description="`variant/backend` that ratios are over; the reference, where it is timed too, if left out.",
+    )
     timeout_s: PositiveFloat | None = None
     expect: Literal["fail", "vacuous"] | None = Field(
         default=None, description="Of a known-bad case: what its verdict has to be; anything else fails the run."
@@ -186,11 +220,25 @@ class CaseTable(_Strict):
 
     @model_validator(mode="after")
     def _modes_exist(self) -> CaseTable:
+        if self.check == "generation":
+            for mode in self.modes:
+                if mode not in GENERATION_MODES:
+                    raise ValueError(f"there is no mode {mode!r} of generation.{nearest(mode, GENERATION_MODES)}")
+            return self
         for mode in self.modes:
             try:
                 resync_every(mode)
             except UsageError as error:
                 raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _against_is_timed(self) -> CaseTable:
+        pairs = [f"{variant}/{backend}" for variant in self.variants for backend in self.backends]
+        if self.against is not None and self.against not in pairs:
+            raise ValueError(
+                f"against names {self.against!r}, which this case does not time.{nearest(self.against, pairs)}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -321,12 +369,16 @@ def _keys_at(location: list[int | str]) -> list[str]:
 
 def _check_names(file: str, suite: Suite) -> None:
     """Every name that a case uses must be declared, or be one that needs no table."""
-    from runner.recipes import RECIPES
+    from runner.recipes import MODULE_RECIPES, RECIPES
 
     for name, variant in suite.variant.items():
-        if variant.recipe not in RECIPES:
+        if variant.base is not None and variant.base not in suite.variant:
             raise UsageError(
-                f"{file}, variant {name!r}: unknown recipe {variant.recipe!r}.{nearest(variant.recipe, RECIPES)}"
+                f"{file}, variant {name!r}: starts from {variant.base!r}, which is no variant.{nearest(variant.base, suite.variant)}"
+            )
+        if variant.recipe not in (known := {**RECIPES, **MODULE_RECIPES}):
+            raise UsageError(
+                f"{file}, variant {name!r}: unknown recipe {variant.recipe!r}.{nearest(variant.recipe, known)}"
             )
     for number, table in enumerate(suite.case, 1):
         where = f"{file}, case {number} ({', '.join(table.models)})"

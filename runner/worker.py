@@ -62,7 +62,8 @@ def main() -> None:
 
 OPERATIONS = {
     "prepare": "runner.jobs.prepare", "parity": "runner.jobs.parity", "benchmark": "runner.jobs.benchmark",
-    "consistency": "runner.jobs.consistency", "explain": "runner.jobs.explain", "contract": "runner.jobs.describe",
+    "consistency": "runner.jobs.consistency", "explain": "runner.jobs.explain", "generation": "runner.jobs.generation",
+    "profile": "runner.jobs.profile", "contract": "runner.jobs.describe",
 }  # fmt: skip
 """Operation -> module with `run(job, events)`, imported when it is asked for."""
 

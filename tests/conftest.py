@@ -136,3 +136,12 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert explained.code == 0, explained.err
     return db
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The study of a tiny GPT-2: a database and what the run printed."""
+    db = tmp_path_factory.mktemp("study") / "assay.duckdb"
+    done = assay("run", "gpt2-tiny", "--json", db=db)
+    assert done.code == 0, done.err
+    return db, done.document

@@ -42,6 +42,9 @@ class Source:
     """Keyword arguments of the factory."""
     outputs: tuple[str, ...] | None = None
     """Names for the outputs in order, where the model itself has none."""
+    recipe: str | None = None
+    """One of MODULE_RECIPES, which changes the module once it is loaded."""
+    recipe_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ unless `provider_options` say otherwise, because parity is asked before speed.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,6 +25,8 @@ from runner.backends import Placement, Source, fed_back
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.tensors import Tensors
 
+PROFILES = True
+"""Its sessions have `profile`."""
 _CPU = "CPUExecutionProvider"
 _OPTIMIZATION = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -29,7 +34,7 @@ _OPTIMIZATION = {
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
-_OPTIONS = ("provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session")
+_OPTIONS = ("provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session", "profile")
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
     "tensor(bfloat16)": "bfloat16", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
@@ -63,6 +68,8 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
     settings.intra_op_num_threads = int(options.get("threads", 0))
     settings.use_deterministic_compute = True
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    settings.enable_profiling = bool(options.get("profile", False))
+    settings.profile_file_prefix = str(Path(tempfile.gettempdir()) / f"assay-{os.getpid()}")
     for key, value in options.get("session", {}).items():
         settings.add_session_config_entry(key, str(value))
     defaults = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"} if provider == "CUDAExecutionProvider" else {}
@@ -111,6 +118,23 @@ class OnnxRuntimeSession:
             binding.synchronize_outputs()
 
         return call
+
+    def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Layers with their times over some calls, and bytes that the allocator held; opened with the option `profile`.
+
+        Raises:
+            ValueError: as `infer`.
+        """
+        from runner.timing.traces import onnxruntime_layers
+
+        feed = self._checked(inputs)
+        for _ in range(warm_up + calls):
+            self._session.run(self.output_names, feed)
+        written = Path(self._session.end_profiling())
+        try:
+            return onnxruntime_layers(json.loads(written.read_text()), calls)
+        finally:
+            written.unlink(missing_ok=True)
 
     def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream | OnnxRuntimeDeviceStream:
         if self._provider == _CPU:

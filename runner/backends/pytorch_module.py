@@ -25,7 +25,9 @@ from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.source import load_factory
 from runner.tensors import Tensors
 
-_OPTIONS = ("compile", "device", "rounding", "threads", "tf32")
+PROFILES = True
+"""Its sessions have `profile`."""
+_OPTIONS = ("compile", "device", "profile", "rounding", "threads", "tf32")
 _DROPPED_BITS = {"tf32": 13, "bfloat16": 16}
 
 
@@ -53,8 +55,12 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
         torch.set_num_threads(int(threads))
     torch.backends.cuda.matmul.allow_tf32 = bool(options.get("tf32", False))
     torch.backends.cudnn.allow_tf32 = bool(options.get("tf32", False))
-    module = load_module(source)
-    yield PyTorchSession(module.to(device), source, device, options)
+    module = load_module(source).to(device)
+    if source.recipe:
+        from runner.recipes.torch_modules import apply
+
+        module = _Signed(apply(source.recipe, module, source.recipe_options), parameter_names(module))
+    yield PyTorchSession(module, source, device, options)
 
 
 def load_module(source: Source) -> Any:
@@ -74,6 +80,17 @@ def load_module(source: Source) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"the factory {source.location} made a {type(module).__name__}, not a torch.nn.Module.")
     return module.eval()
+
+
+class _Signed(torch.nn.Module):
+    """A changed module under the argument names of the one it was made from."""
+
+    def __init__(self, module: Any, names: list[str] | None) -> None:
+        super().__init__()
+        self.changed, self.argument_names = module, names
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.changed(*args, **kwargs)
 
 
 class PyTorchSession:
@@ -107,6 +124,33 @@ class PyTorchSession:
             return result
 
         return on_device if self._device.type == "cuda" else on_host
+
+    def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Operators with the time that is their own, by PyTorch's profiler; equal operators on equal shapes are one layer."""
+        from runner.timing.traces import with_shares
+
+        call = self.prepare(inputs)
+        for _ in range(warm_up):
+            call()
+        activity = torch.profiler.ProfilerActivity
+        on_device = self._device.type == "cuda"
+        with torch.profiler.profile(
+            activities=[activity.CPU, *([activity.CUDA] if on_device else [])], record_shapes=True
+        ) as profiler:
+            for _ in range(calls):
+                call()
+        found: dict[tuple[str, str], list[Any]] = {}
+        for event in profiler.events():
+            found.setdefault((event.name, str(event.input_shapes)), []).append(event)
+        layers = []
+        for (name, shapes), events in found.items():
+            own = [(e.self_device_time_total if on_device else 0) + e.self_cpu_time_total for e in events]
+            layers.append({
+                "name": f"{name} {shapes}" if shapes not in ("None", "[]") else name, "op_type": name, "provider": "torch", "precision": None,
+                "calls": len(events), "total_ms": sum(own) / 1e3, "median_us": float(np.median(own)), "output_shape": None,
+                "output_bytes": None, "parameter_bytes": None,
+            })  # fmt: skip
+        return with_shares([layer for layer in layers if layer["total_ms"] > 0]), self.memory()
 
     def open_stream(self, states: Mapping[str, str]) -> PyTorchStream:
         return PyTorchStream(self, states)
@@ -168,15 +212,21 @@ class PyTorchSession:
         return tensors
 
     def placement(self) -> Placement:
-        kinds = {str(p.dtype).removeprefix("torch.") for p in self.module.parameters()} or {"none"}
+        tensors = [*self.module.parameters(), *_packed_weights(self.module)]
+        kinds = {str(p.dtype).removeprefix("torch.") for p in tensors} or {"none"}
         return Placement(
             device=self._device.type,
-            placement=f"{'torch.compile' if self._options.get('compile') else 'eager'} on {self._device}",
+            placement=f"{self._how()} on {self._device}",
             precision=f"weights {'+'.join(sorted(kinds))}"
             + (", TF32" if self._options.get("tf32") else "")
             + (f", products rounded to {self._options['rounding']}" if self._options.get("rounding") else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
         )
+
+    def _how(self) -> str:
+        if self._options.get("compile"):
+            return "torch.compile"
+        return self._source.recipe or "eager"
 
     def state_hash(self) -> str:
         """Weights, buffers, and the source text of every class that is not PyTorch's own."""
@@ -193,9 +243,28 @@ class PyTorchSession:
         return digest.hexdigest()
 
     def parameters(self) -> tuple[int, int]:
-        """Elements and bytes of the parameters."""
-        tensors = list(self.module.parameters())
+        """Elements and bytes of the parameters; of quantized layers, those of the packed weights."""
+        tensors = [*self.module.parameters(), *_packed_weights(self.module)]
         return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)
+
+    def weights_origin(self) -> str | None:
+        """Where the weights are from, if the module says it."""
+        return getattr(self.module, "weights_origin", None)
+
+    def memory(self) -> dict[str, int]:
+        """The most that PyTorch's allocator held on the device, in bytes; nothing is known of the CPU's."""
+        if self._device.type != "cuda":
+            return {}
+        return {"gpu_peak_bytes": int(torch.cuda.max_memory_allocated(self._device))}
+
+
+def _packed_weights(module: Any) -> list[torch.Tensor]:
+    """Weights that dynamically quantized layers keep out of `parameters()`."""
+    found = []
+    for layer in module.modules():
+        if "quantized" in type(layer).__module__ and callable(getattr(layer, "weight", None)):
+            found += [t for t in (layer.weight(), layer.bias()) if isinstance(t, torch.Tensor)]
+    return found
 
 
 _TRAINING_ARGUMENT = {
@@ -288,6 +357,8 @@ def parameter_names(module: Any) -> list[str] | None:
         module, torch.fx.GraphModule
     ):  # an exported program takes its inputs as it was traced: by keyword, or not
         return list(module._in_spec.child(1).context) or None  # noqa: SLF001  the only place that says which
+    if isinstance(module, _Signed):
+        return module.argument_names
     names = list(inspect.signature(module.forward).parameters)
     return None if "args" in names or "kwargs" in names else names
 

@@ -5,36 +5,65 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from runner.backends import load_backend
 from runner.jobs.common import Events, Job, announce, open_session
 from runner.parity import golden
-from runner.timing.protocol import calls_per_block, timed, warm_up
+from runner.timing.memory import gpu_bytes, peak_rss_bytes, rss_bytes
+from runner.timing.protocol import calls_per_block, lead_in, timed, warm_up
+
+if TYPE_CHECKING:
+    from runner.backends import Session
 
 
 def run(job: Job, events: Events) -> None:
-    """Interactive: after `ready`, every line on stdin is one block to time."""
+    """Interactive: one line opens the session, and after `ready` every line on stdin is one block to time."""
+
+    def prepare(session: Session) -> tuple[Callable[[], object], Callable[[int], list[float]]]:
+        call = session.prepare(first_inputs(job))
+
+        def block(calls: int) -> list[float]:
+            lead_in(call)
+            return timed(call, calls)
+
+        return call, block
+
+    serve(job, events, prepare)
+
+
+def first_inputs(job: Job) -> dict[str, Any]:
+    """The recorded inputs of the first step, in the candidate's names."""
     expected = golden.read(Path(job["goldens"]), job["golden"])
-    inputs = {job["rename_inputs"].get(name, name): array.copy() for name, array in expected.inputs(0).items()}
+    return {job["rename_inputs"].get(name, name): array.copy() for name, array in expected.inputs(0).items()}
+
+
+def serve(
+    job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[[], object], Callable[[int], list[float]]]]
+) -> None:
+    """Load the library, open when told, warm up, time blocks. `prepare` gives what to warm up and what makes a block."""
+    load_backend(job["backend"])
+    events.emit("imported", rss_bytes=rss_bytes())
+    sys.stdin.readline()
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
-        call = session.prepare(inputs)
+        loaded = rss_bytes()
+        once, block = prepare(session)
         timing = job["timing"]
-        warm = warm_up(call, timing["max_warmup_s"])
-        calls = calls_per_block(warm.typical_ms, timing["block_ms"], timing["min_block_calls"])
+        warm = warm_up(once, timing["max_warmup_s"])
+        calls = job.get("block_calls") or calls_per_block(
+            warm.typical_ms, timing["block_ms"], timing["min_block_calls"]
+        )
         events.emit("ready", **asdict(warm), block_calls=calls)
         for line in sys.stdin:
             if json.loads(line).get("stop"):
                 break
-            events.emit("block", ms=timed(call, calls))
-        events.emit("memory", peak_rss_bytes=peak_rss_bytes())
-
-
-def peak_rss_bytes() -> int:
-    """Largest resident set of this process since it started (VmHWM: ru_maxrss would count its parent's too)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this kernel reports no VmHWM")
+            events.emit("block", ms=block(calls))
+        memory = session.memory() if hasattr(session, "memory") else {}
+        if session.placement().device == "cuda" and (held := gpu_bytes()):
+            memory["gpu_memory_bytes"] = held
+        events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

@@ -54,7 +54,9 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
     from runner.environment import library_versions
 
     placement = session.placement()
-    events.emit("opened", load_ms=load_ms, **asdict(placement), versions=library_versions())
+    parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
+    events.emit("opened", load_ms=load_ms, **asdict(placement), versions=library_versions(),
+                parameters=parameters[0], parameter_bytes=parameters[1])  # fmt: skip
     if placement.fell_back:
         raise UsageError(
             f"silent fallback: {placement.fell_back}. Set allow_fallback = true on the backend to accept it."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from pathlib import Path
 
+from runner.errors import UsageError
 from runner.jobs.common import (
     Events,
     Job,
@@ -55,8 +58,48 @@ def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, 
     found = probes.reach(session, some, contract)
     for event in found.events("candidate", contract.state_inputs):
         events.emit("liveness", **event)
+    if job["source"]["kind"] == "onnx":
+        _simulate(job, events, session, expected, policy)
     if name := job.get("lengths"):
         _other_lengths(events, session, golden.read(Path(job["goldens"]), name), policy)
+
+
+def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
+    """What quantization costs by itself beside what it costs as it is executed, on a few steps."""
+    from runner.recipes.simulate import in_float, integer_operators
+
+    path = Path(job["source"]["location"])
+    kinds = integer_operators(path)
+    if not kinds:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "simulated.onnx"
+        pairs = "DequantizeLinear" in kinds
+        if not in_float(path, target):
+            if not pairs:
+                return
+            target = path
+        options = {
+            **job["options"],
+            "graph_optimization": "none",
+            "session": {"session.disable_quant_qdq": "1"} if pairs else {},
+        }
+        simulated = {**job, "options": options, "source": {**job["source"], "location": str(target)}}
+        try:
+            stack = contextlib.ExitStack()
+            opened = stack.enter_context(open_session(simulated))
+        except UsageError as error:  # a probe that cannot be made says so; the case stands
+            events.emit("finding", kind="not_simulated", subject="integer products", severity="note",
+                        message=f"what quantization costs by itself is not known: {error}")  # fmt: skip
+            return
+        with stack:
+            other = Renamed(opened, job["rename_inputs"], job["rename"])
+            for mode, candidate in (("executed", session), ("simulated", other)):
+                compared = Comparison(policy, {})
+                for step in spread_steps(len(expected.steps)):
+                    list(compared.step(step, expected.outputs(step), candidate.infer(expected.inputs(step))))
+                for receipt in probe_receipts(compared, mode):
+                    events.emit("receipt", **receipt)
 
 
 def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, policy: Policy) -> None:

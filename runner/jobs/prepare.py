@@ -36,6 +36,7 @@ def run(job: Job, events: Events) -> None:
         version = state[:12] if job["version"] == "artifact" else job["version"]
         parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
         events.emit("model", version=version, sha256=state, parameters=parameters[0], parameter_bytes=parameters[1],
+                    weights=session.weights_origin() if hasattr(session, "weights_origin") else None,
                     contract_sha256=contract.sha256() if job.get("contract") else None)  # fmt: skip
         training: list[str] = session.in_training() if hasattr(session, "in_training") else []
         if training:
@@ -79,6 +80,7 @@ def _recorded(
         made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
     events.emit("recorded", workload=name, inputs_sha256=made.sha256("inputs"), reference_sha256=made.sha256("outputs"),
                 steps=len(made.steps), constant=golden.unchanging_outputs(made),
+                shapes={name: list(array.shape) for name, array in made.inputs(0).items()} if made.steps else {},
                 inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
                 states=[{"input": state.input, "output": state.output} for state in contract.state])  # fmt: skip
     return made
@@ -162,7 +164,7 @@ def _build_variants(
     contract: Contract,
 ) -> None:
     from runner.recipes import build as recipes
-    from runner.recipes.audit import audit
+    from runner.recipes.audit import audit, stored_twice
 
     base: Path | None = None
     for variant in job["variants"]:
@@ -173,9 +175,13 @@ def _build_variants(
                 base = recipes.build(
                     recipe, _ingredients(job, job["export"], session, example, None), origin, Path(job["artifacts"])
                 ).path
+            start = base
+            if named := variant.get("base"):
+                ingredients = _ingredients(job, named["options"], session, example, base)
+                start = recipes.build(named["recipe"], ingredients, origin, Path(job["artifacts"])).path
             made = recipes.build(
                 variant["recipe"],
-                _ingredients(job, variant["options"], session, example, base),
+                _ingredients(job, variant["options"], session, example, start),
                 origin,
                 Path(job["artifacts"]),
             )
@@ -186,7 +192,7 @@ def _build_variants(
         if variant["recipe"] in ("given", "export") and variant["name"] == "fp32":
             base = made.path
         events.emit("artifact", variant=variant["name"], **asdict(made))
-        for finding in audited.findings:
+        for finding in [*audited.findings, *stored_twice(made.path)]:
             events.emit("finding", variant=variant["name"], **finding)
         for name, steps in recorded.items():
             _record_lengths(

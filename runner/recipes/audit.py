@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -56,6 +58,35 @@ def audit(path: Path) -> Audit:
                 )
             )
     return made
+
+
+_LARGE = 1 << 20
+"""Bytes of a weight that is worth looking for twice."""
+
+
+def stored_twice(path: Path) -> list[dict[str, str]]:
+    """Findings on large weights that a file holds twice, as they are or transposed: what an exporter made of tied ones."""
+    seen: dict[tuple[str, str], str] = {}
+    found = []
+    for tensor in onnx.load(path).graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.nbytes < _LARGE:
+            continue
+        ways = [
+            hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()
+            for some in ((array, array.T) if array.ndim == 2 else (array,))
+        ]
+        kind = array.dtype.name
+        twin = next((seen[way, kind] for way in ways if (way, kind) in seen), None)
+        seen.setdefault((ways[0], kind), tensor.name)
+        if twin is not None:
+            found.append(
+                _finding(
+                    "stored_twice", tensor.name, "warning",
+                    f"{tensor.name} ({array.nbytes / 2**20:.1f} MiB) is {twin} again, as it is or transposed: a tied weight was untied",
+                )
+            )  # fmt: skip
+    return found
 
 
 def _finding(kind: str, subject: str, severity: str, message: str) -> dict[str, str]:

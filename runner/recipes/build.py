@@ -115,10 +115,16 @@ def _key(recipe: str, function: Callable[..., Any], ingredients: Ingredients, or
         "code": inspect.getsource(inspect.getmodule(function) or function),
         "options": ingredients.options,
         "origin": origin,
+        "base": _sha256(ingredients.base) if ingredients.base else None,
         "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},
         "versions": versions,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_cache(folder: Path, key: str) -> Built | None:

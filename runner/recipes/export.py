@@ -1,6 +1,7 @@
 """torch.onnx.export: the dynamo exporter for modules and exported programs, the older one on request and for TorchScript.
 
-Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`). Options not given are the exporter's defaults.
+Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`), `example` (a factory of
+inputs to trace on, with `example_options`), where the workload's have axes of size 0 or 1 that are to vary. Options not given are the exporter's defaults.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import torch
 from runner.backends.pytorch_module import parameter_names
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
+from runner.source import load_factory
+from runner.tensors import Tensors
 
-_OPTIONS = ("dynamic", "exporter", "opset", "optimize")
+_OPTIONS = ("dynamic", "example", "example_options", "exporter", "opset", "optimize")
 
 
 def build(ingredients: Ingredients) -> None:
@@ -31,7 +34,7 @@ def build(ingredients: Ingredients) -> None:
     for name in ingredients.options:
         if name not in _OPTIONS:
             raise UsageError(f"recipe 'export' has no option {name!r}.{nearest(name, _OPTIONS)}")
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in ingredients.example.items()}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in _example(ingredients).items()}
     exporter = ingredients.options.get("exporter", "dynamo")
     if exporter not in ("dynamo", "legacy"):
         raise UsageError(f"recipe 'export' has the exporters dynamo and legacy, not {exporter!r}.")
@@ -47,6 +50,20 @@ def build(ingredients: Ingredients) -> None:
             verbose=False,
             **(_from_torchscript(ingredients, tensors) if scripted else _by_dynamo(ingredients, tensors)),
         )
+
+
+def _example(ingredients: Ingredients) -> Tensors:
+    """What to trace on: the workload's, or what the option `example` makes where that has axes of size 0 or 1."""
+    named = ingredients.options.get("example")
+    if named is None:
+        return ingredients.example
+    try:
+        made: Tensors = load_factory(named, ingredients.folder)(**ingredients.options.get("example_options", {}))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the example {named} raised {type(error).__name__}: {error}") from error
+    return made
 
 
 _PROTOBUF_LIMIT = 1_800_000_000
@@ -66,9 +83,9 @@ def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, A
     if opset := ingredients.options.get("opset"):
         settings["opset_version"] = int(opset)
     if (dynamic := ingredients.options.get("dynamic")) is not None:
+        symbols = {str(dim): torch.export.Dim(str(dim)) for axes in dynamic.values() for dim in axes.values()}
         shapes = {
-            name: {int(axis): torch.export.Dim(str(dim)) for axis, dim in dynamic.get(name, {}).items()}
-            for name in tensors
+            name: {int(axis): symbols[str(dim)] for axis, dim in dynamic.get(name, {}).items()} for name in tensors
         }
         settings["dynamic_shapes"] = shapes if named else tuple(shapes.values())
     return settings

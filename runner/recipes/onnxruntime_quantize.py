@@ -1,7 +1,8 @@
 """ONNX Runtime's quantizers.
 
 `onnxruntime-dynamic`: weights in INT8, activations quantized while running. Options: `per_channel`, `reduce_range`,
-`op_types`, `weight_type` (int8, uint8).
+`op_types`, `weight_type` (int8, uint8), `preprocess` (true: fold constants first, which unties weights that two nodes
+share, so that both can be quantized).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
 
-_OPTIONS = ("per_channel", "reduce_range", "op_types", "weight_type")
+_OPTIONS = ("per_channel", "reduce_range", "op_types", "preprocess", "weight_type")
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
@@ -33,7 +34,10 @@ def build_dynamic(ingredients: Ingredients) -> None:
             raise UsageError(f"recipe 'onnxruntime-dynamic' has no option {name!r}.{nearest(name, _OPTIONS)}")
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
     prepared = ingredients.target.with_name("prepared.onnx")
-    quant_pre_process(str(ingredients.base), str(prepared), skip_symbolic_shape=True)
+    if options.get("preprocess", True):
+        quant_pre_process(str(ingredients.base), str(prepared), skip_symbolic_shape=True)
+    else:
+        onnx.save(onnx.load(ingredients.base), prepared)
     # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
     model = onnx.load(prepared)
     del model.graph.value_info[:]

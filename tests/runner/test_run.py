@@ -172,7 +172,12 @@ def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path,
     suite = fake_suite(tmp_path, 'fault = "hang"')
     command = [sys.executable, "-m", "runner", "run", str(suite), "--db", str(db)]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a test run in the background would ignore it
     ) as run:
         time.sleep(3)
         run.send_signal(signal.SIGINT)

@@ -1,0 +1,32 @@
+"""Run with every operator timed, in a process of its own: a profiled latency is not a benchmark."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from runner.backends import load_backend
+from runner.errors import UsageError
+from runner.jobs.benchmark import first_inputs
+from runner.jobs.common import Events, Job, announce, open_session
+from runner.timing.memory import peak_rss_bytes, rss_bytes
+
+_WARM_UP = 3
+
+
+def run(job: Job, events: Events) -> None:
+    """Emits `opened`, `layers` and `memory`.
+
+    Raises:
+        UsageError: the backend has no profiler.
+    """
+    if not getattr(load_backend(job["backend"]), "PROFILES", False):
+        raise UsageError(f"backend {job['backend']!r} has no profiler.")
+    started = time.perf_counter()
+    with open_session({**job, "options": {**job["options"], "profile": True}}) as opened:
+        session: Any = opened
+        announce(session, events, (time.perf_counter() - started) * 1e3)
+        loaded = rss_bytes()
+        layers, memory = session.profile(first_inputs(job), job["timing"]["profile_calls"], _WARM_UP)
+    events.emit("layers", layers=layers)
+    events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

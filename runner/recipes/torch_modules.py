@@ -1,0 +1,142 @@
+"""Variants that only PyTorch runs: the loaded module is changed, and no file is made.
+
+`torch-dynamic`: linear layers in INT8, activations quantized while running. `torch-dtype`: another float type (option
+`dtype`: bfloat16 or float16). `torch-compile`: compiled by TorchInductor (options of torch.compile). `bitsandbytes`:
+linear layers by bitsandbytes (option `kind`: int8, nf4 or fp4).
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from runner.errors import EnvironmentMissing, UsageError, nearest
+from runner.recipes import MODULE_RECIPES
+
+_FLOATS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_KINDS = ("int8", "nf4", "fp4")
+
+
+def apply(recipe: str, module: Any, options: dict[str, Any]) -> Any:
+    """The module that runs.
+
+    Raises:
+        UsageError: an option is unknown, or the module has nothing that the recipe could change.
+        EnvironmentMissing: a library is not installed.
+    """
+    path, _, name = MODULE_RECIPES[recipe].partition(":")
+    return getattr(importlib.import_module(path), name)(module, options)
+
+
+def quantize_dynamic(module: Any, options: dict[str, Any]) -> Any:
+    """INT8 weights per tensor, activations by their range at each call."""
+    _known("torch-dynamic", options, ())
+    from torch.ao.quantization import quantize_dynamic as quantize
+
+    with warnings.catch_warnings():  # it is deprecated for torchao, which has no such kernel for CPUs
+        warnings.simplefilter("ignore")
+        return quantize(_with_linears("torch-dynamic", module), {nn.Linear}, dtype=torch.qint8)
+
+
+def cast(module: Any, options: dict[str, Any]) -> Any:
+    """Parameters and arithmetic in another float type; inputs of float32 are cast, outputs come back as float32."""
+    _known("torch-dtype", options, ("dtype",))
+    wanted = options.get("dtype", "bfloat16")
+    if wanted not in _FLOATS:
+        raise UsageError(f"recipe 'torch-dtype' has the types {', '.join(_FLOATS)}, not {wanted!r}.")
+    return _InDtype(module.to(_FLOATS[wanted]), _FLOATS[wanted])
+
+
+def compile_module(module: Any, options: dict[str, Any]) -> Any:
+    """Compiled at its first call, for every shape that comes (`dynamic`, `mode`, `fullgraph`: see torch.compile)."""
+    _known("torch-compile", options, ("dynamic", "mode", "fullgraph"))
+    return torch.compile(module, **options)
+
+
+def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
+    """Every linear layer replaced by bitsandbytes' one, of the same weights."""
+    _known("bitsandbytes", options, ("kind",))
+    kind = options.get("kind", "int8")
+    if kind not in _KINDS:
+        raise UsageError(f"recipe 'bitsandbytes' has the kinds {', '.join(_KINDS)}, not {kind!r}.")
+    try:
+        library: Any = importlib.import_module("bitsandbytes")
+    except ImportError as error:
+        raise EnvironmentMissing(
+            f"recipe 'bitsandbytes' needs the Python package 'bitsandbytes' ({error}). Install it with: pip install 'assay[gpt2]'"
+        ) from error
+
+    def replaced(linear: nn.Linear) -> nn.Module:
+        arguments: dict[str, Any] = {"bias": linear.bias is not None}
+        if kind == "int8":
+            made = library.nn.Linear8bitLt(
+                linear.in_features, linear.out_features, has_fp16_weights=False, threshold=0.0, **arguments
+            )
+            made.weight = library.nn.Int8Params(linear.weight.data.clone(), requires_grad=False, has_fp16_weights=False)
+        else:
+            made = library.nn.Linear4bit(linear.in_features, linear.out_features, quant_type=kind, **arguments)
+            made.weight = library.nn.Params4bit(linear.weight.data.clone(), requires_grad=False, quant_type=kind)
+        if linear.bias is not None:
+            made.bias = nn.Parameter(linear.bias.data.clone(), requires_grad=False)
+        return made.to(linear.weight.device)
+
+    return _replace(_with_linears("bitsandbytes", module), nn.Linear, replaced)
+
+
+def _known(recipe: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in options:
+        if name not in names:
+            raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, names)}")
+
+
+def _with_linears(recipe: str, module: Any) -> Any:
+    """The module with transformers' Conv1D (a linear layer whose weight is transposed) as nn.Linear.
+
+    Raises:
+        UsageError: it has no linear layer at all.
+    """
+    made = _replace(module, lambda layer: type(layer).__name__ == "Conv1D" and hasattr(layer, "nf"), _as_linear)
+    if not any(isinstance(layer, nn.Linear) for layer in made.modules()):
+        raise UsageError(f"recipe {recipe!r} changes linear layers, and the module has none.")
+    return made
+
+
+def _as_linear(layer: Any) -> nn.Linear:
+    inputs, outputs = layer.weight.shape
+    made = nn.Linear(inputs, outputs)
+    made.weight = nn.Parameter(layer.weight.data.T.contiguous(), requires_grad=False)
+    made.bias = nn.Parameter(layer.bias.data.clone(), requires_grad=False)
+    return made.eval()
+
+
+def _replace(module: Any, chosen: Any, make: Any) -> Any:
+    """The module with some of its inner layers replaced, in place."""
+    matches = chosen if not isinstance(chosen, type) else lambda layer: isinstance(layer, chosen)
+    for name, inner in module.named_children():
+        if matches(inner):
+            setattr(module, name, make(inner))
+        else:
+            _replace(inner, chosen, make)
+    return module
+
+
+class _InDtype(nn.Module):
+    """Speaks float32 outside."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.module, self._dtype = module, dtype
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        def into(value: Any) -> Any:
+            return value.to(self._dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+        def back(value: Any) -> Any:
+            return value.float() if isinstance(value, torch.Tensor) and value.dtype == self._dtype else value
+
+        tree_map = torch.utils._pytree.tree_map  # noqa: SLF001  the public way to map over outputs is this private name
+        return tree_map(back, self.module(*tree_map(into, args), **tree_map(into, kwargs)))
