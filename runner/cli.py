@@ -16,6 +16,7 @@ from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
 from runner.cli_run import finish, pad_sides, pairs, progress_of
+from runner.cli_speed import claim, compare, import_, report
 from runner.errors import AssayError, ExitCode, UsageError
 
 app = typer.Typer(
@@ -31,6 +32,10 @@ app.command()(parity)
 app.command()(explain)
 app.command()(waive)
 app.command()(unwaive)
+app.command()(compare)
+app.command()(claim)
+app.command()(report)
+app.command(name="import")(import_)
 
 
 def main() -> None:
@@ -191,40 +196,6 @@ def _print_what_explains(document: dict[str, Any]) -> None:
         report.print_table(
             proposed, ["name", "output", "atol", "rtol", "n", "problem"], "tolerances that the noise proposes"
         )
-
-
-@app.command()
-def compare(
-    a: Annotated[str, typer.Argument(help="The run to compare from.")],
-    b: Annotated[str, typer.Argument(help="The run to compare to.")] = "latest",
-    db: Db = Path(DB_DEFAULT),
-    force: Annotated[
-        bool, typer.Option("--force", help="Give ratios of unlike things too; what differs is still named.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Compare two runs: speed, size and parity side by side, unlike things named.
-
-    Example: assay compare latest~1 latest
-    """
-    from runner import report
-    from schema.comparison import compare_runs, resolve
-
-    with published(db) as connection:
-        compared = compare_runs(connection, resolve(connection, a), resolve(connection, b), force=force)
-        if json:
-            report.print_json(compared.as_document())
-            return
-        print(f"A {compared.a}\nB {compared.b}")
-        for name, (left, right) in compared.environment.items():
-            print(f"differs: {name}: {left} -> {right}")
-        lines = [{**line, "A": report.interval(line["a"], line["a_low"], line["a_high"]), "B": report.interval(line["b"], line["b_low"], line["b_high"]),
-                  "B/A": report.interval(line["ratio"], line["ratio_low"], line["ratio_high"])} for line in compared.as_document()["measurements"]]  # fmt: skip
-        report.print_table(lines, ["case", "name", "A", "B", "B/A", "outcome", "differs"], "speed and size")
-        receipts = [{**line, "A": line["a"], "B": line["b"]} for line in compared.as_document()["parity"]]
-        report.print_table(receipts, ["case", "name", "A", "B", "outcome", "differs"], "parity")
-        if not any(line.ratio or line.outcome.startswith("both") for line in [*compared.speed, *compared.parity]):
-            raise typer.Exit(int(ExitCode.NOTHING))
 
 
 @app.command()

@@ -160,7 +160,9 @@ def test_another_workload_is_not_comparable_and_says_which_part_differs(tmp_path
     latency = next(line for line in lines if line["name"] == "latency_p50_ms")
     assert (latency["outcome"], latency["ratio"]) == ("not comparable", None)
     assert latency["differs"].startswith("workload: noise:")
-    forced = assay("compare", "latest~1", "latest", "--force", "--json", db=db).document["measurements"]
+    forced = assay("compare", "latest~1", "latest", "--force", "--reason", "a test", "--json", db=db).document[
+        "measurements"
+    ]
     assert next(line for line in forced if line["name"] == "latency_p50_ms")["ratio"] > 0
 
 
