@@ -10,6 +10,7 @@ PAGES = {
     "overview": ("Overview", ":material/grid_view:"),
     "trends": ("Trends", ":material/show_chart:"),
     "parity": ("Parity", ":material/rule:"),
+    "speed": ("Speed", ":material/speed:"),
     "trade_offs": ("Trade-offs", ":material/scatter_plot:"),
     "compare": ("Compare", ":material/compare_arrows:"),
     "runs": ("Runs", ":material/list:"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,11 +13,12 @@ import plotly.graph_objects as go
 from dashboard import theme
 
 _MARGIN = {"l": 10, "r": 10, "t": 40, "b": 10}
-_HEIGHT = 360
+HEIGHT = 360
 _TICKS = 8
 
 
-def _layout(figure: go.Figure, title: str, x: str, y: str, height: int = _HEIGHT) -> go.Figure:
+def finish(figure: go.Figure, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
+    """Title, axes with their units, and the look that all figures share."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}}, margin=_MARGIN, height=height, uirevision="keep",
         legend={"orientation": "h", "y": -0.22}, hoverlabel={"namelength": -1},
@@ -47,7 +49,7 @@ def trend(
     hardware = ", ".join(sorted(set(points["hardware_class"])))
     arrow = {"lower": "lower is better", "higher": "higher is better"}.get(better, "")
     title = f"{metric} ({arrow}; n = {len(points)} points; {hardware})"
-    _layout(figure, title, "run started (UTC)", f"{metric} ({unit})", 480)
+    finish(figure, title, "run started (UTC)", f"{metric} ({unit})", 480)
     figure.update_yaxes(type="log" if log else "linear", rangemode="normal" if log else "tozero")
     if log and (
         positive := [v for v in points["value"] if v > 0]
@@ -121,12 +123,12 @@ def pass_rates(receipts: pd.DataFrame) -> go.Figure:
             colorbar={"title": "pass rate", "tickformat": ".0%"}, hovertemplate="%{y}<br>%{x}<br>%{text} verdicts pass<extra></extra>",
         )
     )  # fmt: skip
-    _layout(
+    finish(
         figure,
         "Verdicts that pass, by output and model version",
         "model version",
         "",
-        max(_HEIGHT, 60 + 34 * len(rates)),
+        max(HEIGHT, 60 + 34 * len(rates)),
     )
     return figure
 
@@ -170,12 +172,12 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
             )
         )  # fmt: skip
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["fail"])
-    _layout(
+    finish(
         figure,
         f"Margin to the tolerance (n = {len(known)} outputs, worst 40)",
         "allowed / observed at the worst element (1 is the edge)",
         "",
-        max(_HEIGHT, 90 + 24 * len(known)),
+        max(HEIGHT, 90 + 24 * len(known)),
     )
     figure.update_xaxes(type="log")
     return figure
@@ -192,7 +194,7 @@ def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
             hovertemplate="|error| from %{x}: %{y} elements<extra></extra>",
         )
     )  # fmt: skip
-    _layout(
+    finish(
         figure,
         f"Errors of {label} (n = {sum(counts)} elements)",
         "|actual - expected| (output units, lower edge of the bin)",
@@ -210,59 +212,107 @@ def _whiskers(value: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, An
     }  # fmt: skip
 
 
-def front(points: pd.DataFrame) -> list[int]:
-    """Positions of the points that no other one beats in both latency_ms and model_bytes (lower is better in both)."""
-    best = math.inf
-    chosen = []
-    ordered = points.reset_index(drop=True).sort_values(["latency_ms", "model_bytes"])
-    for position, row in ordered.iterrows():
-        if row["model_bytes"] < best:
-            best = row["model_bytes"]
-            chosen.append(int(str(position)))
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One way to weigh configurations."""
+
+    column: str
+    title: str
+    better: str
+    """`lower` or `higher`."""
+
+
+AXES = {
+    "latency": Axis("latency_ms", "median latency of a call, or of a token (ms)", "lower"),
+    "size": Axis("model_bytes", "weights or file (bytes)", "lower"),
+    "memory": Axis("peak_rss_bytes", "peak resident memory of the process (bytes)", "lower"),
+    "bits": Axis("bits_per_weight", "stored bits per weight", "lower"),
+    "throughput": Axis("items_per_s", "items or tokens per second", "higher"),
+    "quality": Axis("sqnr_db", "worst output's SQNR against the reference (dB; equal outputs at the edge)", "higher"),
+}
+"""Name in the URL -> what is drawn. Columns are those of `schema.queries.trade_offs`."""
+
+
+def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int]:
+    """Positions of the points that no other one beats on both axes, from the best on the first to the best on the second."""
+    ordered = points.reset_index(drop=True)
+    signs = [1 if AXES[axis].better == "lower" else -1 for axis in (y, x)]
+    first, second = (ordered[AXES[axis].column] * sign for axis, sign in zip((y, x), signs, strict=True))
+    best, chosen = math.inf, []
+    for position in pd.DataFrame({"first": first, "second": second}).sort_values(["first", "second"]).index:
+        if second[position] < best:
+            best = float(second[position])
+            chosen.append(int(position))
     return chosen
 
 
-def trade_off(points: pd.DataFrame, model: str) -> go.Figure:
-    """Latency against size of one model's newest benchmarks, with the Pareto front of each version.
+def trade_off(points: pd.DataFrame, model: str, x: str = "size", y: str = "latency") -> go.Figure:
+    """Two axes of AXES for one model's newest cases, with the Pareto front of each version and workload, and how points moved.
 
-    Columns: model_version, variant, backend, workload, hardware_class, latency_ms, low, high, model_bytes, n.
+    Columns: model_version, variant, backend, workload, mode, run_started_at, hardware_class, low, high, n, and those of the axes.
     """
+    drawn = _with_edges(points, (x, y))
+    across, up = AXES[x], AXES[y]
     figure = go.Figure()
-    for (version, workload), group in points.groupby(["model_version", "workload"], sort=False):
+    for trace in _movements(drawn, across, up):
+        figure.add_trace(trace)
+    for (version, workload), group in drawn.groupby(["model_version", "workload"], sort=False):
         some = group.reset_index(drop=True)
-        on_front = front(some)
-        line = some.loc[on_front].sort_values("model_bytes")
-        shade = theme.colour(str(version))
+        on_front = front(some, x, y)
+        line = some.loc[on_front].sort_values(across.column)
+        shade = theme.colour(f"{version} {workload}")
         figure.add_trace(
             go.Scatter(
-                x=line["model_bytes"],
-                y=line["latency_ms"],
-                mode="lines",
-                line={"color": shade, "dash": "dot", "shape": "hv"},
-                name=f"front of {version} on {workload}",
-                hoverinfo="skip",
+                x=line[across.column], y=line[up.column], mode="lines", line={"color": shade, "dash": "dot"},
+                name=f"front of {version} on {workload}", hoverinfo="skip",
             )
-        )
+        )  # fmt: skip
         figure.add_trace(
             go.Scatter(
-                x=some["model_bytes"], y=some["latency_ms"], mode="markers+text", name=f"{version} on {workload}",
-                text=some["variant"] + " / " + some["backend"], textposition="top center",
+                x=some[across.column], y=some[up.column], mode="markers+text", name=f"{version} on {workload}",
+                text=[_configuration(row) for _, row in some.iterrows()], textposition="top center",
                 marker={"size": 12, "color": shade, "opacity": [1.0 if i in on_front else 0.45 for i in some.index]},
-                error_y=_whiskers(some["latency_ms"], some["low"], some["high"]),
-                hovertemplate="%{text}<br>%{y:.4g} ms, %{x:,} bytes<extra></extra>",
+                error_y=_whiskers(some["latency_ms"], some["low"], some["high"]) if y == "latency" else None,
+                error_x=_whiskers(some["latency_ms"], some["low"], some["high"]) if x == "latency" else None,
+                hovertemplate="%{text}<br>" + f"%{{y:.5g}} {y}, %{{x:.5g}} {x}<extra>{version} on {workload}</extra>",
             )
         )  # fmt: skip
     hardware = ", ".join(sorted(set(points["hardware_class"])))
-    _layout(
-        figure,
-        f"{model}: latency against size ({hardware}; n = {len(points)} cases; lower left is better)",
-        "weights or file (bytes)",
-        "median latency (ms)",
-        480,
-    )
-    figure.update_xaxes(rangemode="tozero")
-    figure.update_yaxes(rangemode="tozero")
+    finish(figure, f"{model}: {y} against {x} ({hardware}; n = {len(points)} cases)", across.title, up.title, 520)
+    for axis, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
+        update(rangemode="normal" if axis.column == "sqnr_db" else "tozero")
     return figure
+
+
+def _configuration(row: Any) -> str:
+    mode = str(row["mode"]).partition(", ")[2] if "mode" in row else ""
+    return f"{row['variant']} / {row['backend']}" + (f" ({mode})" if mode else "")
+
+
+def _with_edges(points: pd.DataFrame, axes: tuple[str, str]) -> pd.DataFrame:
+    """Infinite values (equal outputs) at an edge beyond the finite ones, so that they can be drawn."""
+    drawn = points.copy()
+    for axis in axes:
+        column = AXES[axis].column
+        finite = [value for value in drawn[column] if math.isfinite(value)]
+        drawn[column] = drawn[column].replace(math.inf, max(finite, default=100.0) * 1.1)
+    return drawn
+
+
+def _movements(points: pd.DataFrame, across: Axis, up: Axis) -> list[go.Scatter]:
+    """A thin line for each configuration with several versions, in the order that they first ran."""
+    keys = [name for name in ("variant", "backend", "workload", "mode") if name in points.columns]
+    lines = []
+    for _, some in points.groupby(keys, sort=False):
+        ordered = some.sort_values("run_started_at") if "run_started_at" in some.columns else some
+        if len(set(ordered["model_version"])) > 1:
+            lines.append(
+                go.Scatter(
+                    x=ordered[across.column], y=ordered[up.column], mode="lines", showlegend=False, hoverinfo="skip",
+                    line={"color": theme.OUTCOMES["unknown"], "width": 1}, name=f"{_configuration(ordered.iloc[0])} over versions",
+                )
+            )  # fmt: skip
+    return lines
 
 
 def forest(lines: pd.DataFrame) -> go.Figure:
@@ -284,12 +334,12 @@ def forest(lines: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["unknown"])
-    _layout(
+    finish(
         figure,
         f"B / A, 95 % intervals (n = {len(known)} figures)",
         "ratio (log scale)",
         "",
-        max(_HEIGHT, 90 + 24 * len(known)),
+        max(HEIGHT, 90 + 24 * len(known)),
     )
     figure.update_xaxes(type="log")
     return figure
@@ -312,12 +362,12 @@ def samples(rows: pd.DataFrame) -> go.Figure:
                 hovertemplate="%{x:.4g} ms<extra>" + f"n = {len(values)}" + "</extra>",
             )
         )
-    _layout(
+    finish(
         figure,
         "Latency samples, warm-up excluded",
         "wall time of one call (ms, log scale)",
         "",
-        max(_HEIGHT, 100 + 46 * len(rows)),
+        max(HEIGHT, 100 + 46 * len(rows)),
     )
     figure.update_layout(showlegend=False)
     figure.update_xaxes(type="log")

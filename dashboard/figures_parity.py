@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard import theme
-from dashboard.figures import _HEIGHT, _layout
+from dashboard.figures import HEIGHT, finish
 
 _DASHES = {"functional": "solid", "closed_loop": "solid"}
 _MODES = {"functional": theme.PALETTE[0], "closed_loop": theme.PALETTE[1]}
@@ -53,7 +53,7 @@ def error_against_step(steps: pd.DataFrame, drifts: pd.DataFrame, output: str) -
             go.Scatter(x=ends, y=limits * 2, mode="lines", name=f"atol {limits[0]:g}", line=dashed, hoverinfo="skip")
         )
     words = _drift_words(drifts, output)
-    _layout(
+    finish(
         figure,
         f"{output}: largest error by step (n = {some['step'].nunique()} steps){words}",
         "step",
@@ -84,7 +84,7 @@ def latency_against_step(steps: pd.DataFrame) -> go.Figure:
             go.Scatter(x=line["step"], y=line["latency_ms"], mode="lines", name=str(mode), line={"color": _mode_colour(str(mode))},
                        hovertemplate="step %{x}: %{y:.4g} ms<extra>" + str(mode) + "</extra>")
         )  # fmt: skip
-    _layout(
+    finish(
         figure, f"Latency by step (n = {once['step'].nunique()} steps; the call alone)", "step", "wall time (ms)", 300
     )
     figure.update_yaxes(rangemode="tozero")
@@ -116,7 +116,7 @@ def invariants_strip(invariants: pd.DataFrame, steps: int) -> go.Figure:
                    text=text, hovertemplate="%{y}<br>step %{x:.0f}: %{text}<extra></extra>")
     )  # fmt: skip
     broken = int((invariants["broken"] > 0).sum())
-    _layout(figure, f"Invariants (n = {len(rows)}; {broken} broken)", "step", "", 110 + 26 * len(rows))
+    finish(figure, f"Invariants (n = {len(rows)}; {broken} broken)", "step", "", 110 + 26 * len(rows))
     return figure
 
 
@@ -135,7 +135,7 @@ def liveness(moved: pd.DataFrame) -> go.Figure:
                    texttemplate="%{text}", colorscale=[[0, "rgba(128,128,128,0.15)"], [1, theme.PALETTE[0]]], showscale=False, xgap=2, ygap=2, zmin=0, zmax=1,
                    hovertemplate="%{y} moves %{x} by %{text} of its range<extra></extra>")
     )  # fmt: skip
-    _layout(
+    finish(
         figure,
         "Which input reaches which output (change over the output's range; 0 does not reach)",
         "output",
@@ -173,7 +173,7 @@ def divergence(entries: pd.DataFrame) -> go.Figure:
             go.Scatter(x=[row["position"]], y=[max(float(row["local_rel_l2"] or foot), foot)], mode="markers+text", name="first suspect", text=[row["node"]],
                        textposition="top center", marker={"size": 13, "symbol": "x", "color": theme.OUTCOMES["fail"]}, hoverinfo="skip")
         )  # fmt: skip
-    _layout(
+    finish(
         figure,
         f"Error by node (n = {len(entries)} tensors with a counterpart)",
         "node, in the order of execution",
@@ -196,12 +196,12 @@ def blame(edges: pd.DataFrame) -> go.Figure:
             go.Bar(y=some["edge_from"] + " → " + some["edge_to"], x=some["rel_l2"], name=str(output), orientation="h", marker_color=theme.colour(str(output)),
                    hovertemplate="%{y}<br>%{x:.3g}<extra>" + str(output) + "</extra>")
         )  # fmt: skip
-    _layout(
+    finish(
         figure,
         "The chain: error that each link adds",
         "relative L2 error (log scale)",
         "",
-        max(_HEIGHT, 120 + 60 * len(order)),
+        max(HEIGHT, 120 + 60 * len(order)),
     )
     figure.update_xaxes(type="log")
     figure.update_yaxes(categoryorder="array", categoryarray=order[::-1])

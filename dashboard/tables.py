@@ -183,3 +183,18 @@ def waivers(found: pd.DataFrame) -> pd.DataFrame:
             "void": found["void"], "waiver": found["waiver_id"],
         }
     )  # fmt: skip
+
+
+def alike(row: Any) -> str:
+    """The version of a case and its comparability key in words: rows of one label may be drawn together."""
+    parts = dict(part.split("=", 1) for part in str(row["comparability"]).split("; "))
+    workload, _, content = parts["workload"].partition(":")
+    rest = ", ".join([parts["mode"], parts["hardware"], parts["device"], f"{parts['threads']} threads"])
+    return f"{row['model']} {row['model_version']} on {workload}{f' ({content[:6]})' if content else ''}: {rest}"
+
+
+def override(row: Any) -> str:
+    """Who compared two unlike runs on purpose, and why; nothing in it is markup."""
+    return theme.markdown(
+        f"Compared on purpose although unlike, {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']} ({row['differs']})"
+    )

@@ -25,6 +25,8 @@ document = data.compare(str(sides["a"]), str(sides["b"]))
 st.code(f"assay compare {sides['a']} {sides['b']}", language="bash")
 if document["environment"]:
     st.warning("The hosts differ. " + tables.environment(document["environment"]))
+for row in document["overrides"]:
+    st.warning(tables.override(row))
 changed_only = st.toggle("Only what changed", key="changed", bind="query-params")
 speed = pd.DataFrame(document["measurements"])
 if not speed.empty and speed["ratio"].notna().any():

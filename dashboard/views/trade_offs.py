@@ -1,4 +1,4 @@
-"""Latency against size: which variant on which backend is worth having."""
+"""Latency, size, memory and quality against each other: which variant on which backend is worth having."""
 
 import streamlit as st
 
@@ -11,15 +11,23 @@ if found.empty:
 
 models = sorted(found["model"].unique())
 model = st.selectbox("Model to weigh", models, key="weigh", bind="query-params") or models[0]
-points = found[found["model"] == model].dropna(subset=["latency_ms", "model_bytes"])
+across, up = st.columns(2)
+axes = list(figures.AXES)
+x = across.selectbox("Across", axes, index=axes.index("size"), key="x", bind="query-params") or "size"
+y = up.selectbox("Up", axes, index=axes.index("latency"), key="y", bind="query-params") or "latency"
+columns = [figures.AXES[x].column, figures.AXES[y].column]
+points = found[found["model"] == model].dropna(subset=columns)
 if points.empty:
-    st.info("No benchmark of this model has both a latency and a size. Record one: `assay run quickstart`")
+    st.info(
+        f"No case of this model has both {x} and {y}. Record one with a benchmark and a parity case: `assay run quickstart`"
+    )
     st.stop()
 if len(points) < 2:
     st.info("There is only one configuration: a trade-off needs two. Add a variant or a backend to the suite.")
-
-st.plotly_chart(figures.trade_off(points, model), key="trade_off", width="stretch")
+for hardware, some in points.groupby("hardware_class"):
+    st.plotly_chart(figures.trade_off(some, model, x, y), key=f"trade_off_{hardware}", width="stretch")
 st.caption(
-    "Dotted: the Pareto front of a version; faded points are beaten in both. Bars are 95 % intervals. Sizes of pytorch are those of its parameters."
+    "Dotted: the Pareto front of a version on a workload; faded points are beaten in both; thin lines lead from a configuration's version to its next. "
+    "Bars are 95 % intervals. Hosts of another class are drawn apart. Sizes of pytorch are those of its parameters."
 )
 st.dataframe(points, hide_index=True, key="points")

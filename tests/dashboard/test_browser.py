@@ -193,3 +193,40 @@ def test_the_biased_state_is_shown_in_both_modes_and_the_choice_of_output_goes_i
     expect(legend.filter(has_text="closed_loop: outside the tolerance").first).to_be_visible(timeout=20_000)
     expect(legend.filter(has_text="functional").first).to_be_visible()
     page.wait_for_url("**stream=encoder_state_bias**")
+
+
+@pytest.fixture(scope="module")
+def speed_dashboard(study: tuple[Path, dict]):
+    server, url = serve(study[0])
+    yield url
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("Distributions", ["Median with its 95 % interval", "Share of calls that took no longer", "Medians of blocks"]),
+        ("Generations", ["Latency against step"]),
+        ("Batches", ["Throughput against batch"]),
+        ("Operators", ["Longest operators", "Why it is not faster"]),
+    ],
+)
+def test_every_part_of_the_speed_page_is_drawn_from_its_link(
+    page: Page, speed_dashboard: str, part: str, words: list[str]
+):
+    settled(page, f"{speed_dashboard}/speed?speed={part}")
+    if part == "Operators":
+        page.locator("[data-testid=stSelectbox]").filter(has_text="Profile").locator("input").fill("int8-tied")
+        page.keyboard.press("Enter")
+    for text in words:
+        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+    assert not page.locator(".stException").count()
+
+
+def test_the_axes_of_a_trade_off_are_in_the_url(page: Page, speed_dashboard: str):
+    settled(page, f"{speed_dashboard}/trade-offs?x=quality&y=size")
+    expect(page.get_by_text("size against quality").first).to_be_visible(timeout=20_000)
+    page.reload()
+    expect(page.get_by_text("size against quality").first).to_be_visible(timeout=20_000)
+    assert {"x", "y"} <= set(parse_qs(urlsplit(page.url).query))

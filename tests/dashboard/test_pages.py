@@ -15,6 +15,7 @@ PAGES = {
     "overview": "Overview",
     "trends": "Trends",
     "parity": "Parity",
+    "speed": "Speed",
     "trade_offs": "Trade-offs",
     "compare": "Compare",
     "runs": "Runs",
@@ -128,3 +129,46 @@ def test_a_waived_failure_is_counted_with_its_owner(monkeypatch: pytest.MonkeyPa
     app.segmented_control(key="look").set_value("Waivers").run()
     (row,) = app.dataframe[0].value.to_dict("records")
     assert (row["state"], row["owner"], row["waived"], row["void"]) == ("in force", "mira", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("part", "chart"),
+    [
+        ("Distributions", "interval"),
+        ("Generations", "Latency against step"),
+        ("Batches", "Throughput against batch"),
+        ("Operators", "Longest operators"),
+    ],
+)
+def test_every_part_of_the_speed_page_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, study: tuple[Path, dict], part: str, chart: str
+):
+    app = open_page(monkeypatch, study[0], "speed", speed=part)
+    app.segmented_control(key="speed").set_value(part).run()
+    assert not app.exception
+    charts = [element.proto.spec for element in app.get("plotly_chart")]
+    assert any(chart in spec for spec in charts), [spec[:200] for spec in charts]
+
+
+def test_the_speed_page_tells_the_command_for_what_is_not_there(monkeypatch: pytest.MonkeyPatch, history: Path):
+    app = open_page(monkeypatch, history, "speed")
+    app.segmented_control(key="speed").set_value("Operators").run()
+    assert not app.exception
+    assert "assay run gpt2-tiny" in app.info[0].value
+
+
+@pytest.mark.parametrize("x", ["size", "memory", "quality", "bits", "throughput"])
+def test_trade_offs_weigh_any_two_things(monkeypatch: pytest.MonkeyPatch, study: tuple[Path, dict], x: str):
+    app = open_page(monkeypatch, study[0], "trade_offs")
+    app.selectbox(key="x").set_value(x).run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_rows_that_are_unlike_have_unlike_labels():
+    from dashboard.tables import alike
+
+    key = "model=m; workload=w:abcdef123456; mode=benchmark; hardware=h; device=cpu; threads={}"
+    rows = [{"model": "m", "model_version": "1", "comparability": key.format(threads)} for threads in (1, 2)]
+    assert alike(rows[0]) == "m 1 on w (abcdef): benchmark, h, cpu, 1 threads"
+    assert alike(rows[0]) != alike(rows[1])
