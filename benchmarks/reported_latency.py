@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from models_to_time import WIDTH, millisecond_model
 
 from runner.isolate import Worker
 from runner.parity import golden
@@ -21,25 +20,6 @@ from runner.parity.policy import Policy
 from runner.suite import Timing
 
 ROUNDS = 30
-LAYERS, WIDTH = 12, 1024
-
-
-def millisecond_model(path: Path) -> Path:
-    """A stack of matrix products, about 1 ms on one thread."""
-    random = np.random.default_rng(0)
-    names = [f"x{i}" for i in range(LAYERS + 1)]
-    weights = [
-        numpy_helper.from_array((random.standard_normal((WIDTH, WIDTH)) / 32).astype(np.float32), f"w{i}")
-        for i in range(LAYERS)
-    ]
-    nodes = [helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(LAYERS)]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, WIDTH]) for name in (names[0], names[-1])]
-    model = helper.make_model(
-        helper.make_graph(nodes, "stack", ends[:1], ends[1:], weights), opset_imports=[helper.make_opsetid("", 17)]
-    )
-    model.ir_version = 9
-    onnx.save(model, path)
-    return path
 
 
 def bare_loop(session: ort.InferenceSession, feed: dict[str, np.ndarray], calls: int) -> list[float]:
@@ -63,11 +43,13 @@ with tempfile.TemporaryDirectory() as temporary:
     bare_loop(session, feed, 300)
     job = {
         "op": "benchmark", "backend": "onnxruntime", "options": {"threads": 1}, "goldens": folder, "golden": "input",
-        "source": {"kind": "onnx", "location": path, "folder": folder}, "policy": Policy().model_dump(mode="json"), "rename": {},
+        "source": {"kind": "onnx", "location": path, "folder": folder}, "policy": Policy().model_dump(mode="json"), "rename": {}, "rename_inputs": {},
         "timing": Timing(block_ms=50).model_dump(),
     }  # fmt: skip
     ours, bare = [], []
     with Worker(job, python=None, timeout_s=300) as worker:
+        worker.until("imported")
+        worker.send({"open": True})
         calls = worker.until("ready")["block_calls"]
         for _ in range(ROUNDS):
             for side in ("ours", "bare", "bare", "ours"):
