@@ -29,7 +29,7 @@ def overview(found: pd.DataFrame) -> pd.DataFrame:
             "model": found["model"], "version": found["model_version"], "variant": found["variant"], "backend": found["backend"],
             "verdicts": [_verdict(row) for _, row in found.iterrows()], "verdicts before": ["".join(theme.ICONS[o] for o in h) if isinstance(h, list) else "" for h in found["verdict_history"]],
             "margin": found["worst_margin"],
-            "latency ms": found["latency_ms"], "latency history": found["history"],
+            "latency ms": found["latency_ms"], "timed on": found["timed_on"], "latency history": found["history"],
             "size": [theme.size(b) for b in found["model_bytes"]], "what is wrong": found["reason"].where(found["failed"] + found["broken"] + found["vacuous"] > 0, ""),
             "hardware": found["hardware_class"], "last run": found["run_started_at"],
         }

@@ -163,7 +163,10 @@ def verdicts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
 
 
 def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before."""
+    """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before.
+
+    Latencies are of one workload for all rows of a model, the one that most of its newest cases were timed on: rows are compared by eye.
+    """
     sql = f"""
         with c as ({_CASES}),
         lately as (
@@ -185,11 +188,19 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 from lately l join current_verdict v on v.case_id = l.case_id where l.age <= 12 group by all
             ) group by all
         ),
-        speed as (
-            select l.model, l.variant, l.backend, median(m.value) filter (l.age = 1) as latency_ms,
-                list(m.value order by l.run_started_at) as history
+        timed as (
+            select l.model, l.variant, l.backend, l.workload, l.age, l.run_started_at, m.value
             from lately l join measurement m on m.case_id = l.case_id and m.metric = 'latency_p50_ms'
-            where l.age <= 30 group by all
+            where l.age <= 30
+        ),
+        timed_on as (
+            select model, first(workload order by n desc, workload) as workload
+            from (select model, workload, count(*) as n from timed where age = 1 group by all) group by model
+        ),
+        speed as (
+            select model, variant, backend, any_value(workload) as workload, median(value) filter (age = 1) as latency_ms,
+                list(value order by run_started_at) as history
+            from timed join timed_on using (model, workload) group by all
         )
         select l.model, l.variant, l.backend, any_value(l.model_version) as model_version, any_value(l.run_id) as run_id,
             any_value(l.run_started_at) as run_started_at, any_value(l.hardware_class) as hardware_class,
@@ -197,7 +208,7 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             any_value(coalesce(v.passed, 0)) as passed, any_value(coalesce(v.failed, 0)) as failed,
             any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(coalesce(v.waived, 0)) as waived, any_value(v.worst_margin) as worst_margin,
             coalesce(first(l.error_message) filter (l.error_message is not null), any_value(v.reason)) as reason,
-            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
+            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(s.workload) as timed_on, any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
         from lately l left join verdicts v using (model, variant, backend) left join judged j using (model, variant, backend) left join speed s using (model, variant, backend)
         left join artifact a using (artifact_id)
         where l.age = 1 group by l.model, l.variant, l.backend order by l.model, l.variant, l.backend"""
@@ -387,9 +398,24 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
     order = {
         "stream_step": "step", "invariant": "side, name", "drift": "quantity, output", "liveness": "side, input, output",
         "finding": "severity, kind, subject", "layer": "position", "divergence": "explanation_id desc, position", "blame": "explanation_id desc, position, output",
-        "noise": "source, output",
+        "noise": "source, output", "measurement": "metric", "ledger": "position", "sensitivity": "position", "calibration_range": "name",
+        "class_quality": "metric, class_name",
     }[table]  # fmt: skip
     return _ask(connection, f"select * from {table} where case_id = $case order by {order}", case=case_id)
+
+
+def newest_case(
+    connection: duckdb.DuckDBPyConnection, suite: str, name: str, version: str | None = None
+) -> dict[str, Any] | None:
+    """The newest case of this name (and model version) that came to its end in a run of a suite; None where there is none."""
+    found = _ask(
+        connection,
+        """select c.* from case_result c join run r using (run_id)
+           where r.suite = $suite and c.name = $name and c.status = 'ok'
+           and ($version is null or c.model_version = $version) order by c.started_at desc limit 1""",
+        suite=suite, name=name, version=version,
+    )  # fmt: skip
+    return found[0] if found else None
 
 
 def find_case(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:

@@ -19,7 +19,7 @@ st.dataframe(
     key="matrix",
     column_config={
         "latency history": st.column_config.LineChartColumn(
-            "latency history", help="Median latency of the last runs, oldest first."
+            "latency history", help="Median latency of the last runs on the same workload, oldest first."
         ),
         "verdicts before": st.column_config.TextColumn(
             help="The worst verdict of each of the last 12 runs, oldest first."

@@ -125,14 +125,18 @@ class OnnxRuntimeSession:
         Raises:
             ValueError: as `infer`.
         """
-        from runner.timing.traces import onnxruntime_layers
+        import onnx
+
+        from runner.timing.traces import as_written, onnxruntime_layers
 
         feed = self._checked(inputs)
         for _ in range(warm_up + calls):
             self._session.run(self.output_names, feed)
         written = Path(self._session.end_profiling())
         try:
-            return onnxruntime_layers(json.loads(written.read_text()), calls)
+            layers, memory = onnxruntime_layers(json.loads(written.read_text()), calls)
+            nodes = onnx.load(self._path, load_external_data=False).graph.node
+            return as_written(layers, [(n.name, n.op_type, n.input, n.output) for n in nodes]), memory
         finally:
             written.unlink(missing_ok=True)
 

@@ -62,13 +62,38 @@ def with_shares(layers: list[Layer]) -> list[Layer]:
     return [{**layer, "position": i, "share": layer["total_ms"] / total} for i, layer in enumerate(layers)]
 
 
+_LAYOUT = "_nchwc"
+"""Convolutions in a blocked layout are named after the tensor that they make."""
+
+
+def as_written(layers: list[Layer], nodes: Iterable[tuple[str, str, Sequence[str], Sequence[str]]]) -> list[Layer]:
+    """Layers of a blocked layout under the name of the node that they stand for.
+
+    `nodes` are (name, operator, inputs, outputs) of the file; where an activation was fused behind it, the operator before that is meant.
+    """
+    maker = {output: (name, kind, inputs) for name, kind, inputs, outputs in nodes for output in outputs}
+    made = []
+    for layer in layers:
+        name, kind = layer["name"], layer["op_type"]
+        found = maker.get(name.removesuffix(_LAYOUT)) if name.endswith(_LAYOUT) else None
+        for _ in range(3):  # a sum and an activation can follow
+            if found is None or found[1] == kind:
+                break
+            found = next(
+                (before for tensor in found[2] if (before := maker.get(tensor)) and before[1] == kind), None
+            ) or (maker.get(found[2][0]) if found[2] else None)
+        made.append({**layer, "name": found[0]} if found is not None and found[0] else layer)
+    return made
+
+
 _QUANTIZED = re.compile(r"(_MatMul)?_quant(ized)?$")
+_TOKEN = re.compile(r"_token_\d+$")
 _FUSED = re.compile(r"/\w*Fusion\w*/?$")
 
 
 def original_name(name: str) -> str:
     """The name that a node had before it was quantized or fused."""
-    return _QUANTIZED.sub("", _FUSED.sub("", name))
+    return _QUANTIZED.sub("", _TOKEN.sub("", _FUSED.sub("", name.removeprefix("fused "))))
 
 
 def matched(layers: list[Layer], reference: list[Layer]) -> list[Layer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.timing.traces import matched, onnxruntime_layers, original_name
+from runner.timing.traces import as_written, matched, onnxruntime_layers, original_name
 
 
 def _node(name, kind, ts, dur, **facts):
@@ -55,3 +55,27 @@ def test_a_quantized_or_fused_node_is_matched_with_the_one_that_it_was():
     layers = [{"name": "fc_quant"}, {"name": "new"}]
     found = matched(layers, [{"name": "fc", "median_us": 7.0}])
     assert [(layer["reference_name"], layer["reference_us"]) for layer in found] == [("fc", 7.0), (None, None)]
+
+
+def test_a_convolution_in_a_blocked_layout_is_the_node_that_it_stands_for():
+    nodes = [
+        ("conv", "Conv", ["x", "w"], ["c"]),
+        ("act", "Relu", ["c"], ["relu"]),
+        ("pool", "MaxPool", ["relu"], ["p"]),
+    ]
+    layers = [
+        {"name": "relu_nchwc", "op_type": "Conv"},
+        {"name": "p_nchwc", "op_type": "MaxPool"},
+        {"name": "other", "op_type": "Add"},
+    ]
+    assert [layer["name"] for layer in as_written(layers, nodes)] == ["conv", "pool", "other"]
+
+
+def test_a_convolution_that_swallowed_a_sum_is_found_behind_it():
+    nodes = [("conv", "Conv", ["x", "w"], ["c"]), ("sum", "Add", ["x", "c"], ["s"]), ("act", "Relu", ["s"], ["r"])]
+    assert as_written([{"name": "r_nchwc", "op_type": "Conv"}], nodes)[0]["name"] == "conv"
+
+
+def test_suffixes_of_layouts_and_prefixes_of_fusions_are_not_names():
+    assert original_name("node_conv2d_1_token_4") == "node_conv2d_1"
+    assert original_name("fused node_linear") == "node_linear"
