@@ -22,7 +22,13 @@ def a_row(row_type: Any, **changes: Any) -> Any:
     values = {}
     for field in fields(row_type):
         kind = str(field.type)
-        values[field.name] = None if "None" in kind else [1] * 64 if kind.startswith("list") else _DEFAULTS[kind]
+        if "None" in kind:
+            values[field.name] = None
+            continue
+        if kind.startswith("list"):
+            values[field.name] = [_DEFAULTS[kind[5:-1]]] * 64
+        else:
+            values[field.name] = _DEFAULTS[kind]
     return row_type(**{**values, **changes})
 
 
