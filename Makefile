@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps silero-vad
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt scikit-learn
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		-e '.[pytorch,onnxruntime,dashboard,compiled,gpt2]'
+		-e '.[pytorch,onnxruntime,dashboard,compiled,gpt2,quality]'
 	@touch $(STAMP)
 
 chromium:  ## Install Debian's Chromium for the browser tests, if no browser is there

@@ -99,6 +99,10 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                 continue
             if check == "parity" and reference == backend and table.golden is None and len(table.backends) > 1:
                 continue  # the reference is listed to be timed, not to be compared with itself
+            if check in ("ledger", "sensitivity") and (choice.kind != "onnxruntime" or not _quantizes(recipe)):
+                continue  # a float file has no tensor in codes
+            if check == "sensitivity" and recipe.recipe != "onnxruntime-static":
+                continue  # nodes are quantized one by one by that recipe alone
             policy = table.tolerance or (suite.policy_named(table.policy) if table.policy else Policy())
             cases.append(
                 Case(
@@ -111,6 +115,11 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                 )
             )  # fmt: skip
     return cases
+
+
+def _quantizes(recipe: Variant) -> bool:
+    """Whether a variant may hold tensors in codes: made by a quantizer, or given beside the float file that it is `from`."""
+    return recipe.recipe not in ("export", "given", "onnx-fp16") or recipe.base is not None
 
 
 def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import typer
 from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
+from runner.cli_quality import search
 from runner.cli_run import finish, pad_sides, pairs, progress_of
 from runner.cli_speed import claim, compare, import_, report
 from runner.errors import AssayError, ExitCode, UsageError
@@ -35,6 +36,7 @@ app.command()(unwaive)
 app.command()(compare)
 app.command()(claim)
 app.command()(report)
+app.command()(search)
 app.command(name="import")(import_)
 
 

@@ -15,16 +15,18 @@ from schema.spool import now
 
 def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
     """Fill in a case's verdicts, findings and trends, and the status that follows from them."""
-    if not outcome.case.is_timed and outcome.status == "ok":
+    if outcome.case.check in ("quality", "ledger", "sensitivity"):
+        _without_figures(outcome)
+    elif not outcome.case.is_timed and outcome.status == "ok":
         gather(outcome)
         _judge_outputs(outcome)
         _judge_probes(outcome)
         _judge_findings(outcome)
         _waive(outcome, waivers)
-    values = {m.metric: m.value for m in measurement_rows(outcome, "", "")}
+    measured = {m.metric: m for m in measurement_rows(outcome, "", "")}
     for limit in outcome.case.policy.limits:
-        if limit.metric in values:
-            outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, values[limit.metric])))
+        if (m := measured.get(limit.metric)) is not None:
+            outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, m.value, m.low, m.high)))
     outcomes = {judgement.outcome for _, _, judgement in outcome.judgements}
     if outcome.status == "ok" and "vacuous" in outcomes and "fail" not in outcomes:
         outcome.status = "vacuous"
@@ -32,11 +34,25 @@ def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
         outcome.judgements.append(("expectation", outcome.case.expect, _as_expected(outcome)))
 
 
+def _without_figures(outcome: Outcome) -> None:
+    """A quality that has no number, and a ledger without an entry, say nothing."""
+    if outcome.status == "ok" and not outcome.figures:
+        outcome.status = "vacuous"
+        outcome.error_message = {
+            "quality": "no labelled item was answered: there is nothing to count",
+            "sensitivity": "no node of this graph can be quantized by itself",
+            "ledger": "no tensor of this graph is held in codes: there is nothing to put on the ledger",
+        }[outcome.case.check]
+
+
 def _as_expected(outcome: Outcome) -> Judgement:
     """Whether a known-bad case was caught, and for the right reason."""
     case = outcome.case
     caught = [(s, n, j) for s, n, j in outcome.judgements if j.outcome == case.expect]
     rule = f"{case.expect}" + (f" by {case.expect_finding}" if case.expect_finding else "")
+    refused = outcome.error_message or ""
+    if outcome.status == "failed" and case.expect == "fail" and case.expect_finding and case.expect_finding in refused:
+        return Judgement("pass", f"caught before it ran: {refused}", rule)
     if outcome.status not in ("ok", "vacuous") or not caught:
         return Judgement(
             "fail", f"this case is known to be bad ({rule}), and it was not caught: {outcome.status}", rule

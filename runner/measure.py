@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.case import Case
 from runner.isolate import Worker, WorkerFailed
 from runner.parity.waiver import Waiver
-from runner.prepare import Prepared, backend_options, source_of
+from runner.prepare import Prepared, backend_options, calibration_of, source_of
 from runner.profile import profile
 from runner.record import Event, Outcome, Progress, artifact_row
 from runner.suite import Suite
@@ -62,8 +62,9 @@ def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
             "bits_per_weight": 8 * size / weights if weights else None,
         }
         outcome.artifact = artifact_row(
-            event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source"
-        )
+            event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source",
+            weights_from=weights_from,
+        )  # fmt: skip
     elif case.variant in prepared.artifacts:
         event = prepared.artifacts[case.variant]
         outcome.artifact = artifact_row(
@@ -89,8 +90,21 @@ def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Cas
         "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,
         "pad_side": case.pad_side, "lengths": prepared.lengths.get((case.variant, case.workload)),
         "contract": suite.model[case.model].contract, "contract_options": suite.model[case.model].contract_options,
-        "rename_inputs": suite.model[case.model].rename_inputs, "generate": case.generate.model_dump(),
+        "rename_inputs": suite.model[case.model].rename_inputs, "generate": case.generate.model_dump(), "seed": suite.seed,
+        **_of_quality(suite, prepared, case),
     }  # fmt: skip
+
+
+def _of_quality(suite: Suite, prepared: Prepared, case: Case) -> Event:
+    """What the checks of quantization need beside: labels, the float file that a variant was made from, what it was calibrated on."""
+    if case.check == "quality" and case.workload in suite.workload:
+        return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
+    if case.check in ("ledger", "sensitivity"):
+        return {
+            "base": prepared.artifacts[case.variant]["base"], "recipe": case.recipe.recipe, "recipe_options": case.recipe.options,
+            "calibration": calibration_of(suite, case.recipe), "timeout_s": case.timeout_s,
+        }  # fmt: skip
+    return {}
 
 
 def _run_parity(
@@ -115,11 +129,14 @@ def _run_parity(
                     outcome.opened = event
                 elif event["event"] == "receipt":
                     outcome.receipts.append(event)
+                elif event["event"] == "figure":
+                    outcome.figures.append(event)
                 else:
                     outcome.told.setdefault(event.pop("event"), []).append(event)
     except WorkerFailed as failure:
         outcome.fail(failure)
     if outcome.status != "ok":
+        outcome.figures.clear()
         outcome.receipts.clear()  # a comparison that did not finish proves nothing
         outcome.told.clear()
     outcome.say_what_opened()

@@ -24,9 +24,15 @@ class Figure:
 
 
 def figures_of(outcome: Outcome) -> list[Figure]:
-    """Figures of a case that was timed or profiled to its end; empty for any other."""
-    if outcome.status != "ok" or not outcome.case.is_timed:
+    """Figures of a case that came to its end: what its worker told, and for a timed or profiled one what follows from its samples."""
+    if outcome.status not in ("ok", "vacuous"):
         return []
+    if not outcome.case.is_timed:
+        told = [
+            Figure(e["metric"], Estimate(e["value"], e["low"], e["high"], e["n"]), e["provenance"])
+            for e in outcome.figures
+        ]
+        return [*told, *_size(outcome)] if told else []
     found: list[Figure] = []
     if outcome.blocks:
         samples = np.array(outcome.blocks)

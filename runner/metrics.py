@@ -2,7 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from schema.rows import Metric
+
+_TASKS = {
+    "top1": ("higher", "Share of items whose best score is the label's (accuracy)."),
+    "top5": ("higher", "Share of items whose label is among the five best scores."),
+    "map_50_95": ("higher", "COCO's mean average precision over IoU .50 to .95 in steps of .05."),
+    "map_50": ("higher", "Mean average precision at IoU .50."),
+    "map_75": ("higher", "Mean average precision at IoU .75."),
+    "precision": ("higher", "Of boxes from the task's score on, the share that hits a labelled one at IoU .50."),
+    "recall": ("higher", "Of labelled boxes, the share that is hit."),
+    "f1": ("higher", "Harmonic mean of precision and recall."),
+    "iou": ("higher", "Intersection over union of pixels, averaged over classes."),
+    "dice": ("higher", "Twice the intersection over the sum of both areas, averaged over classes."),
+    "wer": ("lower", "Word error rate: substitutions, deletions and insertions over the words of the label."),
+    "cer": ("lower", "Character error rate, likewise."),
+    "perplexity": ("lower", "exp of the mean negative log likelihood of the next token."),
+}
+"""Metric of a task -> direction, meaning."""
+
+
+def _task_metrics() -> Iterator[Metric]:
+    """Each metric with what it loses against the reference."""
+    for name, (better, meaning) in _TASKS.items():
+        yield Metric(metric=name, unit="1", better=better, description=meaning)
+        yield Metric(
+            metric=f"{name}_drop",
+            unit="1",
+            better="lower",
+            description=f"What {name} loses against the reference on the same items; positive is worse.",
+        )
+        yield Metric(
+            metric=f"{name}_drop_relative",
+            unit="1",
+            better="lower",
+            description=f"{name}_drop over the reference's {name}.",
+        )
+
 
 METRICS = {
     row.metric: row
@@ -42,6 +80,18 @@ METRICS = {
         Metric(metric="gpu_memory_bytes", unit="bytes", better="lower", description="What the process held on the GPU at the end, as NVML counts it: every allocator, and the context."),
         Metric(metric="parameter_bytes", unit="bytes", better="lower", description="Weights in memory of a model that runs from Python."),
         Metric(metric="model_bytes", unit="bytes", better="lower", description="The artifact on disk, external data included."),
+        Metric(metric="mcnemar_p", unit="1", better="neither", description="Exact p of McNemar's test: how often items that one side alone has right would fall so unevenly by chance."),
+        Metric(metric="agreement", unit="1", better="higher", description="Share of answers that are the reference's, right or wrong."),
+        Metric(metric="quality_drop", unit="1", better="lower", description="What the task's main metric loses against the reference on the same items; positive is worse."),
+        Metric(metric="quality_drop_relative", unit="1", better="lower", description="quality_drop over the reference's value."),
+        Metric(metric="weight_sqnr_db", unit="dB", better="higher", description="Of the weights in codes, the worst signal-to-quantization-noise ratio."),
+        Metric(metric="activation_sqnr_db", unit="dB", better="higher", description="Of the activations in codes, the worst ratio of the original's values through the codes alone."),
+        Metric(metric="node_sqnr_db", unit="dB", better="higher", description="Of the nodes that can be quantized by themselves, the worst signal-to-quantization-noise ratio at the outputs."),
+        Metric(metric="all_nodes_sqnr_db", unit="dB", better="higher", description="Signal-to-quantization-noise ratio at the outputs with every node quantized, on the batches that sensitivity is measured on."),
+        Metric(metric="weight_max_abs", unit="1", better="lower", description="Largest error of any weight in codes."),
+        Metric(metric="weight_mean_abs", unit="1", better="lower", description="Mean error of all weights in codes."),
+        Metric(metric="quantized_bits_per_weight", unit="bits", better="lower", description="Of the weights in codes: codes, signs, tables, scales and zero points, over their number."),
+        *_task_metrics(),
         Metric(metric="bits_per_weight", unit="bits", better="lower", description="8 * bytes of the stored weights / their number."),
     )
 }  # fmt: skip

@@ -18,7 +18,7 @@ from runner.isolate import Worker, WorkerFailed
 from runner.parity import golden as goldens
 from runner.recipes import MODULE_RECIPES
 from runner.record import Event, Progress
-from runner.suite import BackendChoice, Suite
+from runner.suite import BackendChoice, Suite, Variant
 from schema.spool import now
 from schema.store import Store
 
@@ -88,6 +88,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
             "recipe": case.recipe.recipe,
             "options": case.recipe.options,
             "base": _base(suite, case),
+            "calibration": calibration_of(suite, case.recipe),
         }
         for case in group
         if case.files.fake is None and case.choice.kind != "pytorch"
@@ -168,7 +169,16 @@ def _base(suite: Suite, case: Case) -> Event | None:
     """The recipe of the variant that this one starts from, where it names one."""
     if case.recipe.base is None:
         return None
-    return suite.variant[case.recipe.base].model_dump(include={"recipe", "options"})
+    base = suite.variant[case.recipe.base]
+    return {**base.model_dump(include={"recipe", "options"}), "calibration": calibration_of(suite, base)}
+
+
+def calibration_of(suite: Suite, variant: Variant) -> Event | None:
+    """The data that a variant's quantizer learns from, where it names some."""
+    if variant.calibration is None:
+        return None
+    workload = suite.workload[variant.calibration].model_dump(mode="json", exclude_none=True)
+    return {"name": variant.calibration, "workload": workload}
 
 
 def _changed(case: Case) -> Event:

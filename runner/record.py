@@ -60,6 +60,8 @@ class Outcome:
     group_id: str | None = None
     """Shared by the cases that were timed in the same turns."""
     layers: list[Event] = field(default_factory=list)
+    figures: list[Event] = field(default_factory=list)
+    """Metrics that the worker told as they are: value, interval, n, provenance."""
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
     """(subject, name, judgement)."""
 
@@ -125,7 +127,7 @@ def artifact_row(
         artifact_id=identity, sha256=event["sha256"], model=model, model_version=version, variant=variant, format=format_,
         bytes=event["bytes"], parameters=event["parameters"], bits_per_weight=event["bits_per_weight"],
         opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
-        weights=weights_from,
+        weights=weights_from, calibration=event.get("calibration"), calibration_sha256=event.get("calibration_sha256"),
     )  # fmt: skip
 
 
@@ -210,7 +212,8 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
 
 
 _TOLD = {"step": rows.StreamStep, "invariant": rows.Invariant, "liveness": rows.Liveness, "noise": rows.Noise,
-         "finding": rows.Finding, "drift": rows.Drift}  # fmt: skip
+         "finding": rows.Finding, "drift": rows.Drift, "ledger": rows.LedgerEntry, "calibration_range": rows.CalibrationRange,
+         "class_quality": rows.ClassQuality, "sensitivity": rows.Sensitivity}  # fmt: skip
 
 
 def _told_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:

@@ -63,7 +63,8 @@ def main() -> None:
 OPERATIONS = {
     "prepare": "runner.jobs.prepare", "parity": "runner.jobs.parity", "benchmark": "runner.jobs.benchmark",
     "consistency": "runner.jobs.consistency", "explain": "runner.jobs.explain", "generation": "runner.jobs.generation",
-    "profile": "runner.jobs.profile", "contract": "runner.jobs.describe",
+    "profile": "runner.jobs.profile", "quality": "runner.jobs.quality", "ledger": "runner.jobs.ledger",
+    "sensitivity": "runner.jobs.sensitivity", "contract": "runner.jobs.describe",
 }  # fmt: skip
 """Operation -> module with `run(job, events)`, imported when it is asked for."""
 

@@ -245,7 +245,9 @@ class PyTorchSession:
     def parameters(self) -> tuple[int, int]:
         """Elements and bytes of the parameters; of quantized layers, those of the packed weights."""
         tensors = [*self.module.parameters(), *_packed_weights(self.module)]
-        return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)
+        coded = [layer.weight_storage() for layer in self.module.modules() if hasattr(layer, "weight_storage")]
+        elements = sum(t.numel() for t in tensors) + sum(count for count, _ in coded)
+        return elements, sum(t.numel() * t.element_size() for t in tensors) + sum(size for _, size in coded)
 
     def weights_origin(self) -> str | None:
         """Where the weights are from, if the module says it."""

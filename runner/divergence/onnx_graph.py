@@ -49,7 +49,7 @@ class Node:
         return ".".join(path[:-1]) or None if self.proto.name.startswith("/") else None
 
 
-@dataclass(slots=True)
+@dataclass
 class Graph:
     """A loaded model, its nodes in the order of execution."""
 

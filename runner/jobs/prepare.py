@@ -177,11 +177,11 @@ def _build_variants(
                 ).path
             start = base
             if named := variant.get("base"):
-                ingredients = _ingredients(job, named["options"], session, example, base)
+                ingredients = _ingredients(job, named["options"], session, example, base, named["calibration"])
                 start = recipes.build(named["recipe"], ingredients, origin, Path(job["artifacts"])).path
             made = recipes.build(
                 variant["recipe"],
-                _ingredients(job, variant["options"], session, example, start),
+                _ingredients(job, variant["options"], session, example, start, variant["calibration"]),
                 origin,
                 Path(job["artifacts"]),
             )
@@ -191,7 +191,8 @@ def _build_variants(
             continue
         if variant["recipe"] in ("given", "export") and variant["name"] == "fp32":
             base = made.path
-        events.emit("artifact", variant=variant["name"], **asdict(made))
+        learnt_from = variant["calibration"]["name"] if variant["calibration"] else None
+        events.emit("artifact", variant=variant["name"], base=start, calibration=learnt_from, **asdict(made))
         for finding in [*audited.findings, *stored_twice(made.path)]:
             events.emit("finding", variant=variant["name"], **finding)
         for name, steps in recorded.items():
@@ -254,11 +255,17 @@ def _given_base(job: Job) -> Path:
     return made.path
 
 
-def _ingredients(job: Job, options: dict[str, Any], session: Any, example: Any, base: Path | None) -> Any:
+def _ingredients(
+    job: Job, options: dict[str, Any], session: Any, example: Any, base: Path | None, calibration: dict[str, Any] | None = None
+) -> Any:  # fmt: skip
     from runner.recipes.build import Ingredients
+    from runner.recipes.calibration import Calibration
+    from runner.suite import Workload
 
     return Ingredients(
         target=Path(), options=options, example=example, module=getattr(session, "module", None), base=base,
         onnx=job["onnx"], onnx_options=job["onnx_options"], folder=Path(job["folder"]),
         output_names=session.output_names if session else (),
+        calibration=Calibration(calibration["name"], Workload.model_validate(calibration["workload"]), job["seed"], Path(job["folder"]))
+        if calibration else None,
     )  # fmt: skip

@@ -30,6 +30,16 @@ def test_batches(seed: int, batches: int, size: int) -> Iterator[dict[str, Any]]
         yield {"image": np.take(held_out, range(i * size, (i + 1) * size), axis=0, mode="wrap")}
 
 
+def labelled_batches(seed: int, batches: int, size: int, part: str = "test") -> Iterator[dict[str, Any]]:
+    """Images with their labels, each once: of the `test` part, or of the `train` part that was learnt from; the last batch may be smaller."""
+    del seed
+    pictures, digits = images()
+    chosen = slice(_TRAIN, None) if part == "test" else slice(0, _TRAIN)
+    pictures, digits = pictures[chosen], digits[chosen]
+    for start in range(0, min(batches * size, len(pictures)), size):
+        yield {"image": pictures[start : start + size], "label": digits[start : start + size]}
+
+
 def trained(width: int = 16, epochs: int = 8, seed: int = 0) -> Any:
     """The network after training; weights are kept in the cache by the hash of this file and the settings."""
     import torch

@@ -74,6 +74,13 @@ class Limit(_Strict):
     metric: str
     max: float | None = None
     min: float | None = None
+    good: float | None = Field(
+        default=None, description="Up to here it earns the grade `good`, beyond it `acceptable`."
+    )
+    sure: bool = Field(
+        default=False,
+        description="Whether the whole 95 % interval has to keep the limit; an interval on both sides of it is `unknown`.",
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Limit:
@@ -291,13 +298,31 @@ def _share(acceptance: Acceptance, merged: Receipt, _: Sequence[Receipt]) -> str
     return f"{share:.2%} of the elements are outside the tolerance, at most {acceptance.violations:.2%} may be"
 
 
-def judge_measurement(limit: Limit, value: float) -> Judgement:
-    """The verdict on one number; NaN passes no limit."""
+def judge_measurement(limit: Limit, value: float, low: float | None = None, high: float | None = None) -> Judgement:
+    """The verdict on one number, or with `sure` on its interval; NaN passes no limit."""
     words = f"{limit.metric} " + " ".join(
         f"{name} {bound:g}" for name, bound in (("max", limit.max), ("min", limit.min)) if bound is not None
     )
     if math.isnan(value):
         return Judgement("fail", f"{limit.metric} is NaN", words)
-    inside = (limit.max is None or value <= limit.max) and (limit.min is None or value >= limit.min)
-    outcome: Literal["pass", "fail"] = "pass" if inside else "fail"
-    return Judgement(outcome, f"{limit.metric} is {value:.4g}", words, None, value, limit.max)
+    ends = [value] if not limit.sure or low is None or high is None else [low, high]
+    inside = [(limit.max is None or end <= limit.max) and (limit.min is None or end >= limit.min) for end in ends]
+    grade = None if limit.good is None else "good" if value <= limit.good else "acceptable"
+    reason = f"{limit.metric} is {value:.4g}" + (f" [{low:.4g}, {high:.4g}]" if len(ends) > 1 else "")
+    if not all(inside) and (any(inside) or (len(ends) > 1 and _between(limit, value))):
+        return Judgement(
+            "unknown",
+            f"{reason}: not enough evidence, the interval reaches beyond the limit",
+            words,
+            None,
+            value,
+            limit.max,
+        )
+    if limit.sure and len(ends) == 1:
+        return Judgement("unknown", f"{reason}, without an interval", words, None, value, limit.max)
+    return Judgement("pass" if all(inside) else "fail", reason, words, grade if all(inside) else None, value, limit.max)
+
+
+def _between(limit: Limit, value: float) -> bool:
+    """Whether the value itself keeps both limits, though neither end of its interval does."""
+    return (limit.max is None or value <= limit.max) and (limit.min is None or value >= limit.min)

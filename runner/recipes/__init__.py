@@ -8,7 +8,9 @@ RECIPES = {
     "given": "runner.recipes.given:build",
     "export": "runner.recipes.export:build",
     "onnxruntime-dynamic": "runner.recipes.onnxruntime_quantize:build_dynamic",
+    "onnxruntime-static": "runner.recipes.onnxruntime_static:build",
     "onnx-fp16": "runner.recipes.onnx_fp16:build",
+    "codebook": "runner.recipes.codebook:build",
 }
 """Name -> `module:function`, imported on first use. Functions take (Ingredients) and write `Ingredients.target`."""
 
@@ -16,6 +18,7 @@ MODULE_RECIPES = {
     "torch-dynamic": "runner.recipes.torch_modules:quantize_dynamic",
     "torch-dtype": "runner.recipes.torch_modules:cast",
     "torch-compile": "runner.recipes.torch_modules:compile_module",
+    "codebook-linear": "runner.recipes.codebook_modules:quantize_codebook",
     "bitsandbytes": "runner.recipes.torch_modules:quantize_bitsandbytes",
 }
 """Name -> `module:function`. Functions take (module, options) and return the module that runs."""

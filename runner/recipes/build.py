@@ -11,12 +11,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner.errors import AssayError, UsageError
 from runner.recipes import RECIPES
+from runner.recipes.calibration import Calibration
 from runner.tensors import Tensors
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -41,6 +42,8 @@ class Ingredients:
     onnx_options: dict[str, Any]
     folder: Path
     output_names: tuple[str, ...]
+    calibration: Calibration | None = None
+    """Data to learn ranges from, for recipes that need some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Built:
     recipe_sha256: str
     build_s: float | None
     """None when it was there already."""
+    calibration_sha256: str | None = None
+    """Of the data that ranges were learnt from."""
 
 
 def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Built:
@@ -65,7 +70,8 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
         UsageError: the recipe failed, with its own words, or made no valid ONNX file.
     """
     function = _load(recipe)
-    key = _key(recipe, function, ingredients, origin)
+    learnt_from = ingredients.calibration.measure().sha256 if ingredients.calibration else None
+    key = _key(recipe, function, ingredients, origin, learnt_from)
     folder = cache / key[:2] / key
     if (cached := _from_cache(folder, key)) is not None:
         return cached
@@ -74,8 +80,10 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     temporary.mkdir(parents=True)
     started = time.perf_counter()
     try:
-        function(_with_target(ingredients, temporary / _MODEL))
-        built = _inspect(temporary / _MODEL, key, time.perf_counter() - started)
+        function(replace(ingredients, target=temporary / _MODEL))
+        built = replace(
+            _inspect(temporary / _MODEL, key, time.perf_counter() - started), calibration_sha256=learnt_from
+        )
         (temporary / "artifact.json").write_text(json.dumps(asdict(built), default=str))
         if (cached := _from_cache(folder, key)) is not None:  # another run was faster: its file may be open already
             return cached
@@ -88,7 +96,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
         raise UsageError(f"recipe {recipe!r} failed: {type(error).__name__}: {str(error).strip()[:1200]}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Built(**{**asdict(built), "path": folder / _MODEL})
+    return replace(built, path=folder / _MODEL)
 
 
 def _load(recipe: str) -> Callable[[Ingredients], None]:
@@ -97,13 +105,9 @@ def _load(recipe: str) -> Callable[[Ingredients], None]:
     return function
 
 
-def _with_target(ingredients: Ingredients, target: Path) -> Ingredients:
-    from dataclasses import replace
-
-    return replace(ingredients, target=target)
-
-
-def _key(recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str) -> str:
+def _key(
+    recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str, calibration: str | None
+) -> str:
     versions = {}
     for library in _LIBRARIES:
         try:
@@ -116,6 +120,7 @@ def _key(recipe: str, function: Callable[..., Any], ingredients: Ingredients, or
         "options": ingredients.options,
         "origin": origin,
         "base": _sha256(ingredients.base) if ingredients.base else None,
+        "calibration": calibration,
         "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},
         "versions": versions,
     }

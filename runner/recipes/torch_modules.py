@@ -34,17 +34,17 @@ def apply(recipe: str, module: Any, options: dict[str, Any]) -> Any:
 
 def quantize_dynamic(module: Any, options: dict[str, Any]) -> Any:
     """INT8 weights per tensor, activations by their range at each call."""
-    _known("torch-dynamic", options, ())
+    known_options("torch-dynamic", options, ())
     from torch.ao.quantization import quantize_dynamic as quantize
 
     with warnings.catch_warnings():  # it is deprecated for torchao, which has no such kernel for CPUs
         warnings.simplefilter("ignore")
-        return quantize(_with_linears("torch-dynamic", module), {nn.Linear}, dtype=torch.qint8)
+        return quantize(as_linears("torch-dynamic", module), {nn.Linear}, dtype=torch.qint8)
 
 
 def cast(module: Any, options: dict[str, Any]) -> Any:
     """Parameters and arithmetic in another float type; inputs of float32 are cast, outputs come back as float32."""
-    _known("torch-dtype", options, ("dtype",))
+    known_options("torch-dtype", options, ("dtype",))
     wanted = options.get("dtype", "bfloat16")
     if wanted not in _FLOATS:
         raise UsageError(f"recipe 'torch-dtype' has the types {', '.join(_FLOATS)}, not {wanted!r}.")
@@ -53,13 +53,13 @@ def cast(module: Any, options: dict[str, Any]) -> Any:
 
 def compile_module(module: Any, options: dict[str, Any]) -> Any:
     """Compiled at its first call, for every shape that comes (`dynamic`, `mode`, `fullgraph`: see torch.compile)."""
-    _known("torch-compile", options, ("dynamic", "mode", "fullgraph"))
+    known_options("torch-compile", options, ("dynamic", "mode", "fullgraph"))
     return torch.compile(module, **options)
 
 
 def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
     """Every linear layer replaced by bitsandbytes' one, of the same weights."""
-    _known("bitsandbytes", options, ("kind",))
+    known_options("bitsandbytes", options, ("kind",))
     kind = options.get("kind", "int8")
     if kind not in _KINDS:
         raise UsageError(f"recipe 'bitsandbytes' has the kinds {', '.join(_KINDS)}, not {kind!r}.")
@@ -84,22 +84,22 @@ def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
             made.bias = nn.Parameter(linear.bias.data.clone(), requires_grad=False)
         return made.to(linear.weight.device)
 
-    return _replace(_with_linears("bitsandbytes", module), nn.Linear, replaced)
+    return replace_modules(as_linears("bitsandbytes", module), nn.Linear, replaced)
 
 
-def _known(recipe: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
+def known_options(recipe: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
     for name in options:
         if name not in names:
             raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, names)}")
 
 
-def _with_linears(recipe: str, module: Any) -> Any:
+def as_linears(recipe: str, module: Any) -> Any:
     """The module with transformers' Conv1D (a linear layer whose weight is transposed) as nn.Linear.
 
     Raises:
         UsageError: it has no linear layer at all.
     """
-    made = _replace(module, lambda layer: type(layer).__name__ == "Conv1D" and hasattr(layer, "nf"), _as_linear)
+    made = replace_modules(module, lambda layer: type(layer).__name__ == "Conv1D" and hasattr(layer, "nf"), _as_linear)
     if not any(isinstance(layer, nn.Linear) for layer in made.modules()):
         raise UsageError(f"recipe {recipe!r} changes linear layers, and the module has none.")
     return made
@@ -113,14 +113,14 @@ def _as_linear(layer: Any) -> nn.Linear:
     return made.eval()
 
 
-def _replace(module: Any, chosen: Any, make: Any) -> Any:
+def replace_modules(module: Any, chosen: Any, make: Any) -> Any:
     """The module with some of its inner layers replaced, in place."""
     matches = chosen if not isinstance(chosen, type) else lambda layer: isinstance(layer, chosen)
     for name, inner in module.named_children():
         if matches(inner):
             setattr(module, name, make(inner))
         else:
-            _replace(inner, chosen, make)
+            replace_modules(inner, chosen, make)
     return module
 
 

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runner.errors import UsageError
+from runner.errors import UsageError, nearest
 from runner.source import load_factory
 from runner.suite import Inputs, Workload
 from runner.tensors import Array, Tensors, dtype_named
 
 
 def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors]:
-    """Every batch of a workload, the same for the same seed.
+    """Every batch of a workload, the same for the same seed, without its labels.
 
     Raises:
         UsageError: the file is missing or unreadable, or the generator raised or yielded something else.
     """
+    return [inputs for inputs, _ in stream(workload, seed=seed, folder=folder)]
+
+
+def stream(workload: Workload, *, seed: int, folder: Path) -> Iterator[tuple[Tensors, Tensors]]:
+    """Inputs and labels of each batch, one batch in memory at a time where a generator makes them so.
+
+    Raises:
+        UsageError: as `make_batches`; and a label that the workload names is in no batch.
+    """
+    for batch in _batches(workload, seed, folder):
+        for name in workload.labels:
+            if name not in batch:
+                raise UsageError(f"label {name!r} is not in the workload.{nearest(name, batch)}")
+        labels = {name: batch[name] for name in workload.labels}
+        yield {name: array for name, array in batch.items() if name not in labels}, labels
+
+
+def _batches(workload: Workload, seed: int, folder: Path) -> Iterator[Tensors]:
     if workload.file is not None:
-        return _split(read_arrays(folder / workload.file), workload.batches)
-    if workload.generator is not None:
-        return _generated(workload, workload.generator, seed, folder)
-    random = np.random.default_rng(seed)
-    return [{name: _draw(spec, random) for name, spec in workload.inputs.items()} for _ in range(workload.batches)]
+        yield from _split(read_arrays(folder / workload.file), workload.batches)
+    elif workload.generator is not None:
+        yield from _generated(workload, workload.generator, seed, folder)
+    else:
+        random = np.random.default_rng(seed)
+        for _ in range(workload.batches):
+            yield {name: _draw(spec, random) for name, spec in workload.inputs.items()}
 
 
 def _draw(spec: Inputs, random: np.random.Generator) -> Array:
@@ -41,16 +62,22 @@ def _draw(spec: Inputs, random: np.random.Generator) -> Array:
     return drawn
 
 
-def _generated(workload: Workload, reference: str, seed: int, folder: Path) -> list[Tensors]:
+def _generated(workload: Workload, reference: str, seed: int, folder: Path) -> Iterator[Tensors]:
     generator = load_factory(reference, folder)
     try:
-        batches = list(generator(seed=seed, batches=workload.batches, **workload.options))
+        made = iter(generator(seed=seed, batches=workload.batches, **workload.options))
+        while (batch := next(made, None)) is not None:
+            yield _checked(batch, reference)
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(f"the generator {reference} raised {type(error).__name__}: {error}") from error
-    for batch in batches:
-        if not isinstance(batch, dict) or not all(isinstance(value, np.ndarray) for value in batch.values()):
-            raise UsageError(f"the generator {reference} must yield dicts of numpy arrays by input name.")
-    return batches
+
+
+def _checked(batch: Any, reference: str) -> Tensors:
+    if not isinstance(batch, dict) or not all(isinstance(value, np.ndarray) for value in batch.values()):
+        raise UsageError(f"the generator {reference} must yield dicts of numpy arrays by input name.")
+    return batch
 
 
 def read_arrays(path: Path) -> Tensors:

@@ -1,0 +1,161 @@
+"""The layer ledger of a quantized ONNX file, and how the ranges of its calibration came about."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from runner.errors import UsageError
+from runner.jobs.common import Events, Job, announce, open_session
+from runner.parity import golden
+from runner.quality import ledger
+from runner.quality.quantized_graph import Pair
+from runner.quality.ranges import learnt
+from runner.quality.taps import Tapped
+from runner.recipes import simulate
+from runner.recipes.calibration import Calibration
+from runner.suite import Workload
+from runner.tensors import Tensors
+
+_INFLUENCE = 0.2
+"""One batch that makes this share of a range decides it."""
+_POOR_DB = 20.0
+_CLIPPED = 0.01
+
+
+def run(job: Job, events: Events) -> None:
+    """Weights, then activations over the workload, then the ranges of the calibration data; each entry is an event.
+
+    Raises:
+        UsageError: the workload is empty.
+    """
+    started = time.perf_counter()
+    with open_session(job) as session:
+        announce(session, events, (time.perf_counter() - started) * 1e3)
+    reference = golden.read(Path(job["goldens"]), job["golden"])
+    if not reference.steps:
+        raise UsageError("the workload is empty: there is nothing to see activations on.")
+    renames = job["rename_inputs"]
+
+    def batches() -> Iterator[Tensors]:
+        for step in range(len(reference.steps)):
+            yield {renames.get(name, name): array for name, array in reference.inputs(step).items()}
+
+    with tempfile.TemporaryDirectory(prefix="assay-ledger-") as scratch:
+        original, quantized = _float_original(job, Path(scratch)), Path(job["source"]["location"])
+        pair = Pair(original, quantized, next(batches()))
+        plain = _simulated(quantized, Path(scratch))
+        entries = [
+            *ledger.weight_entries(pair),
+            *ledger.activation_entries(pair, original, plain, quantized, batches()),
+        ]
+        for position, entry in enumerate(entries):
+            events.emit("ledger", position=position, **entry)
+        _tell(events, entries)
+        if job.get("calibration"):
+            _ranges(job, events, pair, original)
+
+
+def _float_original(job: Job, scratch: Path) -> Path:
+    """The file that was quantized, prepared as the quantizer prepares it: fused nodes have other weights."""
+    base = Path(job["base"])
+    if not job["recipe"].startswith("onnxruntime") or not job["recipe_options"].get("preprocess", True):
+        return base
+    from runner.recipes.onnxruntime_static import prepare
+
+    return prepare(base, scratch, fold=True)
+
+
+def _simulated(quantized: Path, scratch: Path) -> Path | None:
+    """A form whose nodes, as they are written, compute in float: Q/DQ graphs are one; integer products are rewritten."""
+    kinds = set(simulate.integer_operators(quantized))
+    if kinds and kinds <= {"DequantizeLinear"}:
+        return quantized
+    if kinds & {"MatMulInteger", "ConvInteger"} and not any(kind.startswith(("QLinear", "QGemm")) for kind in kinds):
+        made = scratch / "simulated.onnx"
+        return made if simulate.in_float(quantized, made) else None
+    return None
+
+
+def _tell(events: Events, entries: list[dict[str, object]]) -> None:
+    """Figures over the whole ledger, and what stands out in it."""
+    weights = [e for e in entries if e["kind"] == "weight"]
+    activations = [e for e in entries if e["kind"] == "activation"]
+    for kind, chosen in (("weight", weights), ("activation", activations)):
+        known = [e for e in chosen if e["sqnr_db"] is not None]
+        if known:
+            worst = min(known, key=_decibels)
+            events.emit(
+                "figure",
+                metric=f"{kind}_sqnr_db",
+                value=worst["sqnr_db"],
+                low=None,
+                high=None,
+                n=len(known),
+                provenance="measured",
+            )
+    if weights:
+        elements = sum(int(str(e["elements"])) for e in weights)
+        stored = sum(int(str(e["stored_bytes"])) for e in weights)
+        mean = (
+            sum(float(str(e["mean_abs"])) * int(str(e["elements"])) for e in weights if e["mean_abs"] is not None)
+            / elements
+        )
+        largest = max(float(str(e["max_abs"])) for e in weights if e["max_abs"] is not None)
+        for metric, value in (
+            ("weight_max_abs", largest),
+            ("weight_mean_abs", mean),
+            ("quantized_bits_per_weight", 8 * stored / elements),
+        ):
+            events.emit(
+                "figure", metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured"
+            )
+    for entry in entries:
+        if entry["kind"] != "bias" and entry["sqnr_db"] is not None and _decibels(entry) < _POOR_DB:
+            events.emit("finding", kind="poor_tensor", subject=entry["name"], severity="warning",
+                        message=f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {_decibels(entry):.1f} dB by itself; a candidate for exclusion")  # fmt: skip
+        if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
+            events.emit("finding", kind="clipped", subject=entry["name"], severity="warning",
+                        message=f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration data do not show what comes")  # fmt: skip
+
+
+def _decibels(entry: dict[str, object]) -> float:
+    return float(str(entry["sqnr_db"]))
+
+
+def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
+    """Ranges of the original's activations over the calibration data, in a pass of their own."""
+    named = job["calibration"]
+    calibration = Calibration(
+        named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"])
+    )
+    if calibration.is_random:
+        events.emit("finding", kind="random_calibration", subject=named["name"], severity="warning",
+                    message=f"ranges were learnt from {named['name']!r}, whose values are drawn and no data: real inputs may have other ranges")  # fmt: skip
+    extremes = _extremes(calibration, [site.tensor for site in pair.activations()], original)
+    found = {name: made for name, seen in extremes.items() if (made := learnt(seen)) is not None}
+    for name, made in found.items():
+        events.emit("calibration_range", name=name, **asdict(made))
+    unsettled = [name for name, made in found.items() if made.settled_at == made.batches > 1]
+    if unsettled:
+        events.emit("finding", kind="calibration_not_settled", subject=named["name"], severity="warning",
+                    message=f"the ranges of {len(unsettled)} of {len(found)} activations still grow with the last batch ({', '.join(unsettled[:3])}): calibrate on more data")  # fmt: skip
+    decided = [name for name, made in found.items() if made.batches > 2 and made.influence > _INFLUENCE]
+    if decided:
+        most = max(decided, key=lambda name: found[name].influence)
+        events.emit("finding", kind="calibration_outlier", subject=named["name"], severity="warning",
+                    message=f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)} activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}")  # fmt: skip
+
+
+def _extremes(calibration: Calibration, tensors: list[str], original: Path) -> dict[str, list[tuple[float, float]]]:
+    """Lowest and highest value of each tensor in each batch."""
+    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in tensors}
+    with Tapped(original, list(extremes), optimized=False) as session:
+        for batch in calibration.batches():
+            for name, array in session.run(batch).items():
+                if array.size:
+                    extremes[name].append((float(array.min()), float(array.max())))
+    return extremes

@@ -1,0 +1,169 @@
+"""The layer ledger: for every tensor that quantization touches, what it costs there and what has piled up before it.
+
+`local`: this tensor alone, the original's values through this tensor's codes. `accumulated`: what the quantized graph holds there, against the original, every
+node as it is written (*simulated*: products in float) or by the kernels that would be shipped (*executed*). One pass over the data; the activations of one batch
+are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.quality.moments import Moments
+from runner.quality.quantized_graph import Activation, Pair, Weight, along, decode, encode
+from runner.quality.taps import Tapped
+from runner.tensors import Array, Tensors
+
+_HISTOGRAM = 64
+"""Bins over the codes of an activation."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one activation so far."""
+
+    site: Activation
+    local: Moments = field(default_factory=Moments)
+    simulated: Moments = field(default_factory=Moments)
+    executed: Moments = field(default_factory=Moments)
+    clipped: int = 0
+    seen: int = 0
+    codes: Array | None = None
+    """How often each code came."""
+    dtype: str = ""
+
+
+def weight_entries(pair: Pair) -> Iterator[dict[str, Any]]:
+    """One entry for each coded constant."""
+    for weight in pair.weights():
+        yield _weight_entry(weight)
+
+
+def _weight_entry(weight: Weight) -> dict[str, Any]:
+    moments = Moments()
+    moments.add(np.asarray(weight.expected), np.asarray(weight.actual))
+    reach = np.abs(weight.actual).max(initial=0.0)
+    beyond = (
+        float(np.mean(np.abs(weight.expected.astype(np.float64)) > reach * (1 + 1e-6)))
+        if weight.expected.size
+        else None
+    )
+    return {
+        **_blank(), **moments.figures(), "name": weight.tensor, "node": weight.node, "op_type": weight.op_type,
+        "kind": "bias" if weight.operand >= 2 else "weight", "scheme": weight.scheme, "elements": weight.expected.size,
+        "batches": 0, "clipped": beyond, "levels": weight.levels or None, "used_levels": weight.used_levels or None,
+        "stored_bytes": weight.stored_bytes, "bits_per_weight": 8 * weight.stored_bytes / weight.expected.size,
+        "scale_min": None if weight.scales is None else float(weight.scales.min()),
+        "scale_max": None if weight.scales is None else float(weight.scales.max()),
+    }  # fmt: skip
+
+
+def activation_entries(
+    pair: Pair, original: Path, simulated: Path | None, executed: Path, batches: Iterable[Tensors]
+) -> Iterator[dict[str, Any]]:
+    """One entry for each coded activation, over all batches.
+
+    `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form.
+    """
+    accounts = [_Account(site) for site in pair.activations()]
+    if not accounts:
+        return
+    wanted = list(dict.fromkeys(name for account in accounts for name in account.site.reads))
+    tensors = list(dict.fromkeys(account.site.tensor for account in accounts))
+    with Tapped(original, tensors, optimized=False) as float_run, Tapped(executed, wanted, optimized=True) as shipped:
+        if simulated is None:
+            count = _pass(accounts, batches, float_run, shipped, None)
+        else:
+            with Tapped(simulated, wanted, optimized=False) as plain:
+                count = _pass(accounts, batches, float_run, shipped, plain)
+    for account in accounts:
+        yield _activation_entry(account, count)
+
+
+def _pass(
+    accounts: list[_Account], batches: Iterable[Tensors], original: Tapped, shipped: Tapped, plain: Tapped | None
+) -> int:
+    count = 0
+    for batch in batches:
+        right = original.run(batch)
+        executed = shipped.run(batch)
+        simulated = plain.run(batch) if plain else None
+        for account in accounts:
+            _account(account, right[account.site.tensor], executed, simulated)
+        count += 1
+    return count
+
+
+def _account(account: _Account, right: Array, executed: Tensors, simulated: Tensors | None) -> None:
+    site = account.site
+    codes = executed[site.codes]
+    account.dtype = codes.dtype.name
+    scale, zero = _range(site, executed)
+    if not isinstance(site.scale, str):
+        made = encode(right, scale, zero, site.axis, codes.dtype)
+        account.local.add(right, decode(made, scale, zero, site.axis))
+        account.clipped += _beyond(right, scale, zero, site.axis, codes.dtype)
+    else:  # the range is that of the batch at hand: the original's own
+        low, high = min(float(right.min()), 0.0), max(float(right.max()), 0.0)
+        step = np.array((high - low) / 255 or 1.0, np.float32)
+        offset = np.array(np.clip(np.rint(-low / step), 0, 255), np.uint8)
+        account.local.add(right, decode(encode(right, step, offset, 1, np.uint8), step, offset, 1))
+    account.seen += right.size
+    account.executed.add(right, decode(codes, scale, zero, site.axis))
+    if simulated is not None:
+        account.simulated.add(right, decode(simulated[site.codes], *_range(site, simulated), site.axis))
+    if codes.dtype.itemsize == 1:
+        counted = np.bincount(codes.reshape(-1).astype(np.int64) - np.iinfo(codes.dtype).min, minlength=256)
+        account.codes = counted if account.codes is None else account.codes + counted
+
+
+def _beyond(values: Array, scale: Array, zero: Array | None, axis: int, dtype: Any) -> int:
+    """How many values lie more than half a step outside what the codes can stand for."""
+    limits = np.iinfo(dtype)
+    steps = values / along(scale.astype(np.float32), values.ndim, axis)
+    if zero is not None:
+        steps = steps + along(zero.astype(np.float32), values.ndim, axis)
+    return int(np.count_nonzero((steps < limits.min - 0.5) | (steps > limits.max + 0.5)))
+
+
+def _range(site: Activation, made: Tensors) -> tuple[Array, Array | None]:
+    scale = made[site.scale] if isinstance(site.scale, str) else site.scale
+    zero = made[site.zero_point] if isinstance(site.zero_point, str) else site.zero_point
+    return scale, zero
+
+
+def _activation_entry(account: _Account, batches: int) -> dict[str, Any]:
+    site, simulated, executed = account.site, account.simulated.figures(), account.executed.figures()
+    known = None if isinstance(site.scale, str) else site.scale
+    per = (
+        "per tensor, ranges while running"
+        if known is None
+        else "per tensor"
+        if known.size == 1
+        else f"{known.size} scales"
+    )
+    codes = account.codes
+    return {
+        **_blank(), **account.local.figures(), "name": site.tensor, "node": site.node, "op_type": site.op_type, "kind": "activation",
+        "scheme": f"{account.dtype} {per}", "elements": account.seen, "batches": batches,
+        **{name: executed[name] for name in ("actual_min", "actual_max", "actual_mean", "actual_std")},
+        "accumulated_sqnr_db": simulated["sqnr_db"], "accumulated_cosine": simulated["cosine"],
+        "executed_sqnr_db": executed["sqnr_db"], "executed_cosine": executed["cosine"],
+        "clipped": account.clipped / account.seen if known is not None and account.seen else None,
+        "saturated": None if codes is None or known is None else float(codes[[0, -1]].sum() / codes.sum()),
+        "levels": None if codes is None else codes.size, "used_levels": None if codes is None else int(np.count_nonzero(codes)),
+        "scale_min": None if known is None else float(known.min()), "scale_max": None if known is None else float(known.max()),
+        "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
+    }  # fmt: skip
+
+
+def _blank() -> dict[str, Any]:
+    return dict.fromkeys((
+        "accumulated_sqnr_db", "accumulated_cosine", "executed_sqnr_db", "executed_cosine", "clipped", "saturated", "levels",
+        "used_levels", "stored_bytes", "bits_per_weight", "scale_min", "scale_max", "histogram",
+    ))  # fmt: skip

@@ -1,0 +1,106 @@
+"""Sums over pairs of arrays, one batch after the other, and the figures that quantization is judged by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner.tensors import Array
+
+_BLOCK = 1 << 20
+"""Elements turned into float64 at a time."""
+
+
+@dataclass(slots=True)
+class Moments:
+    """Additive facts of expected x and actual y; pairs that are not finite on both sides are counted and left out."""
+
+    n: int = 0
+    nonfinite: int = 0
+    sum_x: float = 0.0
+    sum_y: float = 0.0
+    sum_xx: float = 0.0
+    sum_yy: float = 0.0
+    sum_xy: float = 0.0
+    sum_ee: float = 0.0
+    sum_abs: float = 0.0
+    max_abs: float = 0.0
+    min_x: float = math.inf
+    max_x: float = -math.inf
+    min_y: float = math.inf
+    max_y: float = -math.inf
+
+    def add(self, expected: Array, actual: Array) -> None:
+        """Add pairs of the same shape.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if expected.shape != actual.shape:
+            raise ValueError(f"shape {expected.shape} was expected, {actual.shape} came")
+        flat_x, flat_y = expected.reshape(-1), actual.reshape(-1)
+        for start in range(0, flat_x.size, _BLOCK):
+            self._add(
+                flat_x[start : start + _BLOCK].astype(np.float64), flat_y[start : start + _BLOCK].astype(np.float64)
+            )
+
+    def _add(self, x: Array, y: Array) -> None:
+        finite = np.isfinite(x) & np.isfinite(y)
+        if not finite.all():
+            self.nonfinite += int(finite.size - finite.sum())
+            x, y = x[finite], y[finite]
+        if not x.size:
+            return
+        error = np.abs(y - x)
+        self.n += x.size
+        self.sum_x += float(x.sum())
+        self.sum_y += float(y.sum())
+        self.sum_xx += float(x @ x)
+        self.sum_yy += float(y @ y)
+        self.sum_xy += float(x @ y)
+        self.sum_ee += float(error @ error)
+        self.sum_abs += float(error.sum())
+        self.max_abs = max(self.max_abs, float(error.max()))
+        self.min_x, self.max_x = min(self.min_x, float(x.min())), max(self.max_x, float(x.max()))
+        self.min_y, self.max_y = min(self.min_y, float(y.min())), max(self.max_y, float(y.max()))
+
+    def figures(self) -> dict[str, Any]:
+        """The figures below, None where nothing finite was seen or the ratio has no meaning.
+
+        `sqnr_db` 10 log10(sum x^2 / sum (x - y)^2), infinite when equal. `snr_db` the same of the variances of x and of the error: what is left
+        when constant offsets are taken out. `psnr_db` 10 log10((max x - min x)^2 / mse). `cosine` of x and y as vectors.
+        """
+        if not self.n:
+            return dict.fromkeys(_FIGURES)
+        mse = self.sum_ee / self.n
+        span = self.max_x - self.min_x
+        noise = mse - ((self.sum_y - self.sum_x) / self.n) ** 2
+        norms = math.sqrt(self.sum_xx) * math.sqrt(self.sum_yy)
+        return {
+            "sqnr_db": decibels(self.sum_xx, self.sum_ee), "snr_db": decibels(self._variance(self.sum_x, self.sum_xx), max(noise, 0.0)),
+            "psnr_db": decibels(span * span, mse) if span > 0 else None, "cosine": self.sum_xy / norms if norms > 0 else None,
+            "mse": mse, "mean_abs": self.sum_abs / self.n, "max_abs": self.max_abs,
+            "expected_min": self.min_x, "expected_max": self.max_x, "expected_mean": self.sum_x / self.n,
+            "expected_std": math.sqrt(self._variance(self.sum_x, self.sum_xx)),
+            "actual_min": self.min_y, "actual_max": self.max_y, "actual_mean": self.sum_y / self.n,
+            "actual_std": math.sqrt(self._variance(self.sum_y, self.sum_yy)),
+        }  # fmt: skip
+
+    def _variance(self, total: float, squares: float) -> float:
+        return max(squares / self.n - (total / self.n) ** 2, 0.0)
+
+
+_FIGURES = (
+    "sqnr_db", "snr_db", "psnr_db", "cosine", "mse", "mean_abs", "max_abs", "expected_min", "expected_max", "expected_mean",
+    "expected_std", "actual_min", "actual_max", "actual_mean", "actual_std",
+)  # fmt: skip
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """10 log10(signal / noise): infinite without noise, None without either."""
+    if noise == 0:
+        return math.inf if signal > 0 else None
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf

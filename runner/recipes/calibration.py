@@ -1,0 +1,56 @@
+"""Calibration data: a workload under its name, hashed, and read one batch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.suite import Workload
+from runner.tensors import Tensors
+from runner.workloads import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a static quantizer learns its ranges from."""
+
+    name: str
+    workload: Workload
+    seed: int
+    folder: Path
+
+    def batches(self) -> Iterator[Tensors]:
+        """Its inputs, labels left out; a generator makes them again each time it is asked.
+
+        Raises:
+            UsageError: the data are missing, or cannot be made.
+        """
+        return (inputs for inputs, _ in stream(self.workload, seed=self.seed, folder=self.folder))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the values are drawn, and not data."""
+        return bool(self.workload.inputs)
+
+    def measure(self) -> Fingerprint:
+        """Reads all of it once."""
+        digest = hashlib.sha256()
+        batches = items = 0
+        for batch in self.batches():
+            for name, array in sorted(batch.items()):
+                digest.update(f"{name}/{array.dtype.name}{array.shape}".encode())
+                digest.update(array.tobytes())
+            batches += 1
+            items += next((array.shape[0] for array in batch.values() if array.ndim), 1)
+        return Fingerprint(digest.hexdigest(), batches, items)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    sha256: str
+    """Of every array with its name, type and shape."""
+    batches: int
+    items: int
+    """First axes of the first inputs, summed."""

@@ -1,0 +1,143 @@
+"""ONNX Runtime's static quantizer: weights and activations in integers, ranges learnt from the variant's `calibration` data.
+
+Options: `format` (qdq, qoperator), `method` (minmax, entropy, percentile, distribution), `per_channel`, `reduce_range`,
+`activation_type` and `weight_type` (int8, uint8, int16, uint16), `activation_symmetric`, `weight_symmetric`, `moving_average`,
+`percentile`, `num_bins`, `op_types`, `nodes_to_quantize`, `nodes_to_exclude`, `preprocess`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from runner.errors import UsageError, nearest
+from runner.recipes.build import Ingredients
+from runner.recipes.calibration import Calibration
+from runner.tensors import Tensors
+
+METHODS = {
+    "minmax": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile,
+    "distribution": CalibrationMethod.Distribution,
+}  # fmt: skip
+_FORMATS = {"qdq": QuantFormat.QDQ, "qoperator": QuantFormat.QOperator}
+_TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8, "int16": QuantType.QInt16, "uint16": QuantType.QUInt16}
+_OPTIONS = (
+    "format", "method", "per_channel", "reduce_range", "activation_type", "weight_type", "activation_symmetric", "weight_symmetric",
+    "moving_average", "percentile", "num_bins", "op_types", "nodes_to_quantize", "nodes_to_exclude", "preprocess",
+)  # fmt: skip
+
+
+def build(ingredients: Ingredients) -> None:
+    """Learn ranges batch by batch, then quantize the FP32 ONNX file.
+
+    Raises:
+        UsageError: there is no such file or no calibration data, or an option or a node is unknown.
+    """
+    if ingredients.base is None:
+        raise UsageError("recipe 'onnxruntime-static' needs an FP32 ONNX model to start from.")
+    if ingredients.calibration is None:
+        raise UsageError(
+            "recipe 'onnxruntime-static' needs data to learn ranges from: name a workload as the variant's `calibration`. "
+            "Nothing is made up in its place."
+        )
+    options = checked(ingredients.options)
+    logging.getLogger().setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
+        prepared = prepare(ingredients.base, Path(scratch), fold=options["preprocess"])
+        known = [node.name for node in onnx.load(prepared, load_external_data=False).graph.node]
+        for name in (*(options["nodes_to_exclude"] or ()), *(options["nodes_to_quantize"] or ())):
+            if name not in known:
+                raise UsageError(f"the model has no node {name!r}.{nearest(name, known)}")
+        ranges = Path(scratch) / "ranges.json"
+        learn(prepared, ingredients.calibration, options, ranges)
+        quantize(prepared, ranges, options, ingredients.target)
+
+
+def quantize(prepared: Path, ranges: Path, options: dict[str, Any], target: Path) -> None:
+    """Quantize a prepared model with ranges that were learnt before; `options` are complete."""
+    quantize_static(
+            prepared, target, None, quant_format=_FORMATS[options["format"]], op_types_to_quantize=options["op_types"],
+            per_channel=options["per_channel"], reduce_range=options["reduce_range"], activation_type=_TYPES[options["activation_type"]],
+            weight_type=_TYPES[options["weight_type"]], nodes_to_quantize=options["nodes_to_quantize"],
+            nodes_to_exclude=options["nodes_to_exclude"], calibrate_method=METHODS[options["method"]], calibration_cache_path=ranges,
+            extra_options={"ActivationSymmetric": options["activation_symmetric"], "WeightSymmetric": options["weight_symmetric"]},
+    )  # fmt: skip
+
+
+def prepare(base: Path, scratch: Path, *, fold: bool) -> Path:
+    """The float model that is quantized: constants folded and nodes fused as ONNX Runtime's own pre-processing does."""
+    prepared = scratch / "prepared.onnx"
+    if fold:
+        quant_pre_process(str(base), str(prepared), skip_symbolic_shape=True)
+    else:
+        onnx.save(onnx.load(base), prepared)
+    return prepared
+
+
+def checked(given: dict[str, Any]) -> dict[str, Any]:
+    """Options with what is left out filled in.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    weights = given.get("weight_type", "int8")
+    options = {
+        "format": "qdq", "method": "minmax", "per_channel": False, "reduce_range": False, "activation_type": "uint8", "weight_type": weights,
+        "activation_symmetric": False, "weight_symmetric": weights.startswith("int"), "moving_average": False, "percentile": 99.999, "num_bins": None,
+        "op_types": None, "nodes_to_quantize": None, "nodes_to_exclude": None, "preprocess": True,
+    }  # fmt: skip
+    for name, value in given.items():
+        if name not in _OPTIONS:
+            raise UsageError(f"recipe 'onnxruntime-static' has no option {name!r}.{nearest(name, _OPTIONS)}")
+        options[name] = value
+    for name, words in (
+        ("format", _FORMATS),
+        ("method", METHODS),
+        ("activation_type", _TYPES),
+        ("weight_type", _TYPES),
+    ):
+        if options[name] not in words:
+            raise UsageError(
+                f"recipe 'onnxruntime-static': {name} cannot be {options[name]!r}.{nearest(str(options[name]), words)}"
+            )
+    return options
+
+
+def learn(model: Path, calibration: Calibration, options: dict[str, Any], target: Path) -> None:
+    """Write the range of every activation; the activations of one batch are in memory at a time.
+
+    ONNX Runtime's own loop keeps those of all batches (256 GB for BERT on a full set, by its users' reports).
+    """
+    extra: dict[str, Any] = {"symmetric": options["activation_symmetric"]}
+    if options["method"] == "minmax":
+        extra["moving_average"] = options["moving_average"]
+    if options["method"] == "percentile":
+        extra["percentile"] = options["percentile"]
+    if options["num_bins"] is not None and options["method"] != "minmax":
+        extra["num_bins"] = options["num_bins"]
+    calibrator = create_calibrator(
+        model, options["op_types"], augmented_model_path=str(target.with_name("augmented.onnx")),
+        calibrate_method=METHODS[options["method"]], providers=["CPUExecutionProvider"], extra_options=extra,
+    )  # fmt: skip
+    seen = 0
+    for batch in calibration.batches():
+        calibrator.collect_data(_OneBatch(batch))
+        seen += 1
+    if not seen:
+        raise UsageError(f"calibration data {calibration.name!r} are empty: there is nothing to learn ranges from.")
+    save_tensors_data(calibrator.compute_data(), target)
+
+
+class _OneBatch(CalibrationDataReader):
+    def __init__(self, batch: Tensors) -> None:
+        self._left = [batch]
+
+    def get_next(self) -> Tensors | None:
+        return self._left.pop() if self._left else None
