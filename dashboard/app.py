@@ -12,6 +12,7 @@ PAGES = {
     "parity": ("Parity", ":material/rule:"),
     "speed": ("Speed", ":material/speed:"),
     "trade_offs": ("Trade-offs", ":material/scatter_plot:"),
+    "quantization": ("Quantization", ":material/compress:"),
     "compare": ("Compare", ":material/compare_arrows:"),
     "runs": ("Runs", ":material/list:"),
     "run": ("Run", ":material/article:"),

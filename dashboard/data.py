@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from schema import comparison, queries
+from schema import comparison, quality_queries, queries
 from schema.errors import StoreError
 from schema.queries import Filters
 from schema.store import DEFAULT_DATABASE, Store, reading, sequence, snapshot
@@ -45,11 +45,12 @@ def _problem(path: str) -> str | None:
 def _ask(path: str, question: str, arguments: tuple[Any, ...]) -> Any:
     """A snapshot never changes, so its path is the whole key."""
     with reading(Path(path)) as connection:
-        return getattr(queries, question)(connection, *arguments)
+        module = queries if hasattr(queries, question) else quality_queries
+        return getattr(module, question)(connection, *arguments)
 
 
 def ask(question: str, *arguments: Any) -> Any:
-    """The answer of one function of `schema.queries`."""
+    """The answer of one function of `schema.queries` or `schema.quality_queries`."""
     path = current()
     assert path is not None  # noqa: S101  the entry script stops before any page when nothing is recorded
     return _ask(str(path), question, arguments)

@@ -157,7 +157,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
 def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
     device = opened.get("device", case.choice.device)
-    mode = case.mode
+    mode = case.check if case.check in ("quality", "ledger", "sensitivity") else case.mode
     if case.is_timed:
         mode = "profiled" if case.check == "profile" else "interleaved" if outcome.group_id else "alone"
         mode += f", {case.mode}" if case.check == "generation" else ""

@@ -138,6 +138,82 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return db
 
 
+QUANTIZED = """
+name = "q"
+[model.digits]
+pytorch = "runner.models.digits:trained"
+outputs = ["logits"]
+export = { dynamic = { image = { 0 = "batch" } } }
+[workload.test]
+generator = "runner.models.digits:labelled_batches"
+options = { size = 90 }
+batches = 6
+labels = ["label"]
+task = { kind = "classification" }
+[workload.one]
+generator = "runner.models.digits:test_batches"
+options = { size = 1 }
+[workload.calibration]
+generator = "runner.models.digits:labelled_batches"
+options = { size = 64, part = "train" }
+batches = 4
+labels = ["label"]
+[workload.noise]
+inputs = { image = { shape = [8, 1, 8, 8] } }
+batches = 3
+[variant.minmax]
+recipe = "onnxruntime-static"
+calibration = "calibration"
+options = { per_channel = true }
+[variant.bad]
+recipe = "onnxruntime-static"
+calibration = "calibration"
+options = { method = "distribution" }
+[variant.random]
+recipe = "onnxruntime-static"
+calibration = "noise"
+[variant.uncalibrated]
+recipe = "onnxruntime-static"
+"""
+"""A suite without cases: a real network, real digits, and ways to quantize it."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    db: Path
+    suite: Path
+    run: Any
+    search: Any
+    """What the commands printed."""
+
+
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    """Quality, ledgers and a short search of one network."""
+    folder = tmp_path_factory.mktemp("quantized")
+    suite, db = folder / "q.toml", folder / "assay.duckdb"
+    cases = """
+[[case]]
+check = ["quality", "ledger"]
+models = ["digits"]
+workloads = ["test"]
+variants = ["fp32", "minmax", "bad", "random"]
+policy = "general"
+[[case]]
+check = "benchmark"
+models = ["digits"]
+workloads = ["one"]
+variants = ["fp32", "bad"]
+timing = { rounds = 1, block_ms = 10 }
+"""
+    suite.write_text(QUANTIZED + cases)
+    run = assay("run", suite, "--only", "*/test/*", "--json", db=db)
+    assert run.code == 1, run.err
+    found = assay("search", suite, "--model", "digits", "--variant", "bad", "--budget", "5s", "--json", db=db)
+    assert found.code == 0, found.err
+    return Quantized(db, suite, run.document, found.document)
+
+
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The study of a tiny GPT-2: a database and what the run printed."""

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Quantized
 
 pytestmark = pytest.mark.browser
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
@@ -230,3 +230,28 @@ def test_the_axes_of_a_trade_off_are_in_the_url(page: Page, speed_dashboard: str
     page.reload()
     expect(page.get_by_text("size against quality").first).to_be_visible(timeout=20_000)
     assert {"x", "y"} <= set(parse_qs(urlsplit(page.url).query))
+
+
+@pytest.fixture(scope="module")
+def quantized_dashboard(quantized: Quantized):
+    server, url = serve(quantized.db)
+    yield url
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("Quality", ["Loss against the reference", "high-precision"]),
+        ("Ledger", ["Error against depth", "Per-node data for Model Explorer"]),
+        ("Search", ["What was tried", "nodes_to_exclude"]),
+    ],
+)
+def test_every_part_of_the_quantization_page_is_drawn_from_its_link(
+    page: Page, quantized_dashboard: str, part: str, words: list[str]
+):
+    settled(page, f"{quantized_dashboard}/quantization?quantization={part}")
+    for text in words:
+        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+    assert not page.locator(".stException").count()

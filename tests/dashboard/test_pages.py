@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from schema import ingest
 from schema.store import Store, writing
+from tests.conftest import Quantized
 
 APP = Path(__file__).resolve().parent.parent.parent / "dashboard" / "app.py"
 PAGES = {
@@ -172,3 +173,33 @@ def test_rows_that_are_unlike_have_unlike_labels():
     rows = [{"model": "m", "model_version": "1", "comparability": key.format(threads)} for threads in (1, 2)]
     assert alike(rows[0]) == "m 1 on w (abcdef): benchmark, h, cpu, 1 threads"
     assert alike(rows[0]) != alike(rows[1])
+
+
+@pytest.mark.parametrize(
+    ("part", "chart"),
+    [
+        ("Quality", "Loss against the reference"),
+        ("Ledger", "Error against depth"),
+        ("Calibration", "Each activation by each variant"),
+        ("Sensitivity", "Sensitivity of the outputs"),
+        ("Search", "What was tried"),
+    ],
+)
+def test_every_part_of_the_quantization_page_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, quantized: Quantized, part: str, chart: str
+):
+    app = open_page(monkeypatch, quantized.db, "quantization", quantization=part)
+    app.segmented_control(key="quantization").set_value(part).run()
+    assert not app.exception
+    charts = [element.proto.spec for element in app.get("plotly_chart")]
+    assert any(chart in spec for spec in charts), [spec[:200] for spec in charts]
+
+
+@pytest.mark.parametrize("part", ["Quality", "Ledger", "Calibration", "Sensitivity", "Search"])
+def test_the_quantization_page_tells_the_command_for_what_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, history: Path, part: str
+):
+    app = open_page(monkeypatch, history, "quantization")
+    app.segmented_control(key="quantization").set_value(part).run()
+    assert not app.exception
+    assert "assay " in app.info[0].value

@@ -121,3 +121,10 @@ def test_words_where_nothing_was_said_are_all_errors():
 def test_nothing_transcribed_is_one_error_a_word():
     task = Task(kind="transcription", output="symbols", label="text", alphabet="ab ")
     assert value(task, {"symbols": np.zeros((1, 4), int)}, {"text": spoken("a b")}, "wer") == 1.0
+
+
+def test_pages_know_the_main_metric_of_every_task():
+    from runner.quality.tasks import PRIMARY
+    from schema.quality_queries import MAIN_METRICS
+
+    assert sorted(MAIN_METRICS) == sorted(PRIMARY.values())
