@@ -2,7 +2,7 @@
 
 `local`: this tensor alone, the original's values through this tensor's codes. `accumulated`: what the quantized graph holds there, against the original, every
 node as it is written (*simulated*: products in float) or by the kernels that would be shipped (*executed*). One pass over the data; the activations of one batch
-are in memory.
+(of several, up to 1 MB) are in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from runner.quality.quantized_graph import Activation, Pair, Weight, along, deco
 from runner.quality.taps import Tapped
 from runner.tensors import Array, Tensors
 
+_HELD = 1 << 20
+"""Bytes of activations that are accounted for together; a batch that is larger is alone."""
 _HISTOGRAM = 64
 """Bins over the codes of an activation."""
 
@@ -88,15 +90,36 @@ def activation_entries(
 def _pass(
     accounts: list[_Account], batches: Iterable[Tensors], original: Tapped, shipped: Tapped, plain: Tapped | None
 ) -> int:
-    count = 0
+    count, held, size = 0, [], 0
     for batch in batches:
-        right = original.run(batch)
-        executed = shipped.run(batch)
-        simulated = plain.run(batch) if plain else None
-        for account in accounts:
-            _account(account, right[account.site.tensor], executed, simulated)
+        made = (original.run(batch), shipped.run(batch), plain.run(batch) if plain else None)
+        held.append(made)
+        size += sum(array.nbytes for side in made if side for array in side.values())
         count += 1
+        if size > _HELD:
+            _settle(accounts, held)
+            held, size = [], 0
+    _settle(accounts, held)
     return count
+
+
+def _settle(accounts: list[_Account], held: list[tuple[Tensors, Tensors, Tensors | None]]) -> None:
+    """Account for some batches: together where one scale holds for all of them, since a small batch costs as much as a large one."""
+    for account in accounts:
+        site = account.site
+        one_scale = not isinstance(site.scale, str) and site.scale.size == 1
+        if one_scale and len(held) > 1:
+            right = _joined(r[site.tensor] for r, _, _ in held)
+            executed = {site.codes: _joined(e[site.codes] for _, e, _ in held)}
+            simulated = [s[site.codes] for _, _, s in held if s]
+            _account(account, right, executed, {site.codes: _joined(simulated)} if simulated else None)
+        else:
+            for made, executed, plain in held:
+                _account(account, made[site.tensor], executed, plain)
+
+
+def _joined(arrays: Iterable[Array]) -> Array:
+    return np.concatenate([array.reshape(-1) for array in arrays])
 
 
 def _account(account: _Account, right: Array, executed: Tensors, simulated: Tensors | None) -> None:
