@@ -111,7 +111,7 @@ def test_every_library_that_is_imported_is_declared(folder: str, extras: tuple[s
         *(line for extra in extras for line in project["optional-dependencies"][extra]),
     ]
     names = {re.split(r"[=<>~!]", line)[0].replace("-", "_") for line in declared}
-    aliases = {"scikit_learn": "sklearn", "nvidia_ml_py": "pynvml", "onnxruntime_gpu": "onnxruntime"}
+    aliases = {"scikit_learn": "sklearn", "nvidia_ml_py": "pynvml", "pillow": "PIL", "onnxruntime_gpu": "onnxruntime"}
     known = {aliases.get(name, name) for name in names} | {
         "nemo"
     }  # in an environment of its own; without it, a clear error

@@ -169,12 +169,11 @@ def _classes(events: Events, sides: _Sides, ours: dict[str, Counts], theirs: dic
 def _agreement(events: Events, mine: Evaluator, right: Evaluator) -> None:
     """How often both give the same answer, right or wrong."""
     one, other = mine.answers(), right.answers()
-    if one is None or other is None or one.shape != other.shape or not one.size:
+    if not one or len(one) != len(other) or any(a.shape != b.shape for a, b in zip(one, other, strict=True)):
         return
-    same = (one == other).astype(float)[:, None]
-    made = degradation(
-        Counts(same, np.ones_like(same)), Counts(np.ones_like(same), np.ones_like(same)), better="higher"
-    )
+    same = np.array([[np.count_nonzero(a == b)] for a, b in zip(one, other, strict=True)], np.float64)
+    asked = np.array([[a.size] for a in one], np.float64)
+    made = degradation(Counts(same, asked), Counts(asked, asked), better="higher")
     if made is not None:
         _figure(events, "agreement", made.candidate, "derived")
 

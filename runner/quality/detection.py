@@ -61,8 +61,8 @@ class Detection:
         hits, said, true = (found[:, i : i + 1] for i in range(3))
         return {"precision": Counts(hits, said), "recall": Counts(hits, true), "f1": Counts(2 * hits, said + true)}
 
-    def answers(self) -> Array | None:
-        return None
+    def answers(self) -> list[Array]:
+        return []  # boxes have no order that two models share
 
     def average_precision(self, chosen: Array | None = None) -> dict[str, float | None]:
         """AP over the chosen images (all by default) and over classes; None where no box is labelled."""

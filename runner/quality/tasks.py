@@ -29,8 +29,8 @@ class Evaluator(Protocol):
 
     def counts(self) -> dict[str, Counts]: ...
 
-    def answers(self) -> Array | None:
-        """One answer an item (or a position), to see how often two models agree; None where there is no such thing."""
+    def answers(self) -> list[Array]:
+        """What was answered, an array an item, to see how often two models agree; empty where there is no such thing."""
         ...
 
 
@@ -95,7 +95,7 @@ class Classification:
         for most, found in self._top.items():
             if most < scores.shape[1]:
                 found.append((order[:, :most] == truth[:, None]).any(axis=1) & usable)
-        self._said.append(order[:, 0])
+        self._said += [*order[:, :1]]
 
     def counts(self) -> dict[str, Counts]:
         made = {}
@@ -105,8 +105,8 @@ class Classification:
                 made[f"top{most}"] = Counts(right, np.ones_like(right))
         return made
 
-    def answers(self) -> Array:
-        return np.concatenate(self._said) if self._said else np.zeros(0)
+    def answers(self) -> list[Array]:
+        return self._said
 
 
 class Segmentation:
@@ -137,7 +137,7 @@ class Segmentation:
         ]
         pixels = [np.stack([one[i].reshape(len(truth), -1).sum(axis=1) for one in both], axis=1) for i in range(3)]
         self._parts.append((pixels[0], pixels[1], pixels[2]))
-        self._said.append(said[counted].reshape(-1))
+        self._said += [one[known] for one, known in zip(said, counted, strict=True)]
 
     def counts(self) -> dict[str, Counts]:
         if not self._parts:
@@ -151,8 +151,8 @@ class Segmentation:
         )
         return {"iou": Counts(inter, said + true - inter), "dice": Counts(2 * inter, said + true)}
 
-    def answers(self) -> Array:
-        return np.concatenate(self._said) if self._said else np.zeros(0)
+    def answers(self) -> list[Array]:
+        return self._said
 
 
 class Language:
@@ -184,8 +184,8 @@ class Language:
     def counts(self) -> dict[str, Counts]:
         return {"perplexity": Counts(_column(self._loss), _column(self._tokens), exponential=True)}
 
-    def answers(self) -> Array:
-        return np.concatenate(self._said) if self._said else np.zeros(0)
+    def answers(self) -> list[Array]:
+        return self._said
 
 
 class Transcription:
@@ -227,8 +227,8 @@ class Transcription:
             for metric, pairs in made.items()
         }
 
-    def answers(self) -> Array | None:
-        return np.array([said for said, _ in self._texts])
+    def answers(self) -> list[Array]:
+        return [np.array([said]) for said, _ in self._texts]
 
 
 def class_values(task: Task, counts: dict[str, Counts]) -> dict[str, list[tuple[str, float | None, int]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def _draw(spec: Inputs, random: np.random.Generator) -> Array:
 def _generated(workload: Workload, reference: str, seed: int, folder: Path) -> Iterator[Tensors]:
     generator = load_factory(reference, folder)
     try:
-        made = iter(generator(seed=seed, batches=workload.batches, **workload.options))
+        where = {"folder": folder} if "folder" in inspect.signature(generator).parameters else {}
+        made = iter(generator(seed=seed, batches=workload.batches, **where, **workload.options))
         while (batch := next(made, None)) is not None:
             yield _checked(batch, reference)
     except UsageError:

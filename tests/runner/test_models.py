@@ -84,3 +84,25 @@ def test_silero_hears_the_made_voice_and_not_its_absence():
         spoken, _ = network(torch.from_numpy(batch["input"]), state, torch.tensor(16000))
         silent, _ = network(torch.zeros(24, 576), state, torch.tensor(16000))
     assert spoken.max() > silent.max()
+
+
+def test_scenes_are_labelled_by_what_is_drawn():
+    from runner.models.shapes import scenes
+
+    (batch,) = scenes(0, 1, 16)
+    (again,) = scenes(0, 1, 16)
+    assert all(np.array_equal(batch[name], again[name]) for name in batch)
+    for boxes, classes, mask in zip(batch["label_boxes"], batch["label_classes"], batch["label"], strict=True):
+        assert (classes >= 0).any()
+        left, top, right, bottom = boxes[classes >= 0][-1].round().astype(int)  # the last one lies over the others
+        assert (mask[top:bottom, left:right] == classes[classes >= 0][-1] + 1).mean() > 0.3
+
+
+def test_a_detector_finds_most_shapes_of_scenes_it_has_not_seen(tmp_path):
+    from tests.conftest import assay
+
+    done = assay("run", "shapes", "--only", "detector/fp32/*quality", "--json", db=tmp_path / "a.duckdb", timeout=600)
+    assert done.code == 0, done.err
+    found = {m["metric"]: m["value"] for m in done.document["cases"][0]["measurements"]}
+    assert found["map_50"] > 0.85
+    assert found["f1"] > 0.85
