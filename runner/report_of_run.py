@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from runner.checklist import checklist
 from runner.report import number, size
 from runner.timing import statistics
 from runner.timing.statistics import as_samples, paired_ratio
@@ -78,7 +79,15 @@ class _Timed:
 
 def tables(facts: Facts) -> list[Table]:
     """The tables of a report; those that the run has nothing for are left out."""
-    made = [*_speed(facts), *_sizes(facts), *_parity(facts), *_layers(facts), *_findings(facts), *_broken(facts)]
+    made = [
+        *_speed(facts),
+        *_sizes(facts),
+        *_parity(facts),
+        *_quality(facts),
+        *_layers(facts),
+        *_findings(facts),
+        *_broken(facts),
+    ]
     return [table for table in made if table.rows]
 
 
@@ -206,6 +215,44 @@ def _layers(facts: Facts) -> Iterator[Table]:
             rows,
             f"The {len(top)} longest of {len(layers)}.",
         )
+
+
+_MAIN = ("top1", "map_50_95", "iou", "wer", "perplexity")
+
+
+def _quality(facts: Facts) -> Iterator[Table]:
+    """What each variant loses of its task's main metric, and the checklist."""
+    by_case: dict[str, dict[str, Row]] = {}
+    for row in facts.measured:
+        if row["check_kind"] == "quality":
+            by_case.setdefault(row["name"], {})[row["metric"]] = row
+    rows = []
+    for name, figures in by_case.items():
+        main = next((metric for metric in _MAIN if metric in figures), None)
+        if main is not None:
+            cells = [
+                _interval(figures.get(metric))
+                for metric in (main, f"{main}_drop", "quality_drop_relative", "agreement")
+            ]
+            rows.append([name, main, *cells, str(figures[main]["n"])])
+    yield Table(
+        "Quality", ["case", "metric", "value", "lost", "lost, relative", "agreement", "n"], rows,
+        "Against the reference on the same items; positive is worse. Intervals: 95 %, items resampled in pairs (average precision: jackknife).",
+    )  # fmt: skip
+    ticks = {True: "[x]", False: "[ ]", None: "n/a"}
+    items = checklist(facts.cases, facts.measured, facts.findings)
+    yield Table(
+        "Checklist",
+        ["", "item", "by"],
+        [[ticks[item.done], item.what, item.evidence] for item in items],
+        "Ticked by rows of this run alone.",
+    )
+
+
+def _interval(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    return f"{row['value']:.4f}" + ("" if row["low"] is None else f" [{row['low']:.4f}, {row['high']:.4f}]")
 
 
 def _findings(facts: Facts) -> Iterator[Table]:
