@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
@@ -114,6 +115,9 @@ def learn(model: Path, calibration: Calibration, options: dict[str, Any], target
     """Write the range of every activation; the activations of one batch are in memory at a time.
 
     ONNX Runtime's own loop keeps those of all batches (256 GB for BERT on a full set, by its users' reports).
+
+    Raises:
+        UsageError: the data are empty, or not finite.
     """
     extra: dict[str, Any] = {"symmetric": options["activation_symmetric"]}
     if options["method"] == "minmax":
@@ -128,6 +132,11 @@ def learn(model: Path, calibration: Calibration, options: dict[str, Any], target
     )  # fmt: skip
     seen = 0
     for batch in calibration.batches():
+        for name, array in batch.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise UsageError(
+                    f"calibration data {calibration.name!r}: batch {seen} holds NaN or infinity in {name!r}; no range can be learnt from that."
+                )
         calibrator.collect_data(_OneBatch(batch))
         seen += 1
     if not seen:

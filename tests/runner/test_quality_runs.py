@@ -98,6 +98,27 @@ def test_a_static_quantizer_without_data_refuses_to_make_some_up(folder):
     assert "Nothing is made up in its place" in done.document["cases"][0]["error"]
 
 
+def test_calibration_data_that_are_not_finite_name_the_batch(folder):
+    (folder / "nan.py").write_text(
+        "import numpy as np\ndef bad(seed, batches):\n    yield {'image': np.full((1, 1, 8, 8), np.nan, np.float32)}\n"
+    )
+    cases = """
+[workload.nan]
+generator = "nan.py:bad"
+[variant.nan]
+recipe = "onnxruntime-static"
+calibration = "nan"
+[[case]]
+check = "parity"
+models = ["digits"]
+workloads = ["one"]
+variants = ["nan"]
+"""
+    (folder / "n.toml").write_text(QUANTIZED + cases)
+    done = assay("run", folder / "n.toml", "--json", db=folder / "a.duckdb")
+    assert "calibration data 'nan': batch 0 holds NaN or infinity in 'image'" in done.document["cases"][0]["error"]
+
+
 def test_a_known_bad_codebook_is_caught_before_it_runs(folder):
     done = assay("run", "lut", "--only", "*inverse/*ledger", "--json", db=folder / "lut.duckdb")
     assert done.code == 0, done.err
