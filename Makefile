@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+QUANTIZERS := .venv-quantizers
 DEMO_DB := .assay/assay.duckdb
 PORT ?= 8501
 .DEFAULT_GOAL := help
@@ -37,6 +38,15 @@ speech:  ## Install 25 s of real read speech (Debian package), if none is there
 		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends pocketsphinx-testdata >/dev/null; }
 
+quantizers: $(QUANTIZERS)/.installed  ## Make .venv-quantizers with NVIDIA ModelOpt, which has pins of its own
+
+$(QUANTIZERS)/.installed: constraints-quantizers.txt
+	@echo "quantizers: installing NVIDIA ModelOpt and what it needs into $(QUANTIZERS) (about 1 GB with PyTorch; a minute or two)"
+	@test -x $(QUANTIZERS)/bin/python || $(PYTHON) -m venv $(QUANTIZERS)
+	@# ModelOpt asks for older versions of onnx and onnxruntime than it needs: every package is listed, none is resolved.
+	@$(QUANTIZERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-quantizers.txt
+	@touch $@
+
 demo: setup  ## Record a short real history of three models, then show it in the dashboard
 	@test -f .assay/demo-recorded || $(MAKE) --no-print-directory history
 	@$(BIN)/assay dashboard --db $(DEMO_DB) --port $(PORT)
@@ -57,7 +67,7 @@ lint: setup  ## Ruff, mypy, the import contracts and hadolint
 format: setup  ## Let ruff format and fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-test: setup chromium speech  ## Lint, then every test, real browser included
+test: setup chromium speech quantizers  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
@@ -65,6 +75,6 @@ bench: setup  ## What Assay itself costs, against its peers; one JSON line each
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## Remove the environment, caches and the demo's books
-	rm -rf $(VENV) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(QUANTIZERS) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup chromium speech demo history lint format test bench clean
+.PHONY: help setup chromium speech quantizers demo history lint format test bench clean

@@ -60,11 +60,11 @@ def drops(rows: pd.DataFrame) -> go.Figure:
 
 
 def depth(entries: pd.DataFrame) -> go.Figure:
-    """Signal-to-noise of activations in the order that the graph reads them: alone, simulated, executed.
+    """Signal-to-noise of activations in the order that the graph reads them, then of the results of coded weights: alone, simulated, executed.
 
     Columns: kind, name, op_type, sqnr_db, accumulated_sqnr_db, executed_sqnr_db. A line is left out where nothing is known of it.
     """
-    rows = entries[entries["kind"] == "activation"]
+    rows = entries[entries["kind"].isin(["activation", "output"])]
     figure = go.Figure()
     lines = {"this tensor alone": ("sqnr_db", theme.PALETTE[2], "dot"), "simulated": ("accumulated_sqnr_db", theme.PALETTE[0], "dash"),
              "executed": ("executed_sqnr_db", theme.PALETTE[1], "solid")}  # fmt: skip

@@ -119,7 +119,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
 
 def _quantizes(recipe: Variant) -> bool:
     """Whether a variant may hold tensors in codes: made by a quantizer, or given beside the float file that it is `from`."""
-    return recipe.recipe not in ("export", "given", "onnx-fp16") or recipe.base is not None
+    return recipe.recipe not in ("export", "given") or recipe.base is not None
 
 
 def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:

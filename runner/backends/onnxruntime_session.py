@@ -28,12 +28,13 @@ from runner.tensors import Tensors
 PROFILES = True
 """Its sessions have `profile`."""
 _CPU = "CPUExecutionProvider"
-_OPTIMIZATION = {
+OPTIMIZATION = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+"""Words for how far ONNX Runtime rewrites a graph."""
 _OPTIONS = ("provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session", "profile")
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
@@ -62,9 +63,12 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         raise EnvironmentMissing(
             f"ONNX Runtime {ort.__version__} here has no {provider}; it has {', '.join(ort.get_available_providers())}."
         )
+    level = options.get("graph_optimization", "all")
+    if level not in OPTIMIZATION:
+        raise UsageError(f"graph_optimization cannot be {level!r}.{nearest(str(level), OPTIMIZATION)}")
     settings = ort.SessionOptions()
     settings.log_severity_level = 3  # warnings about unused initializers are not ours to print
-    settings.graph_optimization_level = _OPTIMIZATION[options.get("graph_optimization", "all")]
+    settings.graph_optimization_level = OPTIMIZATION[level]
     settings.intra_op_num_threads = int(options.get("threads", 0))
     settings.use_deterministic_compute = True
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

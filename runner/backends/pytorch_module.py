@@ -88,9 +88,12 @@ class _Signed(torch.nn.Module):
     def __init__(self, module: Any, names: list[str] | None) -> None:
         super().__init__()
         self.changed, self.argument_names = module, names
+        own = parameter_names(module)
+        # A layer that stands for another one may call its argument x where that one says input.
+        self._own_names = dict(zip(names, own, strict=False)) if names and own else {}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.changed(*args, **kwargs)
+        return self.changed(*args, **{self._own_names.get(name, name): value for name, value in kwargs.items()})
 
 
 class PyTorchSession:

@@ -60,6 +60,8 @@ class Graph:
     outputs: list[str]
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of each tensor for the inputs at hand, where inference tells."""
+    types: dict[str, int] = field(default_factory=dict)
+    """ONNX element type of each tensor, where inference tells."""
 
     @cached_property
     def producer(self) -> dict[str, Node]:
@@ -109,7 +111,7 @@ def load(path: Path, inputs: Tensors) -> Graph:
     ]
     graph = Graph(model, nodes, initializers, [i.name for i in model.graph.input if i.name not in initializers],
                   [o.name for o in model.graph.output])  # fmt: skip
-    graph.sizes = _sizes(graph, inputs)
+    graph.sizes, graph.types = _sizes_and_types(graph, inputs)
     return graph
 
 
@@ -128,7 +130,7 @@ def _reads(proto: Any) -> Iterator[str]:
             yield from (output.name for output in inner.output if output.name not in own)
 
 
-def _sizes(graph: Graph, inputs: Tensors) -> dict[str, int]:
+def _sizes_and_types(graph: Graph, inputs: Tensors) -> tuple[dict[str, int], dict[str, int]]:
     """By shape inference on the graph without its weights, its inputs having the shapes at hand."""
     bare = onnx.ModelProto()
     bare.CopyFrom(_without_weights(graph))
@@ -140,14 +142,16 @@ def _sizes(graph: Graph, inputs: Tensors) -> dict[str, int]:
     except Exception:  # noqa: BLE001  inference is an estimate: a custom operator must not end the walk
         inferred = bare
     sizes = {name: array.nbytes for name, array in inputs.items()}
+    types = {tensor.name: tensor.data_type for tensor in graph.initializers.values()}
     for info in (*inferred.graph.value_info, *inferred.graph.output):
         tensor = info.type.tensor_type
+        types[info.name] = tensor.elem_type
         dims = [d.dim_value for d in tensor.shape.dim if d.HasField("dim_value")]
         if tensor.elem_type and len(dims) == len(tensor.shape.dim):
             sizes[info.name] = (
                 int(np.prod(dims, dtype=np.int64)) * helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
             )
-    return sizes
+    return sizes, types
 
 
 def _without_weights(graph: Graph) -> Any:

@@ -12,6 +12,7 @@ from runner.errors import UsageError
 from runner.jobs.common import Events, Job, announce, open_session
 from runner.parity import golden
 from runner.quality import ledger
+from runner.quality.quantized_activations import activations
 from runner.quality.quantized_graph import Pair
 from runner.quality.ranges import learnt
 from runner.quality.taps import Tapped
@@ -50,7 +51,9 @@ def run(job: Job, events: Events) -> None:
         plain = _simulated(quantized, Path(scratch))
         entries = [
             *ledger.weight_entries(pair),
-            *ledger.activation_entries(pair, original, plain, quantized, batches()),
+            *ledger.activation_entries(
+                pair, original, plain, quantized, batches(), job["options"].get("graph_optimization", "all")
+            ),
         ]
         for position, entry in enumerate(entries):
             events.emit("ledger", position=position, **entry)
@@ -72,7 +75,7 @@ def _float_original(job: Job, scratch: Path) -> Path:
 def _simulated(quantized: Path, scratch: Path) -> Path | None:
     """A form whose nodes, as they are written, compute in float: Q/DQ graphs are one; integer products are rewritten."""
     kinds = set(simulate.integer_operators(quantized))
-    if kinds and kinds <= {"DequantizeLinear"}:
+    if kinds <= {"DequantizeLinear"}:
         return quantized
     if kinds & {"MatMulInteger", "ConvInteger"} and not any(kind.startswith(("QLinear", "QGemm")) for kind in kinds):
         made = scratch / "simulated.onnx"
@@ -113,8 +116,11 @@ def _tell(events: Events, entries: list[dict[str, object]]) -> None:
             events.emit(
                 "figure", metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured"
             )
+    good = {e["node"] for e in entries if e["kind"] == "output" and float(str(e["executed_sqnr_db"] or 0)) > _POOR_DB}
     for entry in entries:
-        if entry["kind"] != "bias" and entry["sqnr_db"] is not None and _decibels(entry) < _POOR_DB:
+        # A weight that was scaled to what it is multiplied by is poor by itself where nothing comes in: its product tells.
+        poor = entry["sqnr_db"] is not None and _decibels(entry) < _POOR_DB and entry["node"] not in good
+        if entry["kind"] != "bias" and poor:
             events.emit("finding", kind="poor_tensor", subject=entry["name"], severity="warning",
                         message=f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {_decibels(entry):.1f} dB by itself; a candidate for exclusion")  # fmt: skip
         if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
@@ -135,7 +141,10 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     if calibration.is_random:
         events.emit("finding", kind="random_calibration", subject=named["name"], severity="warning",
                     message=f"ranges were learnt from {named['name']!r}, whose values are drawn and no data: real inputs may have other ranges")  # fmt: skip
-    extremes = _extremes(calibration, [site.tensor for site in pair.activations()], original)
+    sites = activations(pair)
+    if not sites:
+        return  # weights alone: no range was learnt
+    extremes = _extremes(calibration, [site.tensor for site in sites], original)
     found = {name: made for name, seen in extremes.items() if (made := learnt(seen)) is not None}
     for name, made in found.items():
         events.emit("calibration_range", name=name, **asdict(made))
@@ -153,7 +162,7 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
 def _extremes(calibration: Calibration, tensors: list[str], original: Path) -> dict[str, list[tuple[float, float]]]:
     """Lowest and highest value of each tensor in each batch."""
     extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in tensors}
-    with Tapped(original, list(extremes), optimized=False) as session:
+    with Tapped(original, list(extremes)) as session:
         for batch in calibration.batches():
             for name, array in session.run(batch).items():
                 if array.size:

@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from runner.quality.codes import beyond, counted, decode, encode, in_order, typed
 from runner.quality.moments import Moments
-from runner.quality.quantized_graph import Activation, Pair, Weight, along, decode, encode
+from runner.quality.quantized_activations import Activation, activations
+from runner.quality.quantized_graph import Pair
+from runner.quality.quantized_weights import Weight, weights
 from runner.quality.taps import Tapped
 from runner.tensors import Array, Tensors
 
@@ -42,23 +45,19 @@ class _Account:
 
 def weight_entries(pair: Pair) -> Iterator[dict[str, Any]]:
     """One entry for each coded constant."""
-    for weight in pair.weights():
+    for weight in weights(pair):
         yield _weight_entry(weight)
 
 
 def _weight_entry(weight: Weight) -> dict[str, Any]:
     moments = Moments()
     moments.add(np.asarray(weight.expected), np.asarray(weight.actual))
-    reach = np.abs(weight.actual).max(initial=0.0)
-    beyond = (
-        float(np.mean(np.abs(weight.expected.astype(np.float64)) > reach * (1 + 1e-6)))
-        if weight.expected.size
-        else None
-    )
+    reach = np.abs(weight.actual).max(initial=0.0) * (1 + weight.precision)
+    beyond_reach = np.count_nonzero(np.abs(weight.expected.astype(np.float64)) > reach)
     return {
         **_blank(), **moments.figures(), "name": weight.tensor, "node": weight.node, "op_type": weight.op_type,
         "kind": "bias" if weight.operand >= 2 else "weight", "scheme": weight.scheme, "elements": weight.expected.size,
-        "batches": 0, "clipped": beyond, "levels": weight.levels or None, "used_levels": weight.used_levels or None,
+        "batches": 0, "clipped": beyond_reach / weight.expected.size if weight.expected.size else None, "levels": weight.levels or None, "used_levels": weight.used_levels or None,
         "stored_bytes": weight.stored_bytes, "bits_per_weight": 8 * weight.stored_bytes / weight.expected.size,
         "scale_min": None if weight.scales is None else float(weight.scales.min()),
         "scale_max": None if weight.scales is None else float(weight.scales.max()),
@@ -66,22 +65,28 @@ def _weight_entry(weight: Weight) -> dict[str, Any]:
 
 
 def activation_entries(
-    pair: Pair, original: Path, simulated: Path | None, executed: Path, batches: Iterable[Tensors]
+    pair: Pair,
+    original: Path,
+    simulated: Path | None,
+    executed: Path,
+    batches: Iterable[Tensors],
+    optimization: str = "all",
 ) -> Iterator[dict[str, Any]]:
     """One entry for each coded activation, over all batches.
 
-    `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form.
+    `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form. `executed` runs with
+    the graph optimizations that it would be shipped with.
     """
-    accounts = [_Account(site) for site in pair.activations()]
+    accounts = [_Account(site) for site in activations(pair)]
     if not accounts:
         return
     wanted = list(dict.fromkeys(name for account in accounts for name in account.site.reads))
     tensors = list(dict.fromkeys(account.site.tensor for account in accounts))
-    with Tapped(original, tensors, optimized=False) as float_run, Tapped(executed, wanted, optimized=True) as shipped:
+    with Tapped(original, tensors) as float_run, Tapped(executed, wanted, optimization) as shipped:
         if simulated is None:
             count = _pass(accounts, batches, float_run, shipped, None)
         else:
-            with Tapped(simulated, wanted, optimized=False) as plain:
+            with Tapped(simulated, wanted) as plain:
                 count = _pass(accounts, batches, float_run, shipped, plain)
     for account in accounts:
         yield _activation_entry(account, count)
@@ -124,13 +129,15 @@ def _joined(arrays: Iterable[Array]) -> Array:
 
 def _account(account: _Account, right: Array, executed: Tensors, simulated: Tensors | None) -> None:
     site = account.site
-    codes = executed[site.codes]
+    codes = executed[site.codes] if site.dtype is None else typed(executed[site.codes], site.dtype)
     account.dtype = codes.dtype.name
     scale, zero = _range(site, executed)
-    if not isinstance(site.scale, str):
+    if site.kind == "output":
+        pass  # nothing is encoded here: only what has piled up is known
+    elif not isinstance(site.scale, str):
         made = encode(right, scale, zero, site.axis, codes.dtype)
         account.local.add(right, decode(made, scale, zero, site.axis))
-        account.clipped += _beyond(right, scale, zero, site.axis, codes.dtype)
+        account.clipped += beyond(right, scale, zero, site.axis, codes.dtype)
     else:  # the range is that of the batch at hand: the original's own
         low, high = min(float(right.min()), 0.0), max(float(right.max()), 0.0)
         step = np.array((high - low) / 255 or 1.0, np.float32)
@@ -139,19 +146,10 @@ def _account(account: _Account, right: Array, executed: Tensors, simulated: Tens
     account.seen += right.size
     account.executed.add(right, decode(codes, scale, zero, site.axis))
     if simulated is not None:
-        account.simulated.add(right, decode(simulated[site.codes], *_range(site, simulated), site.axis))
+        plain = typed(simulated[site.codes], codes.dtype)
+        account.simulated.add(right, decode(plain, *_range(site, simulated), site.axis))
     if codes.dtype.itemsize == 1:
-        counted = np.bincount(codes.reshape(-1).astype(np.int64) - np.iinfo(codes.dtype).min, minlength=256)
-        account.codes = counted if account.codes is None else account.codes + counted
-
-
-def _beyond(values: Array, scale: Array, zero: Array | None, axis: int, dtype: Any) -> int:
-    """How many values lie more than half a step outside what the codes can stand for."""
-    limits = np.iinfo(dtype)
-    steps = values / along(scale.astype(np.float32), values.ndim, axis)
-    if zero is not None:
-        steps = steps + along(zero.astype(np.float32), values.ndim, axis)
-    return int(np.count_nonzero((steps < limits.min - 0.5) | (steps > limits.max + 0.5)))
+        account.codes = counted(codes) if account.codes is None else account.codes + counted(codes)
 
 
 def _range(site: Activation, made: Tensors) -> tuple[Array, Array | None]:
@@ -170,17 +168,18 @@ def _activation_entry(account: _Account, batches: int) -> dict[str, Any]:
         if known.size == 1
         else f"{known.size} scales"
     )
-    codes = account.codes
+    scale = known if site.kind == "activation" else None
+    codes, finite = account.codes, in_order(account.dtype)[1] if account.codes is not None else 0
     return {
-        **_blank(), **account.local.figures(), "name": site.tensor, "node": site.node, "op_type": site.op_type, "kind": "activation",
-        "scheme": f"{account.dtype} {per}", "elements": account.seen, "batches": batches,
+        **_blank(), **account.local.figures(), "name": site.tensor, "node": site.node, "op_type": site.op_type, "kind": site.kind,
+        "scheme": account.dtype if site.kind == "output" else f"{account.dtype} {per}", "elements": account.seen, "batches": batches,
         **{name: executed[name] for name in ("actual_min", "actual_max", "actual_mean", "actual_std")},
         "accumulated_sqnr_db": simulated["sqnr_db"], "accumulated_cosine": simulated["cosine"],
         "executed_sqnr_db": executed["sqnr_db"], "executed_cosine": executed["cosine"],
-        "clipped": account.clipped / account.seen if known is not None and account.seen else None,
-        "saturated": None if codes is None or known is None else float(codes[[0, -1]].sum() / codes.sum()),
-        "levels": None if codes is None else codes.size, "used_levels": None if codes is None else int(np.count_nonzero(codes)),
-        "scale_min": None if known is None else float(known.min()), "scale_max": None if known is None else float(known.max()),
+        "clipped": account.clipped / account.seen if scale is not None and account.seen else None,
+        "saturated": None if codes is None or known is None else float(codes[[0, finite - 1]].sum() / codes.sum()),
+        "levels": None if codes is None else finite, "used_levels": None if codes is None else int(np.count_nonzero(codes[:finite])),
+        "scale_min": None if scale is None else float(scale.min()), "scale_max": None if scale is None else float(scale.max()),
         "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
     }  # fmt: skip
 

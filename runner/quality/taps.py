@@ -10,6 +10,7 @@ from typing import Self
 import onnx
 import onnxruntime as ort
 
+from runner.backends.onnxruntime_session import OPTIMIZATION
 from runner.tensors import Tensors
 
 _SERIALIZED = 1_500_000_000
@@ -17,9 +18,11 @@ _SERIALIZED = 1_500_000_000
 
 
 class Tapped:
-    """A session whose outputs are tensors of one's choice."""
+    """A session whose outputs are tensors of one's choice; without optimization, every node runs as it is written."""
 
-    def __init__(self, path: Path, tensors: list[str], *, optimized: bool, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, tensors: list[str], optimization: str = "none", *, threads: int | None = None
+    ) -> None:
         model = onnx.load(path)
         own = {output.name for output in model.graph.output}
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(tensors) if name not in own)
@@ -27,8 +30,7 @@ class Tapped:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        if not optimized:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = OPTIMIZATION[optimization]
         self._folder = tempfile.TemporaryDirectory(prefix="assay-taps-")
         source: bytes | str
         if model.ByteSize() > _SERIALIZED:

@@ -9,6 +9,8 @@ RECIPES = {
     "export": "runner.recipes.export:build",
     "onnxruntime-dynamic": "runner.recipes.onnxruntime_quantize:build_dynamic",
     "onnxruntime-static": "runner.recipes.onnxruntime_static:build",
+    "modelopt": "runner.recipes.modelopt:build",
+    "modelopt-autocast": "runner.recipes.modelopt:cast",
     "onnx-fp16": "runner.recipes.onnx_fp16:build",
     "codebook": "runner.recipes.codebook:build",
 }

@@ -108,7 +108,7 @@ def _load(recipe: str) -> Callable[[Ingredients], None]:
 def _key(
     recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str, calibration: str | None
 ) -> str:
-    versions = {}
+    versions = _tools(recipe, function, ingredients)
     for library in _LIBRARIES:
         try:
             versions[library] = importlib.metadata.version(library)
@@ -125,6 +125,16 @@ def _key(
         "versions": versions,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _tools(recipe: str, function: Callable[..., Any], ingredients: Ingredients) -> dict[str, str]:
+    """Versions that a recipe knows of, beside this environment's libraries: it may run elsewhere."""
+    told = getattr(inspect.getmodule(function), "tools", None)
+    return (
+        {}
+        if told is None
+        else {f"{recipe}/{name}": text for name, text in told(ingredients.options, ingredients.folder).items()}
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from runner.errors import UsageError
 from runner.suite import Workload
 from runner.tensors import Tensors
 from runner.workloads import stream
@@ -45,6 +48,25 @@ class Calibration:
             batches += 1
             items += next((array.shape[0] for array in batch.values() if array.ndim), 1)
         return Fingerprint(digest.hexdigest(), batches, items)
+
+
+def finite_batches(calibration: Calibration) -> Iterator[Tensors]:
+    """Its batches, each checked as it is read.
+
+    Raises:
+        UsageError: the data are empty, or not finite.
+    """
+    seen = 0
+    for batch in calibration.batches():
+        for name, array in batch.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise UsageError(
+                    f"calibration data {calibration.name!r}: batch {seen} holds NaN or infinity in {name!r}; no range can be learnt from that."
+                )
+        yield batch
+        seen += 1
+    if not seen:
+        raise UsageError(f"calibration data {calibration.name!r} are empty: there is nothing to learn ranges from.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,19 +69,19 @@ class CodedLinear(nn.Module):
         self.bias = linear.bias
 
     def decoded(self) -> torch.Tensor:
-        """The weight that is computed with."""
+        """The weight that is computed with; in place where it can be: fresh memory for each step costs more than the step."""
         if self._compute == "decoded":
             return self.weight
         if self._compute == "lookup":
             values = self.table[self.codes.int()]
         else:  # code and value rise in equal steps: value = origin + (code - first) / (1 / step)
-            values = (self.codes.float() - self._first) / (1 / self._step) + self._origin
+            values = self.codes.float().sub_(self._first).div_(1 / self._step).add_(self._origin)
         if self.signs is not None:
-            values = values * self.signs
+            values.mul_(self.signs)
         scales = (
             self.scales if self._blocks == 1 else self.scales.repeat_interleave(self._block, 1)[:, : values.shape[1]]
         )
-        return values * scales
+        return values.mul_(scales)
 
     def weight_storage(self) -> tuple[int, int]:
         """Weights, and the bytes that they are held in: codes, signs, scales and table."""

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
@@ -20,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
-from runner.recipes.calibration import Calibration
+from runner.recipes.calibration import Calibration, finite_batches
 from runner.tensors import Tensors
 
 METHODS = {
@@ -130,17 +129,8 @@ def learn(model: Path, calibration: Calibration, options: dict[str, Any], target
         model, options["op_types"], augmented_model_path=str(target.with_name("augmented.onnx")),
         calibrate_method=METHODS[options["method"]], providers=["CPUExecutionProvider"], extra_options=extra,
     )  # fmt: skip
-    seen = 0
-    for batch in calibration.batches():
-        for name, array in batch.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise UsageError(
-                    f"calibration data {calibration.name!r}: batch {seen} holds NaN or infinity in {name!r}; no range can be learnt from that."
-                )
+    for batch in finite_batches(calibration):
         calibrator.collect_data(_OneBatch(batch))
-        seen += 1
-    if not seen:
-        raise UsageError(f"calibration data {calibration.name!r} are empty: there is nothing to learn ranges from.")
     save_tensors_data(calibrator.compute_data(), target)
 
 

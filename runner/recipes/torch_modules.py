@@ -39,7 +39,8 @@ def quantize_dynamic(module: Any, options: dict[str, Any]) -> Any:
 
     with warnings.catch_warnings():  # it is deprecated for torchao, which has no such kernel for CPUs
         warnings.simplefilter("ignore")
-        return quantize(as_linears("torch-dynamic", module), {nn.Linear}, dtype=torch.qint8)
+        # Only what is inside a module is exchanged: one that is itself a linear layer goes in a box.
+        return quantize(nn.Sequential(as_linears("torch-dynamic", module)), {nn.Linear}, dtype=torch.qint8)[0]
 
 
 def cast(module: Any, options: dict[str, Any]) -> Any:
@@ -114,13 +115,12 @@ def _as_linear(layer: Any) -> nn.Linear:
 
 
 def replace_modules(module: Any, chosen: Any, make: Any) -> Any:
-    """The module with some of its inner layers replaced, in place."""
+    """The module with some of its layers replaced, in place; it may itself be one of them."""
     matches = chosen if not isinstance(chosen, type) else lambda layer: isinstance(layer, chosen)
+    if matches(module):
+        return make(module)
     for name, inner in module.named_children():
-        if matches(inner):
-            setattr(module, name, make(inner))
-        else:
-            replace_modules(inner, chosen, make)
+        setattr(module, name, replace_modules(inner, chosen, make))
     return module
 
 

@@ -47,6 +47,32 @@ def test_a_variant_computes_nearly_what_the_module_does_and_not_exactly(
     assert least_db < _sqnr(right, other) < most_db
 
 
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [("torch-dynamic", {}), ("bitsandbytes", {"kind": "int8"}), ("codebook-linear", {}), ("codebook-linear", {"compute": "division"})],
+)  # fmt: skip
+def test_a_module_that_is_one_linear_layer_is_changed_too(recipe: str, options: dict):
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 128).eval()
+    inputs = torch.randn(16, 64)
+    with torch.inference_mode():
+        right = layer(inputs)
+        other = apply(recipe, layer, options)(inputs)
+    assert 30 < _sqnr(right, other) < 60
+
+
+def one_layer() -> nn.Module:
+    return nn.Linear(64, 128)
+
+
+@pytest.mark.parametrize("recipe", ["torch-dynamic", "bitsandbytes", "codebook-linear"])
+def test_a_layer_that_stands_for_another_takes_the_inputs_of_that_one(recipe: str):
+    source = Source("factory", f"{__name__}:one_layer", Path(), recipe=recipe)
+    with load_backend("pytorch").open_session(source, {}) as session:
+        (output,) = session.infer({"input": np.ones((2, 64), np.float32)}).values()
+    assert output.shape == (2, 128)
+
+
 def test_a_quantized_session_says_what_it_holds_and_how_much():
     source = Source("factory", f"{__name__}:linear_model", Path(), recipe="torch-dynamic")
     inputs = {"input": np.ones((2, 64), np.float32)}

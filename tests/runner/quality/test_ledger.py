@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from runner.quality import ledger
-from runner.quality.quantized_graph import Pair, decode, encode
+from runner.quality.codes import decode, encode
+from runner.quality.quantized_graph import Pair
 
 
 def saved(path, nodes, inputs, outputs, initializers):
@@ -142,3 +143,79 @@ def test_codes_decode_to_the_nearest_value_and_clip_at_the_ends():
     codes = encode(values, np.float32(0.5), np.array(3, np.int8), 0, np.int8)
     assert codes.tolist() == [-128, 2, 3, 3, 127]
     assert decode(codes, np.float32(0.5), np.array(3, np.int8), 0).tolist() == [-65.5, -0.5, 0.0, 0.0, 62.0]
+
+
+def test_an_8_bit_float_is_read_as_the_number_it_stands_for(tmp_path, original):
+    # 500 / 0.5 = 1000 is clipped to 448, the largest of e4m3fn: 224. 1.04 / 0.5 = 2.08 lies between 2 and 2.25: 1.0
+    scale, zero = np.float32(0.5), helper.make_tensor("z", TensorProto.FLOAT8E4M3FN, [], [0.0])
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]), helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        helper.make_node("MatMul", ["xd", "w"], ["y"], name="product"),
+    ]  # fmt: skip
+    path = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], {"w": WEIGHT, "s": scale})
+    model = onnx.load(path)
+    model.graph.initializer.append(zero)
+    onnx.save(model, path)
+    batch = {"x": np.array([[1.04, 500.0]], np.float32)}
+    (entry,) = ledger.activation_entries(Pair(original, path, BATCH), original, path, path, [batch], "none")
+    noise = 0.04**2 + (500 - 224) ** 2
+    assert entry["sqnr_db"] == pytest.approx(10 * math.log10((1.04**2 + 500**2) / noise), rel=1e-4)
+    assert entry["executed_sqnr_db"] == entry["accumulated_sqnr_db"] == pytest.approx(entry["sqnr_db"])
+    assert (entry["scheme"], entry["clipped"], entry["saturated"]) == ("float8_e4m3fn per tensor", 0.5, 0.5)
+    assert (entry["levels"], entry["used_levels"]) == (254, 2)
+    assert sum(entry["histogram"]) == 2
+
+
+def test_a_graph_in_16_bits_has_every_tensor_in_its_ledger(tmp_path, original):
+    # next to 1 a float16 has steps of 2^-10: 1.0001 is 1, and 2049 is 2048; beyond 65504 there is nothing
+    nodes = [
+        helper.make_node("Cast", ["x"], ["x16"], to=TensorProto.FLOAT16), helper.make_node("MatMul", ["x16", "w"], ["y16"], name="product"),
+        helper.make_node("Cast", ["y16"], ["y"], to=TensorProto.FLOAT),
+    ]  # fmt: skip
+    half = np.array([[1.0, -2.0], [0.5, 3.001]], np.float16)
+    path = saved(tmp_path / "half.onnx", nodes, [("x", [1, 2])], ["y"], {"w": half})
+    pair = Pair(original, path, BATCH)
+    (weight,) = ledger.weight_entries(pair)
+    assert weight["max_abs"] == float(half[1, 1]) - 3.0
+    assert (weight["scheme"], weight["bits_per_weight"]) == ("float16 per tensor", 16)
+    batch = {"x": np.array([[1.0001, 2049.0]], np.float32)}
+    read, made = ledger.activation_entries(pair, original, path, path, [batch], "none")
+    assert (read["name"], made["name"]) == ("x", "y")
+    assert (read["max_abs"], read["scheme"], read["levels"]) == (1.0, "float16 per tensor", None)
+    assert read["executed_sqnr_db"] == read["sqnr_db"]
+
+
+def test_a_weight_that_was_scaled_to_its_activation_is_read_times_that_scale(tmp_path, original):
+    # rows times (4, 0.5) in the file, columns of x times (1/4, 2) in the graph: the same product
+    scaled = WEIGHT * np.array([[4.0], [0.5]], np.float32)
+    nodes = [
+        helper.make_node("Mul", ["x", "smooth"], ["xs"], name="pre_quant_scale"),
+        helper.make_node("QuantizeLinear", ["scaled", "s", "z"], ["q"]), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("MatMul", ["xs", "d"], ["y"], name="product"),
+    ]  # fmt: skip
+    held = {
+        "scaled": scaled,
+        "smooth": np.array([[0.25, 2.0]], np.float32),
+        "s": np.float32(0.25),
+        "z": np.int8(0),
+    }
+    path = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], held)
+    pair = Pair(original, path, BATCH)
+    (weight,) = ledger.weight_entries(pair)
+    assert weight["max_abs"] == 0.0
+    assert weight["scheme"] == "int8 per tensor, stored as float32"
+    assert weight["bits_per_weight"] == 32  # four floats: the quantizer's codes are made anew at each run
+
+
+def test_a_product_of_coded_weights_alone_is_judged_by_what_it_gives(tmp_path, original):
+    codes = np.array([[100, -80], [50, 120]], np.int8)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], axis=1), helper.make_node("MatMul", ["x", "d"], ["y"], name="product"),
+    ]  # fmt: skip
+    held = {"q": codes, "s": np.array([0.01, 0.02], np.float32), "z": np.zeros(2, np.int8)}
+    path = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], held)
+    (entry,) = ledger.activation_entries(Pair(original, path, BATCH), original, path, path, [BATCH], "none")
+    # the second column is -1.6, 2.4 in place of -2, 3: of (1, 2) it makes 3.2 in place of 4; the first makes 2 in both
+    assert (entry["name"], entry["kind"], entry["sqnr_db"]) == ("y", "output", None)
+    assert entry["executed_sqnr_db"] == pytest.approx(10 * math.log10((4 + 16) / 0.64), rel=1e-4)
+    assert (entry["scheme"], entry["clipped"], entry["scale_min"]) == ("float32", None, None)

@@ -1,0 +1,221 @@
+"""NVIDIA ModelOpt's quantizers for ONNX (INT8, FP8, INT4) and its AutoCast, run in an environment of their own: `make quantizers`.
+
+Options of `modelopt`: `mode` (int8, fp8, int4), `method` (int8 and fp8: entropy, max; int4: awq_clip, awq_lite, awq_full, rtn_dq),
+`high_precision_dtype` (what is not quantized: fp32, fp16, bf16), `nodes_to_quantize`, `nodes_to_exclude`, `op_types_to_quantize`,
+`op_types_to_exclude`, `block_size`, `use_zero_point`, `disable_mha_qdq`, `calibrate_per_node`, `simplify`, `opset`, `calibration_eps`, `python`.
+Options of `modelopt-autocast`: `low_precision_type` (fp16, bf16), `nodes_to_exclude`, `op_types_to_exclude`, `data_max`, `init_max`,
+`keep_io_types`, `python`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from runner.errors import UsageError, nearest
+from runner.recipes.build import Ingredients
+from runner.recipes.calibration import Calibration, finite_batches
+
+_METHODS = {
+    "int8": ("entropy", "max"),
+    "fp8": ("entropy", "max"),
+    "int4": ("awq_clip", "awq_lite", "awq_full", "rtn_dq"),
+}
+_KEPT = ("fp32", "fp16", "bf16")
+_QUANTIZE: dict[str, Any] = {
+    "mode": "int8", "method": None, "high_precision_dtype": "fp32", "nodes_to_quantize": None, "nodes_to_exclude": None,
+    "op_types_to_quantize": None, "op_types_to_exclude": None, "block_size": None, "use_zero_point": False, "disable_mha_qdq": False,
+    "calibrate_per_node": False, "simplify": False, "opset": None, "calibration_eps": ["cpu"], "python": None,
+}  # fmt: skip
+_AUTOCAST: dict[str, Any] = {
+    "low_precision_type": "fp16", "nodes_to_exclude": None, "op_types_to_exclude": None, "data_max": 512.0, "init_max": 65504.0,
+    "keep_io_types": True, "python": None,
+}  # fmt: skip
+_LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
+_SCRIPT = Path(__file__).with_name("modelopt_script.py")
+_PROTOBUF_LIMIT = 1_800_000_000
+_VARIABLE = "ASSAY_QUANTIZERS"
+_ENVIRONMENT = Path(".venv-quantizers/bin/python")
+
+
+def build(ingredients: Ingredients) -> None:
+    """Quantize the FP32 ONNX file; ModelOpt's ranges and scales are learnt from the variant's `calibration` data.
+
+    Raises:
+        UsageError: there is no such file, environment or calibration data, an option or a node is unknown, or ModelOpt failed.
+    """
+    options = _checked("modelopt", ingredients.options, _QUANTIZE)
+    mode = options["mode"]
+    if mode not in _METHODS:
+        raise UsageError(f"recipe 'modelopt': mode cannot be {mode!r}.{nearest(str(mode), _METHODS)}")
+    options["method"] = options["method"] or _METHODS[mode][0]
+    if options["method"] not in _METHODS[mode]:
+        raise UsageError(
+            f"recipe 'modelopt': method of {mode} cannot be {options['method']!r}.{nearest(str(options['method']), _METHODS[mode])}"
+        )
+    if (kept := options["high_precision_dtype"]) not in _KEPT:
+        raise UsageError(f"recipe 'modelopt': high_precision_dtype cannot be {kept!r}.{nearest(str(kept), _KEPT)}")
+    if ingredients.calibration is None and options["method"] != "rtn_dq":
+        raise UsageError(
+            "recipe 'modelopt' needs data to learn ranges from: name a workload as the variant's `calibration`. ModelOpt "
+            "would make random data up in its place."
+        )
+    base = _base("modelopt", ingredients, options)
+    python = options.pop("python")
+    settings = {
+        **options, "quantize_mode": options["mode"], "calibration_method": options["method"],
+        "nodes_to_quantize": _exactly(options["nodes_to_quantize"]), "nodes_to_exclude": _exactly(options["nodes_to_exclude"]),
+    }  # fmt: skip
+    del settings["mode"], settings["method"]
+    settings["use_external_data_format"] = sum(file.stat().st_size for file in base.parent.iterdir()) > _PROTOBUF_LIMIT
+    _run(python, {"op": "quantize", "base": str(base), "settings": settings}, ingredients, ingredients.calibration)
+    kinds = {node.op_type for node in onnx.load(ingredients.target, load_external_data=False).graph.node}
+    if "DequantizeLinear" not in kinds:
+        raise UsageError(
+            "ModelOpt quantized nothing: no node is of a type, a name and a size that it takes (products need 16 rows and columns). "
+            "A float file is not recorded as a quantized one."
+        )
+
+
+def cast(ingredients: Ingredients) -> None:
+    """Convert the FP32 ONNX file to mixed precision by AutoCast: nodes whose values leave the low type's range stay in FP32.
+
+    Values are those of the variant's `calibration` data, else those of the workload's first batch: AutoCast would make random ones up.
+
+    Raises:
+        UsageError: there is no such file or environment, an option or a node is unknown, or AutoCast failed.
+    """
+    options = _checked("modelopt-autocast", ingredients.options, _AUTOCAST)
+    if options["low_precision_type"] not in (known := ("fp16", "bf16")):
+        raise UsageError(
+            f"recipe 'modelopt-autocast': low_precision_type cannot be {options['low_precision_type']!r}."
+            f"{nearest(str(options['low_precision_type']), known)}"
+        )
+    base = _base("modelopt-autocast", ingredients, options)
+    python = options.pop("python")
+    settings = {**options, "nodes_to_exclude": _exactly(options["nodes_to_exclude"])}
+    _run(python, {"op": "autocast", "base": str(base), "settings": settings}, ingredients, ingredients.calibration)
+
+
+def tools(options: dict[str, Any], folder: Path) -> dict[str, str]:
+    """What else decides the result: the quantizers' versions, and the script that runs there.
+
+    Raises:
+        UsageError: there is no such environment.
+    """
+    names = ", ".join(repr(name) for name in _LIBRARIES)
+    code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in [{names}]}}))"
+    python = _interpreter(options.get("python"), folder)
+    asked = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise UsageError(f"{python} has no ModelOpt: {_last_line(asked.stderr)}. `make quantizers` builds it.")
+    return {**json.loads(asked.stdout), "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()}
+
+
+def _checked(recipe: str, given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if name not in known:
+            raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, known)}")
+    return {**known, **given}
+
+
+def _base(recipe: str, ingredients: Ingredients, options: dict[str, Any]) -> Path:
+    if ingredients.base is None:
+        raise UsageError(f"recipe {recipe!r} needs an FP32 ONNX model to start from.")
+    known = [node.name for node in onnx.load(ingredients.base, load_external_data=False).graph.node]
+    for name in (*(options.get("nodes_to_exclude") or ()), *(options.get("nodes_to_quantize") or ())):
+        if name not in known:
+            raise UsageError(f"the model has no node {name!r}.{nearest(name, known)}")
+    return ingredients.base
+
+
+def _exactly(names: list[str] | None) -> list[str] | None:
+    """ModelOpt reads names as regular expressions; here they are names, as in every other recipe."""
+    return None if names is None else [f"^{re.escape(name)}$" for name in names]
+
+
+def _interpreter(python: str | None, folder: Path) -> str:
+    """The option `python`, else the environment variable, else the folder that `make quantizers` makes.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    if given := python or os.environ.get(_VARIABLE):
+        found = str(folder / given)
+        if not os.access(found, os.X_OK):
+            where = "option `python`" if python else _VARIABLE
+            raise UsageError(f"the interpreter of the quantizers, {found!r} by {where}, cannot be run.")
+        return found
+    for root in (Path.cwd(), folder, Path(__file__).parents[2]):
+        if (root / _ENVIRONMENT).is_file():
+            return str(root / _ENVIRONMENT)
+    raise UsageError(
+        f"ModelOpt runs in an environment of its own, and there is none: `make quantizers` builds {_ENVIRONMENT.parents[1]}; "
+        f"elsewhere, set {_VARIABLE} to its python."
+    )
+
+
+def _run(
+    python: str | None, request: dict[str, Any], ingredients: Ingredients, calibration: Calibration | None
+) -> None:
+    interpreter = _interpreter(python, ingredients.folder)
+    with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
+        folder = Path(scratch)
+        (folder / "calibration").mkdir()
+        # Even where nothing is learnt, it runs the model once to find attention.
+        for index, batch in enumerate(finite_batches(calibration) if calibration else [ingredients.example]):
+            np.savez(folder / "calibration" / f"{index:06}.npz", allow_pickle=False, **batch)
+        # It may write beside its input, and the base is another artifact's file.
+        shutil.copytree(Path(request["base"]).parent, folder / "base")
+        request["base"] = str(folder / "base" / Path(request["base"]).name)
+        if request["settings"].get("quantize_mode") == "int4":
+            _turn_weights(Path(request["base"]))
+        (folder / "request.json").write_text(json.dumps({**request, "libraries": _LIBRARIES}))
+        done = subprocess.run(
+            [interpreter, "-I", str(_SCRIPT), str(folder)], capture_output=True, text=True, check=False, cwd=folder
+        )
+        try:
+            reply = json.loads((folder / "reply.json").read_text())
+        except (OSError, ValueError):
+            raise UsageError(f"ModelOpt ended with code {done.returncode}: {_last_line(done.stderr)}") from None
+        if "error" in reply:
+            raise UsageError(f"ModelOpt failed: {reply['error']}")
+        for file in folder.glob("model.onnx*"):
+            shutil.move(file, ingredients.target.parent / file.name)
+
+
+def _turn_weights(path: Path) -> None:
+    """Write every Gemm that reads its weight transposed with the weight turned: the same product.
+
+    ModelOpt 0.47's AWQ cuts such a weight into blocks along the wrong axis, and ONNX Runtime refuses the file; PyTorch's exporters write
+    each nn.Linear so.
+    """
+    model = onnx.load(path)
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    for node in model.graph.node:
+        attribute = next((a for a in node.attribute if a.name == "transB" and a.i), None)
+        if node.op_type == "Gemm" and attribute and node.input[1] in weights and readers[node.input[1]] == 1:
+            tensor = weights[node.input[1]]
+            turned = np.ascontiguousarray(onnx.numpy_helper.to_array(tensor).T)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))
+            attribute.i = 0
+    del model.graph.value_info[:]  # some exporters write the shapes of weights there
+    large = model.ByteSize() > _PROTOBUF_LIMIT
+    onnx.save(model, path, save_as_external_data=large, location="turned.data" if large else None)
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:600] if lines else "it said nothing"
