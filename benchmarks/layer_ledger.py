@@ -74,8 +74,9 @@ def minilm(folder: Path, weights: str) -> dict[str, Any]:
 def quantize(folder: Path, inputs: dict[str, Any]) -> None:
     """Prepared float file and its static INT8 form; a quarter of the samples is enough to learn ranges from."""
     from runner.recipes import onnxruntime_static as static
+    from runner.recipes.preparation import prepare
 
-    prepared = static.prepare(folder / "float.onnx", folder, fold=True)
+    prepared = prepare(folder / "float.onnx", folder, fold=True)
     options = static.checked({"per_channel": True})
     static.learn(prepared, _Calibration(inputs), options, folder / "ranges.json")  # type: ignore[arg-type]
     static.quantize(prepared, folder / "ranges.json", options, folder / "int8.onnx")

@@ -83,6 +83,9 @@ def ledger() -> None:
         "Per-node data for Model Explorer", _node_data(entries), file_name="ledger.json", mime="application/json", key="node_data",
         help="Open the ONNX file in Model Explorer, then load this as custom node data: the worst tensor of each node, in dB.",
     )  # fmt: skip
+    st.caption("The same in Netron: a copy of the file whose nodes carry these figures.")
+    st.code(f"assay graph {row['name']} --run {row['run_id'][:18]} --out annotated.onnx", language="bash")
+    st.caption("This ledger again:")
     st.code(row["reproduce"], language="bash")
 
 

@@ -12,10 +12,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from runner.cli_doctor import doctor
 from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
-from runner.cli_quality import search
+from runner.cli_quality import graph, search
 from runner.cli_run import finish, pad_sides, pairs, progress_of
 from runner.cli_speed import claim, compare, import_, report
 from runner.errors import AssayError, ExitCode, UsageError
@@ -37,6 +38,8 @@ app.command()(compare)
 app.command()(claim)
 app.command()(report)
 app.command()(search)
+app.command()(graph)
+app.command()(doctor)
 app.command(name="import")(import_)
 
 
@@ -248,22 +251,6 @@ def diff(
 
 def _worst(outcomes: set[str]) -> str:
     return next((word for word in ("fail", "vacuous", "unknown", "pass") if word in outcomes), "vacuous")
-
-
-@app.command()
-def doctor(db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
-    """Say what this host can run, and what is missing.
-
-    Example: assay doctor
-    """
-    from runner import catalogue, report
-
-    findings = catalogue.doctor(store_at(db))
-    if json:
-        report.print_json(findings)
-    else:
-        report.print_table(findings, ["what", "state", "detail"])
-    raise typer.Exit(int(ExitCode.ENVIRONMENT if any(f["state"] == "broken" for f in findings) else ExitCode.OK))
 
 
 @app.command()

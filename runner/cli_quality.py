@@ -1,4 +1,4 @@
-"""`assay search`: which nodes are better left in float."""
+"""`assay search`: which nodes are better left in float. `assay graph`: a file that shows what its nodes lose."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli_options import DB_DEFAULT, Db, Json, Wait, store_at
+from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_run import progress_of
-from runner.errors import UsageError
+from runner.errors import UsageError, nearest
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -98,3 +98,37 @@ def _trial(trial: Any, metric: str) -> dict[str, str]:
 def _few(names: list[str]) -> str:
     """The first names of a set, and how many more there are; `--json` has them all."""
     return "-" if not names else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def graph(
+    case: Annotated[str, typer.Argument(help="A recorded ledger case, by its name or a part of it.")],
+    out: Annotated[Path, typer.Option("--out", help="The ONNX file to write.")],
+    run: Annotated[str, typer.Option("--run", help="Of which run: id, latest, version:X.")] = "latest",
+    db: Db = Path(DB_DEFAULT),
+) -> None:
+    """Write a quantized file whose nodes say what each of their tensors loses, to be opened in Netron.
+
+    Example: assay graph digits/minmax --out minmax.onnx
+    """
+    from runner.quality.annotate import annotate
+    from schema import queries
+    from schema.comparison import resolve
+
+    if out.exists():
+        raise UsageError(f"{out} is there already; name a new file.")
+    with published(db) as connection:
+        cases = [c for c in queries.cases_of(connection, resolve(connection, run)) if c["check_kind"] == "ledger"]
+        found = [c for c in cases if c["name"] == case] or [c for c in cases if case in c["name"]]
+        if len(found) != 1:
+            what = "is not one ledger case" if found else "is no ledger case"
+            raise UsageError(f"{case!r} {what} of that run.{nearest(case, [c['name'] for c in found or cases])}")
+        entries = queries.of_case(connection, "ledger", found[0]["case_id"])
+    key = str(found[0]["recipe_sha256"])
+    file = store_at(db).artifacts / key[:2] / key / "model.onnx"
+    if not file.is_file():
+        raise UsageError(f"the file of {found[0]['name']!r} is no longer kept; make it again: {found[0]['reproduce']}")
+    try:
+        written = annotate(file, entries, out)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    print(f"{out}: {written} nodes carry what they lose")

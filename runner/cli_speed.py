@@ -102,7 +102,8 @@ def report(
     Example: assay report latest --as html --out report.html
     """
     from runner.errors import nearest
-    from runner.report_of_run import FORMATS, gather
+    from runner.report_facts import gather
+    from runner.report_of_run import FORMATS
     from schema.comparison import resolve
 
     if as_ not in FORMATS:

@@ -10,51 +10,16 @@ import csv
 import html
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import duckdb
-
-from runner.checklist import checklist
 from runner.report import number, size
+from runner.report_facts import Facts, Row, Table
+from runner.report_quality import quality
 from runner.timing import statistics
 from runner.timing.statistics import as_samples, paired_ratio
-from schema import queries
 
-Row = Mapping[str, Any]
 _TOP = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything of a run that a report shows."""
-
-    run: Row
-    environment: Row
-    cases: Sequence[Row]
-    measured: Sequence[Row]
-    receipts: Sequence[Row]
-    findings: Sequence[Row]
-    layers: Sequence[Row]
-
-
-def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> Facts:
-    """Read a run."""
-    run = next(row for row in queries.runs(connection, queries.Filters(), limit=10**9) if row["run_id"] == run_id)
-    return Facts(
-        run, queries.environment_of(connection, run_id), queries.cases_of(connection, run_id),
-        queries.measurements_of(connection, run_id), queries.receipts_of(connection, run_id),
-        queries.findings_of(connection, run_id), queries.layers_of(connection, run_id),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +48,7 @@ def tables(facts: Facts) -> list[Table]:
         *_speed(facts),
         *_sizes(facts),
         *_parity(facts),
-        *_quality(facts),
+        *quality(facts),
         *_layers(facts),
         *_findings(facts),
         *_broken(facts),
@@ -215,44 +180,6 @@ def _layers(facts: Facts) -> Iterator[Table]:
             rows,
             f"The {len(top)} longest of {len(layers)}.",
         )
-
-
-_MAIN = ("top1", "map_50_95", "iou", "wer", "perplexity")
-
-
-def _quality(facts: Facts) -> Iterator[Table]:
-    """What each variant loses of its task's main metric, and the checklist."""
-    by_case: dict[str, dict[str, Row]] = {}
-    for row in facts.measured:
-        if row["check_kind"] == "quality":
-            by_case.setdefault(row["name"], {})[row["metric"]] = row
-    rows = []
-    for name, figures in by_case.items():
-        main = next((metric for metric in _MAIN if metric in figures), None)
-        if main is not None:
-            cells = [
-                _interval(figures.get(metric))
-                for metric in (main, f"{main}_drop", "quality_drop_relative", "agreement")
-            ]
-            rows.append([name, main, *cells, str(figures[main]["n"])])
-    yield Table(
-        "Quality", ["case", "metric", "value", "lost", "lost, relative", "agreement", "n"], rows,
-        "Against the reference on the same items; positive is worse. Intervals: 95 %, items resampled in pairs (average precision: jackknife).",
-    )  # fmt: skip
-    ticks = {True: "[x]", False: "[ ]", None: "n/a"}
-    items = checklist(facts.cases, facts.measured, facts.findings)
-    yield Table(
-        "Checklist",
-        ["", "item", "by"],
-        [[ticks[item.done], item.what, item.evidence] for item in items],
-        "Ticked by rows of this run alone.",
-    )
-
-
-def _interval(row: Row | None) -> str:
-    if row is None:
-        return "-"
-    return f"{row['value']:.4f}" + ("" if row["low"] is None else f" [{row['low']:.4f}, {row['high']:.4f}]")
 
 
 def _findings(facts: Facts) -> Iterator[Table]:

@@ -78,3 +78,17 @@ def of_search(connection: duckdb.DuckDBPyConnection, table: str, search_id: str)
     """
     order = {"search_node": "position", "search_trial": "position"}[table]
     return ask(connection, f"select * from {table} where search_id = $search order by {order}", search=search_id)
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, table: str, run_id: str) -> Answer:
+    """Rows of a table about tensors, nodes or classes, of every case of a run.
+
+    Raises:
+        KeyError: no such table.
+    """
+    order = {
+        "ledger": "case_id, position",
+        "sensitivity": "case_id, position",
+        "class_quality": "case_id, metric, class_name",
+    }[table]
+    return ask(connection, f"select * from {table} where run_id = $run order by {order}", run=run_id)

@@ -133,7 +133,7 @@ def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
 
 def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Every case of a run, broken ones first."""
-    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
+    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256, a.recipe_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
         from case_result c left join artifact a using (artifact_id) where c.run_id = $run
         order by c.status = 'ok', c.name"""
     return ask(connection, sql, run=run_id)

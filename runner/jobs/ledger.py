@@ -25,6 +25,8 @@ _INFLUENCE = 0.2
 """One batch that makes this share of a range decides it."""
 _POOR_DB = 20.0
 _CLIPPED = 0.01
+_GAP_DB = 3.0
+"""Between simulated and executed."""
 
 
 def run(job: Job, events: Events) -> None:
@@ -58,6 +60,7 @@ def run(job: Job, events: Events) -> None:
         for position, entry in enumerate(entries):
             events.emit("ledger", position=position, **entry)
         _tell(events, entries)
+        _kernels(events, entries)
         if job.get("calibration"):
             _ranges(job, events, pair, original)
 
@@ -67,7 +70,7 @@ def _float_original(job: Job, scratch: Path) -> Path:
     base = Path(job["base"])
     if not job["recipe"].startswith("onnxruntime") or not job["recipe_options"].get("preprocess", True):
         return base
-    from runner.recipes.onnxruntime_static import prepare
+    from runner.recipes.preparation import prepare
 
     return prepare(base, scratch, fold=True)
 
@@ -126,6 +129,22 @@ def _tell(events: Events, entries: list[dict[str, object]]) -> None:
         if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
             events.emit("finding", kind="clipped", subject=entry["name"], severity="warning",
                         message=f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration data do not show what comes")  # fmt: skip
+
+
+def _kernels(events: Events, entries: list[dict[str, object]]) -> None:
+    """What the kernels lose of what the codes keep, at the last tensor that is known both ways."""
+    both = [
+        e
+        for e in entries
+        if e["kind"] in ("activation", "output") and None not in (e["accumulated_sqnr_db"], e["executed_sqnr_db"])
+    ]
+    if not both:
+        return
+    last = both[-1]
+    simulated, executed = float(str(last["accumulated_sqnr_db"])), float(str(last["executed_sqnr_db"]))
+    if simulated - executed > _GAP_DB:
+        events.emit("finding", kind="executed_worse_than_simulated", subject=last["name"], severity="warning",
+                    message=f"{last['name']}: {simulated:.1f} dB with every node as it is written, {executed:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
 
 
 def _decibels(entry: dict[str, object]) -> float:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from runner.models.trained import once
 
 _TRAIN = 1257
 """The first 1257 images are learnt from, the other 540 are for checks."""
@@ -22,6 +21,13 @@ def images() -> tuple[Any, Any]:
     return (data.images / 16).astype(np.float32)[:, None], data.target.astype(np.int64)
 
 
+def part_of(name: str) -> tuple[Any, Any]:
+    """Images and labels of the `train` part, which is learnt from, or of the `test` part."""
+    pictures, labels = images()
+    chosen = slice(_TRAIN, None) if name == "test" else slice(0, _TRAIN)
+    return pictures[chosen], labels[chosen]
+
+
 def test_batches(seed: int, batches: int, size: int) -> Iterator[dict[str, Any]]:
     """Batches of `size` images that were not learnt from, in the data set's order."""
     del seed  # real data: nothing is drawn
@@ -33,36 +39,14 @@ def test_batches(seed: int, batches: int, size: int) -> Iterator[dict[str, Any]]
 def labelled_batches(seed: int, batches: int, size: int, part: str = "test") -> Iterator[dict[str, Any]]:
     """Images with their labels, each once: of the `test` part, or of the `train` part that was learnt from; the last batch may be smaller."""
     del seed
-    pictures, digits = images()
-    chosen = slice(_TRAIN, None) if part == "test" else slice(0, _TRAIN)
-    pictures, digits = pictures[chosen], digits[chosen]
+    pictures, digits = part_of(part)
     for start in range(0, min(batches * size, len(pictures)), size):
         yield {"image": pictures[start : start + size], "label": digits[start : start + size]}
 
 
 def trained(width: int = 16, epochs: int = 8, seed: int = 0) -> Any:
     """The network after training; weights are kept in the cache by the hash of this file and the settings."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    network = _network(width)
-    digest = hashlib.sha256(Path(__file__).read_bytes() + repr((width, epochs, seed, torch.__version__)).encode())
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        / "assay"
-        / f"digits-{digest.hexdigest()[:24]}.safetensors"
-    )
-    if cache.is_file():
-        network.load_state_dict(load_file(cache))
-        return network
-    torch.manual_seed(seed)
-    network = _network(width)
-    _train(network, epochs)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-    save_file(network.state_dict(), temporary)
-    temporary.replace(cache)
-    return network
+    return once("digits", (width, epochs, seed), __file__, lambda: _network(width), lambda n: _train(n, epochs))
 
 
 def _network(width: int) -> Any:

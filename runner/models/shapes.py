@@ -6,13 +6,12 @@ center network (Zhou et al. 2019, "Objects as Points"): peaks of a heat map are 
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from runner.models.trained import once
 
 NAMES = ("circle", "square", "triangle")
 SIZE = 64
@@ -67,18 +66,14 @@ def segmenter(width: int = 16, steps: int = 300, seed: int = 0) -> Any:
 def _kept(
     kind: str, width: int, steps: int, seed: int, make: Callable[[int], Any], loss: Callable[[Any, Any], Any]
 ) -> Any:
-    """A network after training; weights are kept in the cache by the hash of this file and the settings."""
-    import torch
-    from safetensors.torch import load_file, save_file
+    return once(
+        f"shapes-{kind}", (width, steps, seed), __file__, lambda: make(width), lambda n: _train(n, loss, steps, seed)
+    )
 
-    digest = hashlib.sha256(Path(__file__).read_bytes() + repr((kind, width, steps, seed, torch.__version__)).encode())
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "assay"
-    cache = folder / f"shapes-{kind}-{digest.hexdigest()[:24]}.safetensors"
-    torch.manual_seed(seed)
-    network = make(width)
-    if cache.is_file():
-        network.load_state_dict(load_file(cache))
-        return network
+
+def _train(network: Any, loss: Callable[[Any, Any], Any], steps: int, seed: int) -> None:
+    import torch
+
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
     for batch in scenes(seed, steps, 32, shift=0):
@@ -86,11 +81,6 @@ def _kept(
         loss(network, {name: torch.from_numpy(array) for name, array in batch.items()}).backward()
         optimizer.step()
         schedule.step()
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-    save_file(network.state_dict(), temporary)
-    temporary.replace(cache)
-    return network.eval()
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> Any:

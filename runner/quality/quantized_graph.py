@@ -25,7 +25,7 @@ CODED = {
 INTEGER = ("MatMulInteger", "ConvInteger")
 HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _GLUE = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
-_SUFFIXES = ("_MatMul_quant", "_quant", "_Q4", "_Q8")
+SUFFIXES = ("_MatMul_quant", "_quant", "_Q4", "_Q8")
 
 
 class Pair:
@@ -40,7 +40,7 @@ class Pair:
 
     def twin(self, node: Node) -> Node | None:
         """The original's node of one of the quantized graph."""
-        for suffix in ("", *_SUFFIXES):
+        for suffix in ("", *SUFFIXES):
             if node.name.endswith(suffix) and (found := self._by_name.get(node.name[: len(node.name) - len(suffix)])):
                 return found
         return None

@@ -9,18 +9,19 @@ from typing import Any
 
 import onnx
 import onnxruntime as ort
-from onnxruntime.quantization.registry import QDQRegistry
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from runner.quality.moments import Moments
 from runner.recipes import onnxruntime_static as static
 from runner.recipes.calibration import Calibration
+from runner.recipes.preparation import prepare
 from runner.tensors import Tensors
 
 
 def nodes_of(prepared: Path, types: list[str] | None) -> list[tuple[str, str]]:
     """(name, operator) of each node that the quantizer would quantize, in order; `types` limits it as the recipe does."""
     graph = onnx.load(prepared, load_external_data=False).graph
-    known = set(QDQRegistry) & set(types or QDQRegistry)
+    known = set(types or (*QDQRegistry, *QLinearOpsRegistry))  # the quantizer's own list where none is given
     return [(node.name, node.op_type) for node in graph.node if node.op_type in known and node.name]
 
 
@@ -32,7 +33,7 @@ def sensitivities(
     Nodes that the budget does not reach have None for both figures.
     """
     options = static.checked(given)
-    prepared = static.prepare(base, scratch, fold=options["preprocess"])
+    prepared = prepare(base, scratch, fold=options["preprocess"])
     ranges = scratch / "ranges.json"
     static.learn(prepared, calibration, options, ranges)
     right = _outputs(prepared, batches)

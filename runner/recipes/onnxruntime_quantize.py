@@ -8,13 +8,15 @@ share, so that both can be quantized).
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
+from runner.recipes.preparation import is_large, prepare, save
 
 _OPTIONS = ("per_channel", "reduce_range", "op_types", "preprocess", "weight_type")
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
@@ -33,21 +35,16 @@ def build_dynamic(ingredients: Ingredients) -> None:
         if name not in _OPTIONS:
             raise UsageError(f"recipe 'onnxruntime-dynamic' has no option {name!r}.{nearest(name, _OPTIONS)}")
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
-    prepared = ingredients.target.with_name("prepared.onnx")
-    if options.get("preprocess", True):
-        quant_pre_process(str(ingredients.base), str(prepared), skip_symbolic_shape=True)
-    else:
-        onnx.save(onnx.load(ingredients.base), prepared)
-    # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
-    model = onnx.load(prepared)
-    del model.graph.value_info[:]
-    onnx.save(model, prepared)
-    quantize_dynamic(
-        prepared,
-        ingredients.target,
-        op_types_to_quantize=options.get("op_types"),
-        per_channel=bool(options.get("per_channel", False)),
-        reduce_range=bool(options.get("reduce_range", False)),
-        weight_type=_TYPES[options.get("weight_type", "int8")],
-    )
-    prepared.unlink()
+    with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
+        prepared = prepare(ingredients.base, Path(scratch), fold=bool(options.get("preprocess", True)))
+        large = is_large(prepared)
+        # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
+        model = onnx.load(prepared)
+        del model.graph.value_info[:]
+        save(model, prepared, large=large)
+        del model
+        quantize_dynamic(
+            prepared, ingredients.target, op_types_to_quantize=options.get("op_types"), per_channel=bool(options.get("per_channel", False)),
+            reduce_range=bool(options.get("reduce_range", False)), weight_type=_TYPES[options.get("weight_type", "int8")],
+            use_external_data_format=large,
+        )  # fmt: skip

@@ -15,11 +15,11 @@ from typing import Any
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
 from runner.recipes.calibration import Calibration, finite_batches
+from runner.recipes.preparation import is_large, prepare
 from runner.tensors import Tensors
 
 METHODS = {
@@ -67,18 +67,9 @@ def quantize(prepared: Path, ranges: Path, options: dict[str, Any], target: Path
             per_channel=options["per_channel"], reduce_range=options["reduce_range"], activation_type=_TYPES[options["activation_type"]],
             weight_type=_TYPES[options["weight_type"]], nodes_to_quantize=options["nodes_to_quantize"],
             nodes_to_exclude=options["nodes_to_exclude"], calibrate_method=METHODS[options["method"]], calibration_cache_path=ranges,
+            use_external_data_format=is_large(prepared),
             extra_options={"ActivationSymmetric": options["activation_symmetric"], "WeightSymmetric": options["weight_symmetric"]},
     )  # fmt: skip
-
-
-def prepare(base: Path, scratch: Path, *, fold: bool) -> Path:
-    """The float model that is quantized: constants folded and nodes fused as ONNX Runtime's own pre-processing does."""
-    prepared = scratch / "prepared.onnx"
-    if fold:
-        quant_pre_process(str(base), str(prepared), skip_symbolic_shape=True)
-    else:
-        onnx.save(onnx.load(base), prepared)
-    return prepared
 
 
 def checked(given: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +119,7 @@ def learn(model: Path, calibration: Calibration, options: dict[str, Any], target
     calibrator = create_calibrator(
         model, options["op_types"], augmented_model_path=str(target.with_name("augmented.onnx")),
         calibrate_method=METHODS[options["method"]], providers=["CPUExecutionProvider"], extra_options=extra,
+        use_external_data_format=is_large(model),
     )  # fmt: skip
     for batch in finite_batches(calibration):
         calibrator.collect_data(_OneBatch(batch))

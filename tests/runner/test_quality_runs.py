@@ -1,5 +1,6 @@
 """Quality, ledgers and searches through the command line: what quantization costs, on a real network and real digits."""
 
+import onnx
 import pytest
 
 from tests.conftest import QUANTIZED, assay
@@ -56,6 +57,40 @@ def test_a_search_finds_what_to_leave_in_float(quantized):
     chosen = next(trial for trial in found["tried"] if trial["chosen"])
     assert chosen["drop_relative"] < everything["drop_relative"]
     assert sorted(found["excluded"]) == sorted(chosen["excluded"])
+
+
+def test_the_doctor_names_the_causes_of_a_loss_with_their_evidence(quantized):
+    told = assay("doctor", quantized.run["run"], "--json", db=quantized.db)
+    assert told.code == 0, told.err
+    fell = [d for d in told.document["diagnoses"] if d["problem"] == "accuracy fell"]
+    assert {d["subject"].split("/")[1] for d in fell} >= {"bad"}
+    mine = {d["because"]: d["evidence"] for d in fell if d["subject"].startswith("digits/bad/")}
+    assert "not explained" not in mine
+    assert "minmax loses" in mine["of the way of quantizing, not of the model"]
+    assert "with the same calibration data" in mine["of the way of quantizing, not of the model"]
+
+
+def test_a_report_has_the_same_diagnoses(quantized):
+    text = assay("report", quantized.run["run"], db=quantized.db).out
+    assert "## Diagnosis" in text
+    assert "of the way of quantizing, not of the model" in text
+
+
+def test_a_graph_carries_what_its_nodes_lose(quantized, folder):
+    case = next(c["case"] for c in quantized.run["cases"] if c["case"].endswith("minmax/onnxruntime/test/ledger"))
+    out = folder / "annotated.onnx"
+    asked = ("graph", case, "--run", quantized.run["run"], "--out", out)
+    done = assay(*asked, db=quantized.db)
+    assert done.code == 0, done.err
+    notes = {p.key: p.value for node in onnx.load(out).graph.node for p in node.metadata_props if p.key.startswith("assay: weight")}  # fmt: skip
+    assert len(notes) >= 6
+    assert all(" dB" in value and "bits" in value for value in notes.values())
+    again = assay(*asked, db=quantized.db)
+    assert again.code == 2
+    assert "is there already" in again.err
+    wrong = assay("graph", "no-such", "--run", quantized.run["run"], "--out", folder / "b.onnx", db=quantized.db)
+    assert wrong.code == 2
+    assert "is no ledger case" in wrong.err
 
 
 def test_a_search_goes_on_where_it_was(quantized):
@@ -140,3 +175,27 @@ def test_the_three_tests_of_lut8_pass(folder):
     # a code and a sign of eight bits each, as they are stored
     assert projection["quantized_bits_per_weight"]["value"] == pytest.approx(16, abs=0.01)
     assert cases["projection/lut8/onnxruntime/activations/parity"]["verdicts"][0]["outcome"] == "pass"
+
+
+def test_two_runs_whose_data_differ_say_so(folder):
+    suite, db = folder / "seeds.toml", folder / "seeds.duckdb"
+    text = (
+        QUANTIZED
+        + """
+[[case]]
+check = "parity"
+models = ["digits"]
+workloads = ["noise"]
+variants = ["minmax"]
+policy = "general"
+"""
+    )
+    suite.write_text("seed = 1\n" + text)
+    assert assay("run", suite, "--json", db=db).code in (0, 1)
+    suite.write_text("seed = 2\n" + text)
+    assert assay("run", suite, "--json", db=db).code in (0, 1)
+    told = assay("doctor", "latest", "--json", db=db)
+    (found,) = told.document["diagnoses"]
+    assert (found["problem"], told.document["against"] is None) == ("runs differ", False)
+    assert "the inputs are others" in found["because"]
+    assert "max_abs" in found["evidence"]

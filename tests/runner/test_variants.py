@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from torch import nn
@@ -13,8 +14,10 @@ from torch import nn
 from runner.backends import Source, load_backend
 from runner.errors import UsageError
 from runner.recipes.build import Ingredients, build
+from runner.recipes.calibration import Calibration
 from runner.recipes.simulate import in_float, integer_operators
 from runner.recipes.torch_modules import apply
+from runner.suite import Workload
 
 
 def linear_model(width: int = 64) -> nn.Module:
@@ -171,3 +174,27 @@ def test_a_weight_that_is_stored_twice_is_found_transposed_too(tmp_path: Path):
     assert finding["subject"] == "head"
     assert "1.2 MiB" in finding["message"]
     assert "embedding" in finding["message"]
+
+
+@pytest.mark.parametrize("recipe", ["onnxruntime-dynamic", "onnxruntime-static"])
+def test_a_model_whose_weights_lie_beside_it_is_quantized_as_well(recipe: str, tmp_path: Path):
+    weight = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+    node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    ports = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [4, 64]), ("y", [4, 32]))]  # fmt: skip
+    graph = onnx.helper.make_graph([node], "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    made = []
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 64), np.float32))
+    for beside in (False, True):
+        folder = tmp_path / f"beside-{beside}"
+        folder.mkdir()
+        onnx.save(model, folder / "model.onnx", save_as_external_data=beside, location="weights", size_threshold=0)
+        asked = Ingredients(
+            target=folder / "made" / "model.onnx", options={}, example={"x": np.ones((4, 64), np.float32)}, module=None, base=folder / "model.onnx",
+            onnx=None, onnx_options={}, folder=tmp_path, output_names=("y",), calibration=Calibration("data", Workload(file="data.npz"), 0, tmp_path),
+        )  # fmt: skip
+        built = build(recipe, asked, str(beside), tmp_path / "cache")
+        session = ort.InferenceSession(built.path, providers=["CPUExecutionProvider"])
+        made.append(session.run(None, {"x": np.ones((4, 64), np.float32)})[0])
+    np.testing.assert_array_equal(*made)
+    assert 0 < np.abs(made[0] - np.ones((4, 64)) @ weight).max() < 0.5

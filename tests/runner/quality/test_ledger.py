@@ -114,6 +114,12 @@ def test_a_fake_quantized_weight_is_what_it_evaluates_to(tmp_path, original):
     assert found["clipped"] == 0.25
 
 
+def test_a_weight_that_is_only_turned_on_its_way_was_not_quantized(tmp_path, original):
+    turn = helper.make_node("Transpose", ["t"], ["d"])
+    path = with_weight(tmp_path, {"t": np.ascontiguousarray(WEIGHT.T)}, [turn], "d")
+    assert [*ledger.weight_entries(Pair(original, path, BATCH))] == []
+
+
 def test_an_activation_is_judged_by_itself_and_by_what_came_before(tmp_path, original):
     scale, zero = np.float32(0.1), np.uint8(0)
     nodes = [

@@ -1,0 +1,41 @@
+"""Reads the rows of a run (and of the one before it) and asks the three questions."""
+
+from __future__ import annotations
+
+import duckdb
+
+from runner.doctor.accuracy import accuracy
+from runner.doctor.diagnosis import Diagnosis, Facts
+from runner.doctor.runs import Side, differences
+from runner.doctor.speed import speed
+from schema import comparison, quality_queries, queries
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis]:
+    """Why accuracy fell, and why quantized variants are not faster, in a run."""
+    facts = Facts(
+        queries.cases_of(connection, run_id), queries.measurements_of(connection, run_id), queries.findings_of(connection, run_id),
+        *(quality_queries.of_run(connection, table, run_id) for table in ("ledger", "sensitivity", "class_quality")),
+    )  # fmt: skip
+    return [*accuracy(facts), *speed(facts)]
+
+
+def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> list[Diagnosis]:
+    """Why the answers of two runs differ."""
+    compared = comparison.compare_runs(connection, before, run_id)
+    now, then = (
+        Side(
+            queries.cases_of(connection, run), queries.measurements_of(connection, run), queries.receipts_of(connection, run),
+            queries.findings_of(connection, run),
+        )
+        for run in (run_id, before)
+    )  # fmt: skip
+    return differences(now, then, compared.environment)
+
+
+def run_before(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """The run of the same suite before this one; None where there is none."""
+    runs = queries.runs(connection, queries.Filters(), limit=10**9)
+    mine = next((row for row in runs if row["run_id"] == run_id), None)
+    earlier = [r for r in runs if mine and r["suite"] == mine["suite"] and r["started_at"] < mine["started_at"]]
+    return str(max(earlier, key=lambda row: row["started_at"])["run_id"]) if earlier else None
