@@ -49,8 +49,8 @@ def search(
     Example: assay search digits-int8 --model digits --variant s8s8 --budget 5m
     """
     from runner import report
-    from runner.search import Request
     from runner.search import search as find
+    from runner.search_plan import Request
     from runner.suite import find_suite, load_suite
 
     path = find_suite(suite)

@@ -40,6 +40,8 @@ class Options:
     dump: Path | None = None
     reproduce: str | None = None
     """The command that does the same again, where that is not `assay run SUITE`."""
+    identity: str | None = None
+    """What the run's meaning is told by, where the suite was made for it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
 def _run_row(suite: Suite, folder: Path, context: Context, options: Options, planned: int) -> rows.Run:
     commit, branch, dirty = environment.git_state(folder)
     return rows.Run(
-        run_id=context.run_id, suite=suite.name, suite_sha256=_identity(suite, options), trigger=options.trigger, started_at=now(),
+        run_id=context.run_id, suite=suite.name, suite_sha256=options.identity or _identity(suite, options), trigger=options.trigger, started_at=now(),
         host=socket.gethostname(), environment_id=context.environment.environment_id, git_commit=commit,
         git_branch=branch, git_dirty=dirty, seed=suite.seed, tool_version=_VERSION,
         command=environment.command_line(), cases_planned=planned,

@@ -6,39 +6,24 @@ from that in two orders, on the task's metric and on the latency in turns with t
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from runner.errors import NothingMeasured, UsageError, nearest
-from runner.execute import Options, run_suite
-from runner.quality.tasks import PRIMARY
+from runner.errors import NothingMeasured, UsageError
+from runner.execute import Finished, Options, run_suite
 from runner.record import Outcome, Progress, measurement_rows
+from runner.search_plan import Plan, Request, plan_of
+from runner.search_rows import nodes_of, recall, recorded_nodes
 from runner.search_trials import Node, Trial, candidates, choose, explained, front
-from runner.suite import CaseTable, Suite, Timing, Variant
+from runner.suite import Suite
 from runner.timing.traces import original_name
-from schema import ingest, queries, rows
+from schema import ingest, rows
 from schema.spool import new_id, now, write_bundle
-from schema.store import Store, reading, snapshot
+from schema.store import Store
 
 _ROUND = 3
 """Trials that are timed together with the float variant."""
-_BACKEND = "onnxruntime"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    model: str
-    variant: str
-    budget_s: float = 600.0
-    max_drop: float = 0.01
-    """Relative loss of the main metric that is accepted; the interval's upper end has to keep it where it can."""
-    version: str | None = None
-    """One of the model's named versions; its last one where there is none given."""
-    resume: bool = False
-    wait_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +31,21 @@ class Found:
     search: rows.Search
     nodes: list[rows.SearchNode]
     trials: list[rows.SearchTrial]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What both phases run with."""
+
+    plan: Plan
+    folder: Path
+    store: Store
+    options: Options
+    resume: bool
+    progress: Progress
+
+    def run(self, suite: Suite) -> Finished:
+        return run_suite(suite, self.folder, self.store, self.options, self.progress)
 
 
 def search(suite: Suite, folder: Path, store: Store, argument: str, request: Request, progress: Progress) -> Found:
@@ -56,22 +56,24 @@ def search(suite: Suite, folder: Path, store: Store, argument: str, request: Req
         NothingMeasured: phase 1 failed, or no trial was measured.
     """
     started = time.monotonic()
-    plan = _plan(suite, request)
+    plan = plan_of(suite, request)
     options = Options(
         argument,
         {request.model: request.version} if request.version else {},
         trigger="manual",
         wait_s=request.wait_s,
         reproduce=f"assay search {argument} --model {request.model} --variant {request.variant}",
+        identity=plan.identity,
     )
-    nodes, version = _phase_one(plan, folder, store, options, request, progress)
+    context = _Context(plan, folder, store, options, request.resume, progress)
+    nodes, version = _phase_one(context)
     waiting = candidates(nodes, plan.variant)
-    done = [_float_trial(plan, nodes, store)]
+    done = [_float_trial(plan, nodes, store, version)]
     slowest = 0.0
     while waiting and (not slowest or time.monotonic() - started + slowest <= request.budget_s):
         batch, waiting = waiting[:_ROUND], waiting[_ROUND:]
         begun = time.monotonic()
-        done += _try(plan, batch, folder, store, options, request, progress)
+        done += _try(context, batch, version)
         slowest = max(slowest, time.monotonic() - begun)
     measured = [trial for trial in done if trial.drop is not None and "latency_ratio" in trial.figures]
     if not measured:
@@ -82,71 +84,18 @@ def search(suite: Suite, folder: Path, store: Store, argument: str, request: Req
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The part of a suite that a search is about."""
-
-    suite: Suite
-    model: str
-    variant: str
-    quality: CaseTable
-    timed_on: str
-    """The workload that latency is measured on."""
-    metric: str
-    version: str | None
-
-    def derived(self, tables: tuple[CaseTable, ...], variants: dict[str, Variant]) -> Suite:
-        return self.suite.model_copy(
-            update={"name": f"{self.suite.name}-search", "case": tables, "variant": {**self.suite.variant, **variants}}
-        )
-
-    def table(self, check: str, variants: tuple[str, ...], workload: str) -> CaseTable:
-        return CaseTable.model_validate({
-            "check": check, "models": (self.model,), "variants": variants, "workloads": (workload,), "backends": (_BACKEND,),
-            "against": f"fp32/{_BACKEND}" if "fp32" in variants else None, "timing": Timing(rounds=4, block_ms=50, max_warmup_s=2),
-        })  # fmt: skip
-
-
-def _plan(suite: Suite, request: Request) -> Plan:
-    if request.model not in suite.model:
-        raise UsageError(f"suite {suite.name!r} has no model {request.model!r}.{nearest(request.model, suite.model)}")
-    if request.variant not in suite.variant:
-        raise UsageError(
-            f"suite {suite.name!r} has no variant {request.variant!r}.{nearest(request.variant, suite.variant)}"
-        )
-    if suite.variant[request.variant].recipe != "onnxruntime-static":
-        raise UsageError(
-            f"variant {request.variant!r} is made by {suite.variant[request.variant].recipe!r}; nodes can be left out of 'onnxruntime-static' variants."
-        )
-
-    def table_with(check: str) -> CaseTable | None:
-        return next(
-            (t for t in suite.case if request.model in t.models and check in ((t.check,) if isinstance(t.check, str) else t.check)), None
-        )  # fmt: skip
-
-    quality, timed = table_with("quality"), table_with("benchmark")
-    task = suite.workload[quality.workloads[0]].task if quality else None
-    if quality is None or task is None:
-        raise UsageError(
-            f"suite {suite.name!r} has no quality case of {request.model!r}: there is no metric to search by."
-        )
-    timed_on = (timed or quality).workloads[0]
-    return Plan(suite, request.model, request.variant, quality, timed_on, PRIMARY[task.kind], request.version)
-
-
-def _phase_one(
-    plan: Plan, folder: Path, store: Store, options: Options, request: Request, progress: Progress
-) -> tuple[list[Node], str]:
-    """Every node's cost and saving; read from rows with `resume` where they are there already."""
+def _phase_one(context: _Context) -> tuple[list[Node], str]:
+    """Every node's cost and saving, and the model's version; read from rows with `resume` where they are there already."""
+    plan = context.plan
     labelled = plan.quality.workloads[0]
     tables = (
         plan.table("sensitivity", (plan.variant,), labelled), plan.table("ledger", (plan.variant,), labelled),
         plan.table("profile", ("fp32", plan.variant), plan.timed_on), plan.table("quality", ("fp32",), labelled),
     )  # fmt: skip
-    if request.resume and (known := _recorded_nodes(store, plan)) is not None:
+    if context.resume and (known := recorded_nodes(context.store, plan)) is not None:
         return known
-    progress.starting("search: what each node costs")
-    finished = run_suite(plan.derived(tables, {}), folder, store, options, progress)
+    context.progress.starting("search: what each node costs")
+    finished = context.run(plan.derived(tables, {}))
     by_check = {(o.case.check, o.case.variant): o for o in finished.outcomes}
     asked = by_check.get(("sensitivity", plan.variant))
     if asked is None or asked.status != "ok":
@@ -156,73 +105,28 @@ def _phase_one(
     layers = {variant: _times(by_check.get(("profile", variant))) for variant in ("fp32", plan.variant)}
     entries = ledger.told.get("ledger", []) if ledger else []
     everything = next((f["value"] for f in asked.figures if f["metric"] == "all_nodes_sqnr_db"), None)
-    return _nodes(
+    return nodes_of(
         asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything
     ), asked.version
-
-
-def _recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
-    """Phase 1 of the newest search of this suite, model and variant; None where there is none."""
-    published = snapshot(store)
-    if published is None:
-        return None
-    with reading(published) as connection:
-        names = {check: f"{plan.model}/{variant}/{_BACKEND}/{workload}/{check}" for check, variant, workload in (
-            ("sensitivity", plan.variant, plan.quality.workloads[0]), ("ledger", plan.variant, plan.quality.workloads[0]),
-        )}  # fmt: skip
-        suite = f"{plan.suite.name}-search"
-        asked = queries.newest_case(connection, suite, names["sensitivity"], plan.version)
-        if asked is None:
-            return None
-        ledger = queries.newest_case(connection, suite, names["ledger"], plan.version)
-        profiles = [
-            queries.newest_case(connection, suite, f"{plan.model}/{variant}/{_BACKEND}/{plan.timed_on}/profile", plan.version) for variant in ("fp32", plan.variant)
-        ]  # fmt: skip
-        times = [
-            {original_name(row["name"]): row["median_us"] for row in queries.of_case(connection, "layer", case["case_id"])} if case else {} for case in profiles
-        ]  # fmt: skip
-        entries = queries.of_case(connection, "ledger", ledger["case_id"]) if ledger else []
-        figures = queries.of_case(connection, "measurement", asked["case_id"])
-        everything = next((m["value"] for m in figures if m["metric"] == "all_nodes_sqnr_db"), None)
-        found = _nodes(
-            queries.of_case(connection, "sensitivity", asked["case_id"]), entries, times[0], times[1], everything
-        )
-        return found, asked["model_version"]
 
 
 def _times(outcome: Outcome | None) -> dict[str, float]:
     return {} if outcome is None else {original_name(layer["name"]): layer["median_us"] for layer in outcome.layers}
 
 
-def _nodes(
-    sensitivity: list[dict[str, Any]], ledger: list[dict[str, Any]], float_us: dict[str, float], quantized_us: dict[str, float],
-    everything: float | None,
-) -> list[Node]:  # fmt: skip
-    worst: dict[str, float] = {}
-    for entry in ledger:
-        if entry["kind"] != "bias" and entry["sqnr_db"] is not None:
-            worst[entry["node"]] = min(worst.get(entry["node"], math.inf), entry["sqnr_db"])
-    return [
-        Node(e["node"], e["op_type"], e["alone_sqnr_db"], e["without_sqnr_db"], worst.get(e["node"]),
-             float_us.get(e["node"]), quantized_us.get(e["node"]), everything)
-        for e in sensitivity
-    ]  # fmt: skip
-
-
-def _float_trial(plan: Plan, nodes: list[Node], store: Store) -> Trial:
+def _float_trial(plan: Plan, nodes: list[Node], store: Store, version: str) -> Trial:
     """Nothing quantized: what every trial has to beat, at a latency ratio of 1 by definition."""
     every = tuple(node.name for node in nodes)
     trial = Trial("fp32", "quantize nothing", every, None, None)
-    if _recall(plan, trial, store, timed=False):
+    if recall(plan, trial, store, version, timed=False):
         trial.figures["latency_ratio"] = (1.0, 1.0, 1.0)
     return trial
 
 
-def _try(
-    plan: Plan, batch: list[Trial], folder: Path, store: Store, options: Options, request: Request, progress: Progress
-) -> list[Trial]:
+def _try(context: _Context, batch: list[Trial], version: str) -> list[Trial]:
     """Measure some trials in one run; those that were measured before are read with `resume`."""
-    left = [trial for trial in batch if not (request.resume and _recall(plan, trial, store))]
+    plan = context.plan
+    left = [trial for trial in batch if not (context.resume and recall(plan, trial, context.store, version))]
     if not left:
         return batch
     base = plan.suite.variant[plan.variant]
@@ -237,7 +141,11 @@ def _try(
         plan.table("quality", names, plan.quality.workloads[0]), plan.table("parity", names, plan.quality.workloads[0]),
         plan.table("benchmark", ("fp32", *names), plan.timed_on),
     )  # fmt: skip
-    finished = run_suite(plan.derived(tables, variants), folder, store, options, progress)
+    finished = context.run(plan.derived(tables, variants))
+    if other := {outcome.version for outcome in finished.outcomes} - {version}:
+        raise UsageError(
+            f"the model is now version {other.pop()!r}, and what each node costs was measured on {version!r}: search again without --resume."
+        )
     for trial in left:
         trial.run_id = finished.run_id
         for outcome in finished.outcomes:
@@ -257,29 +165,6 @@ def _sqnr(outcome: Outcome) -> dict[str, tuple[float, float | None, float | None
         None,
     )
     return {} if outcome.case.check != "parity" or found is None else {"sqnr_db": (found, None, None)}
-
-
-def _recall(plan: Plan, trial: Trial, store: Store, *, timed: bool = True) -> bool:
-    """Fill in a trial from rows; False where a part of it is missing."""
-    published = snapshot(store)
-    if published is None:
-        return False
-    with reading(published) as connection:
-        for check, workload in (("quality", plan.quality.workloads[0]), ("benchmark", plan.timed_on))[: 1 + timed]:
-            case = queries.newest_case(
-                connection,
-                f"{plan.suite.name}-search",
-                f"{plan.model}/{trial.variant}/{_BACKEND}/{workload}/{check}",
-                plan.version,
-            )
-            if case is None:
-                return False
-            trial.run_id = case["run_id"]
-            trial.figures |= {
-                m["metric"]: (m["value"], m["low"], m["high"])
-                for m in queries.of_case(connection, "measurement", case["case_id"])
-            }
-    return True
 
 
 def _found(

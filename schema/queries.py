@@ -404,15 +404,18 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
 
 
 def newest_case(
-    connection: duckdb.DuckDBPyConnection, suite: str, name: str, version: str | None = None
+    connection: duckdb.DuckDBPyConnection, suite_sha256: str, environment_id: str, name: str, version: str | None = None
 ) -> dict[str, Any] | None:
-    """The newest case of this name (and model version) that came to its end in a run of a suite; None where there is none."""
+    """The newest case of this name (and model version) that came to its end in a run of this meaning, on this host with these libraries.
+
+    None where there is none.
+    """
     found = ask(
         connection,
         """select c.* from case_result c join run r using (run_id)
-           where r.suite = $suite and c.name = $name and c.status = 'ok'
+           where r.suite_sha256 = $sha256 and c.environment_id = $environment and c.name = $name and c.status = 'ok'
            and ($version is null or c.model_version = $version) order by c.started_at desc limit 1""",
-        suite=suite, name=name, version=version,
+        sha256=suite_sha256, environment=environment_id, name=name, version=version,
     )  # fmt: skip
     return found[0] if found else None
 

@@ -53,23 +53,22 @@ def decode(codes: Array, scale: Array, zero_point: Array | None, axis: int) -> A
 
 def encode(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> Array:
     """Codes of values, clipped to the type: round(values / scale) + zero point, half to even; of a float type, the nearest."""
-    steps = _steps(values, scale, zero_point, axis, dtype)
-    return np.clip(steps if is_float(dtype) else np.rint(steps), *limits(dtype)).astype(dtype)
+    return encode_counting(values, scale, zero_point, axis, dtype)[0]
 
 
-def beyond(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> int:
-    """How many values lie more than half a step outside what the codes can stand for."""
-    steps = _steps(values, scale, zero_point, axis, dtype)
-    low, high = limits(dtype)
-    step = 1.0 if not is_float(dtype) else 2.0 ** np.floor(np.log2(high)) * float(ml_dtypes.finfo(dtype).eps)
-    return int(np.count_nonzero((steps < low - step / 2) | (steps > high + step / 2)))
-
-
-def _steps(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> Array:
+def encode_counting(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> tuple[Array, int]:
+    """Codes, and how many values lie more than half a step outside what they can stand for."""
     steps: Array = values / along(scale.astype(np.float32), values.ndim, axis)
-    if zero_point is not None and not is_float(dtype):
-        steps = steps + along(zero_point.astype(np.float32), values.ndim, axis)
-    return steps
+    low, high = limits(dtype)
+    step = 1.0
+    if is_float(dtype):
+        step = 2.0 ** np.floor(np.log2(high)) * float(ml_dtypes.finfo(dtype).eps)
+    elif zero_point is not None:
+        steps += along(zero_point.astype(np.float32), values.ndim, axis)
+    beyond = int(np.count_nonzero((steps < low - step / 2) | (steps > high + step / 2)))
+    if not is_float(dtype):
+        np.rint(steps, out=steps)
+    return np.clip(steps, low, high, out=steps).astype(dtype), beyond
 
 
 def along(values: Array, ndim: int, axis: int) -> Array:

@@ -2,27 +2,28 @@
 
 `local`: this tensor alone, the original's values through this tensor's codes. `accumulated`: what the quantized graph holds there, against the original, every
 node as it is written (*simulated*: products in float) or by the kernels that would be shipped (*executed*). One pass over the data; the activations of one batch
-(of several, up to 1 MB) are in memory.
+(of several, up to 512 kB) are in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runner.quality.codes import beyond, counted, decode, encode, in_order, typed
-from runner.quality.moments import Moments
+from runner.quality.codes import counted, decode, encode, encode_counting, in_order, typed
+from runner.quality.moments import Moments, add_together
 from runner.quality.quantized_activations import Activation, activations
 from runner.quality.quantized_graph import Pair
 from runner.quality.quantized_weights import Weight, weights
 from runner.quality.taps import Tapped
 from runner.tensors import Array, Tensors
 
-_HELD = 1 << 20
+_HELD = 1 << 19
 """Bytes of activations that are accounted for together; a batch that is larger is alone."""
 _HISTOGRAM = 64
 """Bins over the codes of an activation."""
@@ -82,12 +83,13 @@ def activation_entries(
         return
     wanted = list(dict.fromkeys(name for account in accounts for name in account.site.reads))
     tensors = list(dict.fromkeys(account.site.tensor for account in accounts))
-    with Tapped(original, tensors) as float_run, Tapped(executed, wanted, optimization) as shipped:
-        if simulated is None:
-            count = _pass(accounts, batches, float_run, shipped, None)
-        else:
-            with Tapped(simulated, wanted) as plain:
-                count = _pass(accounts, batches, float_run, shipped, plain)
+    # One thread for a small network: waking a second one takes longer than its share of the work.
+    threads = 1 if sum(pair.original.sizes.get(name, _HELD) for name in tensors) < _HELD else None
+    with ExitStack() as stack:
+        float_run = stack.enter_context(Tapped(original, tensors, threads=threads))
+        shipped = stack.enter_context(Tapped(executed, wanted, optimization, threads=threads))
+        plain = stack.enter_context(Tapped(simulated, wanted, threads=threads)) if simulated else None
+        count = _pass(accounts, batches, float_run, shipped, plain)
     for account in accounts:
         yield _activation_entry(account, count)
 
@@ -132,22 +134,28 @@ def _account(account: _Account, right: Array, executed: Tensors, simulated: Tens
     codes = executed[site.codes] if site.dtype is None else typed(executed[site.codes], site.dtype)
     account.dtype = codes.dtype.name
     scale, zero = _range(site, executed)
+    sides: list[tuple[list[Moments], Array]] = []
     if site.kind == "output":
         pass  # nothing is encoded here: only what has piled up is known
     elif not isinstance(site.scale, str):
-        made = encode(right, scale, zero, site.axis, codes.dtype)
-        account.local.add(right, decode(made, scale, zero, site.axis))
-        account.clipped += beyond(right, scale, zero, site.axis, codes.dtype)
+        made, clipped = encode_counting(right, scale, zero, site.axis, codes.dtype)
+        sides.append(([account.local], decode(made, scale, zero, site.axis)))
+        account.clipped += clipped
     else:  # the range is that of the batch at hand: the original's own
         low, high = min(float(right.min()), 0.0), max(float(right.max()), 0.0)
         step = np.array((high - low) / 255 or 1.0, np.float32)
         offset = np.array(np.clip(np.rint(-low / step), 0, 255), np.uint8)
-        account.local.add(right, decode(encode(right, step, offset, 1, np.uint8), step, offset, 1))
+        sides.append(([account.local], decode(encode(right, step, offset, 1, np.uint8), step, offset, 1)))
     account.seen += right.size
-    account.executed.add(right, decode(codes, scale, zero, site.axis))
+    as_run = ([account.executed], decode(codes, scale, zero, site.axis))
+    sides.append(as_run)
     if simulated is not None:
         plain = typed(simulated[site.codes], codes.dtype)
-        account.simulated.add(right, decode(plain, *_range(site, simulated), site.axis))
+        if not isinstance(site.scale, str) and np.array_equal(plain, codes):
+            as_run[0].append(account.simulated)  # the kernels made the same codes
+        else:
+            sides.append(([account.simulated], decode(plain, *_range(site, simulated), site.axis)))
+    add_together(right, sides)
     if codes.dtype.itemsize == 1:
         account.codes = counted(codes) if account.codes is None else account.codes + counted(codes)
 

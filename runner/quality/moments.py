@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,33 +40,15 @@ class Moments:
         Raises:
             ValueError: the shapes differ.
         """
-        if expected.shape != actual.shape:
-            raise ValueError(f"shape {expected.shape} was expected, {actual.shape} came")
-        flat_x, flat_y = expected.reshape(-1), actual.reshape(-1)
-        for start in range(0, flat_x.size, _BLOCK):
-            self._add(
-                flat_x[start : start + _BLOCK].astype(np.float64), flat_y[start : start + _BLOCK].astype(np.float64)
-            )
+        add_together(expected, [((self,), actual)])
 
-    def _add(self, x: Array, y: Array) -> None:
-        finite = np.isfinite(x) & np.isfinite(y)
-        if not finite.all():
-            self.nonfinite += int(finite.size - finite.sum())
-            x, y = x[finite], y[finite]
-        if not x.size:
-            return
-        error = np.abs(y - x)
-        self.n += x.size
-        self.sum_x += float(x.sum())
-        self.sum_y += float(y.sum())
-        self.sum_xx += float(x @ x)
-        self.sum_yy += float(y @ y)
-        self.sum_xy += float(x @ y)
-        self.sum_ee += float(error @ error)
-        self.sum_abs += float(error.sum())
-        self.max_abs = max(self.max_abs, float(error.max()))
-        self.min_x, self.max_x = min(self.min_x, float(x.min())), max(self.max_x, float(x.max()))
-        self.min_y, self.max_y = min(self.min_y, float(y.min())), max(self.max_y, float(y.max()))
+    def merge(self, other: Moments) -> None:
+        """Add what another one has seen."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.max_abs = max(self.max_abs, other.max_abs)
+        self.min_x, self.max_x = min(self.min_x, other.min_x), max(self.max_x, other.max_x)
+        self.min_y, self.max_y = min(self.min_y, other.min_y), max(self.max_y, other.max_y)
 
     def figures(self) -> dict[str, Any]:
         """The figures below, None where nothing finite was seen or the ratio has no meaning.
@@ -93,6 +76,7 @@ class Moments:
         return max(squares / self.n - (total / self.n) ** 2, 0.0)
 
 
+_SUMS = ("n", "nonfinite", "sum_x", "sum_y", "sum_xx", "sum_yy", "sum_xy", "sum_ee", "sum_abs")
 _FIGURES = (
     "sqnr_db", "snr_db", "psnr_db", "cosine", "mse", "mean_abs", "max_abs", "expected_min", "expected_max", "expected_mean",
     "expected_std", "actual_min", "actual_max", "actual_mean", "actual_std",
@@ -104,3 +88,47 @@ def decibels(signal: float, noise: float) -> float | None:
     if noise == 0:
         return math.inf if signal > 0 else None
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def add_together(expected: Array, sides: Sequence[tuple[Sequence[Moments], Array]]) -> None:
+    """Add several actual sides of one expected one, which is read once; an actual side may count for more than one.
+
+    Raises:
+        ValueError: a shape differs.
+    """
+    for _, actual in sides:
+        if expected.shape != actual.shape:
+            raise ValueError(f"shape {expected.shape} was expected, {actual.shape} came")
+    flat = expected.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        x = flat[start : start + _BLOCK].astype(np.float64)
+        half = Moments(sum_x=float(x.sum()), sum_xx=float(x @ x), min_x=float(x.min()), max_x=float(x.max()))
+        for counted, actual in sides:
+            part = _pairs(x, half, actual.reshape(-1)[start : start + _BLOCK].astype(np.float64))
+            for moments in counted:
+                moments.merge(part)
+
+
+def _pairs(x: Array, half: Moments, y: Array) -> Moments:
+    """Of one block, whose expected side is known already; a sum that is not finite gives away a value that is not."""
+    sum_y = float(y.sum())
+    if not math.isfinite(half.sum_x + sum_y):
+        return _finite_pairs(x, y)
+    error = y - x
+    np.abs(error, out=error)
+    return Moments(
+        n=x.size, sum_x=half.sum_x, sum_y=sum_y, sum_xx=half.sum_xx, sum_yy=float(y @ y), sum_xy=float(x @ y), sum_ee=float(error @ error),
+        sum_abs=float(error.sum()), max_abs=float(error.max()), min_x=half.min_x, max_x=half.max_x, min_y=float(y.min()), max_y=float(y.max()),
+    )  # fmt: skip
+
+
+def _finite_pairs(x: Array, y: Array) -> Moments:
+    finite = np.isfinite(x) & np.isfinite(y)
+    kept = Moments()
+    if finite.any():
+        x, y = x[finite], y[finite]
+        kept = _pairs(
+            x, Moments(sum_x=float(x.sum()), sum_xx=float(x @ x), min_x=float(x.min()), max_x=float(x.max())), y
+        )
+    kept.nonfinite = int(finite.size - finite.sum())
+    return kept

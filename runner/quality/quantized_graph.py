@@ -6,7 +6,7 @@ quantizers rename tensors and fold a ReLU into the range of the one before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -59,9 +59,13 @@ class Pair:
         """A constant of the quantized graph: an initializer, or what the nodes above it make of initializers; else None."""
         return _value(self.quantized, self.constants, name)
 
+    def values(self, names: Sequence[str]) -> dict[str, Array]:
+        """Constants of the quantized graph that are no initializers, evaluated together."""
+        return _evaluated(self.quantized, names)
+
     def above(self, name: str) -> list[Node]:
         """The nodes of the quantized graph that make a tensor, in order."""
-        return _ancestors(self.quantized, name)
+        return _ancestors(self.quantized, [name])
 
 
 def transposes(node: Node) -> bool:
@@ -73,16 +77,18 @@ def _value(graph: Graph, constants: set[str], name: str) -> Array | None:
     if name in graph.initializers:
         held: Array = onnx.numpy_helper.to_array(graph.initializers[name])
         return held
-    if name not in constants:
-        return None
+    return _evaluated(graph, [name])[name] if name in constants else None
+
+
+def _evaluated(graph: Graph, names: Sequence[str]) -> dict[str, Array]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
     session = ort.InferenceSession(
-        part(graph, _ancestors(graph, name), {}, [name]), options, providers=["CPUExecutionProvider"]
+        part(graph, _ancestors(graph, names), {}, names), options, providers=["CPUExecutionProvider"]
     )
-    made: Array = session.run([name], {})[0]
-    return made
+    return dict(zip(names, session.run(list(names), {}), strict=True))
 
 
 def _constants(graph: Graph) -> set[str]:
@@ -94,8 +100,8 @@ def _constants(graph: Graph) -> set[str]:
     return known
 
 
-def _ancestors(graph: Graph, name: str) -> list[Node]:
-    wanted, chosen = {name}, []
+def _ancestors(graph: Graph, names: Sequence[str]) -> list[Node]:
+    wanted, chosen = set(names), []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.writes):
             chosen.append(node)

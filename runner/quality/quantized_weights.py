@@ -19,6 +19,8 @@ from runner.quality.quantized_graph import CODED, HALF, INTEGER, Pair, transpose
 from runner.tensors import Array
 
 _LEVELS = 65_536
+_AHEAD = 1 << 24
+"""Bytes of constants that are evaluated together."""
 _PRODUCTS = ("MatMul", "Gemm")
 
 
@@ -45,10 +47,11 @@ class Weight:
 
 
 def weights(pair: Pair) -> Iterator[Weight]:
-    """One weight at a time is in memory, beside the files' own."""
+    """Weights of up to 16 MB are in memory at a time (a larger one is alone), beside the files' own."""
     seen: set[tuple[str, str]] = set()
+    ahead = _Ahead(pair)
     for node, twin in pair.readers():
-        for actual_name, operand, how in _constant_operands(pair, node):
+        for actual_name, operand, how in _constant_operands(pair, node, ahead):
             if operand >= len(twin.proto.input) or twin.proto.input[operand] not in pair.original_constants:
                 continue
             name = twin.proto.input[operand]
@@ -69,7 +72,38 @@ def weights(pair: Pair) -> Iterator[Weight]:
                     yield found  # what is only turned or reshaped on its way (a tied embedding) was not touched
 
 
-def _constant_operands(pair: Pair, node: Node) -> Iterator[tuple[str, int, Any]]:
+class _Ahead:
+    """Evaluates the next constants together: a session for each would cost more than what it computes."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._groups: list[list[str]] = []
+        held = _AHEAD + 1
+        for node, _ in pair.readers():
+            for name in _evaluates(pair, node):
+                size = pair.quantized.sizes.get(name, _AHEAD)
+                if held + size > _AHEAD:
+                    self._groups.append([])
+                    held = 0
+                self._groups[-1].append(name)
+                held += size
+        self._made: dict[str, Array] = {}
+
+    def value(self, name: str) -> Array:
+        if name not in self._made:
+            group = next(some for some in self._groups if name in some)
+            self._made = self._pair.values(list(dict.fromkeys(group)))
+        return self._made[name]
+
+
+def _evaluates(pair: Pair, node: Node) -> list[str]:
+    """Operands of a node that is not on codes, which nodes above it make of initializers."""
+    if node.op_type in CODED or node.op_type in INTEGER:
+        return []
+    return [name for name in node.proto.input if name in pair.constants and name not in pair.quantized.initializers]
+
+
+def _constant_operands(pair: Pair, node: Node, ahead: _Ahead) -> Iterator[tuple[str, int, Any]]:
     """(tensor, the original's operand, how to get its values) of operands that are constant and coded."""
     reads, stored = node.proto.input, pair.quantized.initializers
     if node.op_type in CODED:
@@ -81,8 +115,10 @@ def _constant_operands(pair: Pair, node: Node) -> Iterator[tuple[str, int, Any]]
             yield reads[1], 1, lambda: _decoded_integer(pair, node)
     else:
         for operand, name in enumerate(reads):
-            if name in pair.constants and (name not in stored or stored[name].data_type in HALF):
+            if name in stored and stored[name].data_type in HALF:
                 yield name, operand, lambda n=name: pair.value(n)
+            elif name in pair.constants and name not in stored:
+                yield name, operand, lambda n=name: ahead.value(n)
 
 
 def _decoded(pair: Pair, node: Node, codes: int, scale: int, zero: int) -> Array | None:

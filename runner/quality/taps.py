@@ -31,6 +31,9 @@ class Tapped:
         if threads is not None:
             options.intra_op_num_threads = threads
         options.graph_optimization_level = OPTIMIZATION[optimization]
+        # Threads that wait by spinning would take the cores from the session whose turn is next, and from what is computed in between.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False  # it keeps the most that any batch needed, for each session
         self._folder = tempfile.TemporaryDirectory(prefix="assay-taps-")
         source: bytes | str
         if model.ByteSize() > _SERIALIZED:

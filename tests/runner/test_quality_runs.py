@@ -102,6 +102,17 @@ def test_a_search_goes_on_where_it_was(quantized):
     assert again["spent_s"] < quantized.search["spent_s"]
 
 
+def test_a_search_of_another_meaning_starts_anew(quantized, folder):
+    """What was measured with other calibration data says nothing of this variant."""
+    suite = folder / "q.toml"
+    suite.write_text(quantized.suite.read_text().replace("batches = 4", "batches = 2"))
+    again = assay(
+        "search", suite, "--model", "digits", "--variant", "bad", "--budget", "1s", "--resume", "--json", db=quantized.db
+    ).document  # fmt: skip
+    before = {trial["variant"]: trial["run_id"] for trial in quantized.search["tried"]}
+    assert all(trial["run_id"] != before.get(trial["variant"]) for trial in again["tried"])
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--model", "digit", "--variant", "bad"), "has no model 'digit'. Did you mean 'digits'?"),
     (("--model", "digits", "--variant", "bat"), "has no variant 'bat'. Did you mean 'bad'?"),
