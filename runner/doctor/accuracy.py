@@ -14,13 +14,18 @@ _POOR_DB = 20.0
 _GAP_DB = 3.0
 """Between simulated and executed; and what leaving a node in float has to bring to be named."""
 _PROBLEM = "accuracy fell"
-_DATA = {
-    "random_calibration": "ranges were learnt from numbers that were drawn",
-    "calibration_not_settled": "there may be too few calibration data",
-    "calibration_outlier": "one calibration batch decides the ranges",
+_RANGES = {
+    "stretched_range": "a few values stretch a range until the others have no codes left",
     "clipped": "values lie beyond the ranges that were learnt",
 }
-"""Findings on calibration, and what each means."""
+_DATA = {
+    "random_calibration": "ranges were learnt from numbers that were drawn",
+    "calibration_outlier": "one calibration batch decides the ranges",
+    "calibration_not_settled": "there may be too few calibration data",
+}
+"""Findings on ranges and on calibration data, and what each means."""
+_REMEDIES = {"stretched_range": "leave these nodes in float: op_types without additions and softmaxes, or assay search"}
+_MORE_DATA = "calibrate on more data, like those that come (100 to 1000 samples)"
 
 
 def accuracy(facts: Facts) -> list[Diagnosis]:
@@ -55,7 +60,11 @@ def _causes(facts: Facts, case: Row, drops: dict[str, Row]) -> Iterator[Diagnosi
     kin = facts.kin(case)
     tensors = [row for row in facts.tensors if row["case_id"] in kin]
     lost = _lost(drops[case["case_id"]])
-    ways = (_kernels(tensors), _fall(tensors), _node(facts, kin), _poor(tensors), _classes(facts, case), _siblings(facts, case, drops), _calibration(facts.found(case)))  # fmt: skip
+    findings = facts.found(case)
+    ways = (
+        _kernels(tensors), _told(findings, _RANGES), _fall(tensors), _node(facts, kin), _poor(tensors), _classes(facts, case),
+        _siblings(facts, case, drops), _told(findings, _DATA),
+    )  # fmt: skip
     for way in ways:
         for because, evidence, remedy in way:
             yield Diagnosis(_PROBLEM, case["name"], because, f"{lost}; {evidence}", remedy)
@@ -70,15 +79,15 @@ Way = Iterator[tuple[str, str, str]]
 """(because, evidence, remedy)"""
 
 
-def _calibration(findings: Sequence[Row]) -> Way:
-    for kind, meaning in _DATA.items():
+def _told(findings: Sequence[Row], meanings: dict[str, str]) -> Way:
+    for kind, meaning in meanings.items():
         some = [f for f in findings if f["kind"] == kind]
         if some:
             more = f" (and {len(some) - 1} more tensors)" if len(some) > 1 else ""
             yield (
                 meaning,
                 some[0]["message"] + more,
-                "calibrate on more data, like those that come (100 to 1000 samples)",
+                _REMEDIES.get(kind, _MORE_DATA),
             )
 
 

@@ -25,6 +25,9 @@ _INFLUENCE = 0.2
 """One batch that makes this share of a range decides it."""
 _POOR_DB = 20.0
 _CLIPPED = 0.01
+_FEW_CODES = 16
+_MANY_TO_ONE = 16
+"""Values to a code from which a range is called stretched."""
 _GAP_DB = 3.0
 """Between simulated and executed."""
 
@@ -57,10 +60,12 @@ def run(job: Job, events: Events) -> None:
                 pair, original, plain, quantized, batches(), job["options"].get("graph_optimization", "all")
             ),
         ]
+        distinct = {str(entry["name"]): entry.pop("distinct", 0) for entry in entries}
         for position, entry in enumerate(entries):
             events.emit("ledger", position=position, **entry)
         _tell(events, entries)
         _kernels(events, entries)
+        _stretched(events, entries, distinct)
         if job.get("calibration"):
             _ranges(job, events, pair, original)
 
@@ -145,6 +150,18 @@ def _kernels(events: Events, entries: list[dict[str, object]]) -> None:
     if simulated - executed > _GAP_DB:
         events.emit("finding", kind="executed_worse_than_simulated", subject=last["name"], severity="warning",
                     message=f"{last['name']}: {simulated:.1f} dB with every node as it is written, {executed:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
+
+
+def _stretched(events: Events, entries: list[dict[str, object]], distinct: dict[str, int]) -> None:
+    """Activations of many values that few codes are left for: their signal-to-noise may look good, since what stretches the range is all of the power."""
+    for entry in entries:
+        used, levels = entry["used_levels"], entry["levels"]
+        if entry["kind"] != "activation" or not isinstance(used, int) or not isinstance(levels, int):
+            continue
+        if used <= _FEW_CODES < levels and distinct[str(entry["name"])] > _MANY_TO_ONE * used:
+            low, high = (float(str(entry[name])) for name in ("expected_min", "expected_max"))
+            events.emit("finding", kind="stretched_range", subject=entry["name"], severity="warning",
+                        message=f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave {entry['node']} in float")  # fmt: skip
 
 
 def _decibels(entry: dict[str, object]) -> float:

@@ -25,6 +25,8 @@ from runner.tensors import Array, Tensors
 
 _HELD = 1 << 19
 """Bytes of activations that are accounted for together; a batch that is larger is alone."""
+_LOOKED_AT = 4096
+"""Values of a tensor that are looked at to see how many different ones there are."""
 _HISTOGRAM = 64
 """Bins over the codes of an activation."""
 
@@ -42,6 +44,8 @@ class _Account:
     codes: Array | None = None
     """How often each code came."""
     dtype: str = ""
+    distinct: int = 0
+    """Different values among the first of a batch, at the most."""
 
 
 def weight_entries(pair: Pair) -> Iterator[dict[str, Any]]:
@@ -73,7 +77,7 @@ def activation_entries(
     batches: Iterable[Tensors],
     optimization: str = "all",
 ) -> Iterator[dict[str, Any]]:
-    """One entry for each coded activation, over all batches.
+    """One entry for each coded activation, over all batches; `distinct` beside a row's columns: different values among the first 4096 of the original.
 
     `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form. `executed` runs with
     the graph optimizations that it would be shipped with.
@@ -147,6 +151,8 @@ def _account(account: _Account, right: Array, executed: Tensors, simulated: Tens
         offset = np.array(np.clip(np.rint(-low / step), 0, 255), np.uint8)
         sides.append(([account.local], decode(encode(right, step, offset, 1, np.uint8), step, offset, 1)))
     account.seen += right.size
+    if not account.distinct:
+        account.distinct = int(np.unique(right.reshape(-1)[:_LOOKED_AT]).size)
     as_run = ([account.executed], decode(codes, scale, zero, site.axis))
     sides.append(as_run)
     if simulated is not None:
@@ -188,7 +194,7 @@ def _activation_entry(account: _Account, batches: int) -> dict[str, Any]:
         "saturated": None if codes is None or known is None else float(codes[[0, finite - 1]].sum() / codes.sum()),
         "levels": None if codes is None else finite, "used_levels": None if codes is None else int(np.count_nonzero(codes[:finite])),
         "scale_min": None if scale is None else float(scale.min()), "scale_max": None if scale is None else float(scale.max()),
-        "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
+        "distinct": account.distinct, "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
     }  # fmt: skip
 
 

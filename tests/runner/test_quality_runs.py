@@ -1,5 +1,6 @@
 """Quality, ledgers and searches through the command line: what quantization costs, on a real network and real digits."""
 
+import numpy as np
 import onnx
 import pytest
 
@@ -210,3 +211,33 @@ policy = "general"
     assert (found["problem"], told.document["against"] is None) == ("runs differ", False)
     assert "the inputs are others" in found["because"]
     assert "max_abs" in found["evidence"]
+
+
+def test_a_mask_that_leaves_no_codes_for_the_rest_is_found_though_its_signal_to_noise_is_perfect(folder):
+    mask = np.zeros((1, 32), np.float32)
+    mask[0, 20:] = np.finfo(np.float32).min
+    nodes = [
+        onnx.helper.make_node("Add", ["x", "mask"], ["masked"], name="add"), onnx.helper.make_node("Softmax", ["masked"], ["y"], name="softmax")
+    ]  # fmt: skip
+    ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [64, 32]) for name in "xy"]
+    graph = onnx.helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(mask, "mask")])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10),
+        folder / "attention.onnx",
+    )
+    (folder / "mask.toml").write_text("""
+name = "mask"
+model.attention.onnx = "attention.onnx"
+workload.scores = { inputs = { x = { shape = [64, 32] } }, batches = 2 }
+variant.int8 = { recipe = "onnxruntime-static", calibration = "scores" }
+[[case]]
+check = "ledger"
+models = ["attention"]
+workloads = ["scores"]
+variants = ["int8"]
+""")
+    done = assay("run", folder / "mask.toml", "--json", db=folder / "mask.duckdb")
+    (case,) = done.document["cases"]
+    found = {f["subject"]: f["message"] for f in case["findings"] if f["kind"] == "stretched_range"}
+    assert "its values fall on 2 of 256 codes, because the range from -3.4e+38" in found["masked"]
+    assert "x" not in found

@@ -136,6 +136,7 @@ def test_an_activation_is_judged_by_itself_and_by_what_came_before(tmp_path, ori
     assert entry["executed_sqnr_db"] == pytest.approx(entry["sqnr_db"])
     assert (entry["clipped"], entry["saturated"], entry["used_levels"]) == (0.25, 0.5, 4)
     assert sum(entry["histogram"]) == entry["elements"] == 4
+    assert entry["distinct"] == 4
 
 
 def test_a_float_graph_has_an_empty_ledger(original):
