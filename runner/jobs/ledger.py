@@ -14,7 +14,7 @@ from runner.parity import golden
 from runner.quality import ledger
 from runner.quality.quantized_activations import activations
 from runner.quality.quantized_graph import Pair
-from runner.quality.ranges import learnt
+from runner.quality.ranges import learnt, looks_drawn
 from runner.quality.taps import Tapped
 from runner.recipes import simulate
 from runner.recipes.calibration import Calibration
@@ -174,9 +174,9 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     calibration = Calibration(
         named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"])
     )
-    if calibration.is_random:
+    if why := _random(calibration):
         events.emit("finding", kind="random_calibration", subject=named["name"], severity="warning",
-                    message=f"ranges were learnt from {named['name']!r}, whose values are drawn and no data: real inputs may have other ranges")  # fmt: skip
+                    message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges")  # fmt: skip
     sites = activations(pair)
     if not sites:
         return  # weights alone: no range was learnt
@@ -193,6 +193,17 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
         most = max(decided, key=lambda name: found[name].influence)
         events.emit("finding", kind="calibration_outlier", subject=named["name"], severity="warning",
                     message=f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)} activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}")  # fmt: skip
+
+
+def _random(calibration: Calibration) -> str:
+    """Why the data are taken for drawn numbers; "" where they are not."""
+    if calibration.is_random:
+        return "whose values are drawn and no data"
+    first = next(calibration.batches(), {})
+    kinds = {name: looks_drawn(array) for name, array in first.items() if array.ndim and array.dtype.kind in "fiu"}
+    return next(
+        (f"whose values of {name!r} look like {kind} random numbers" for name, kind in kinds.items() if kind), ""
+    )
 
 
 def _extremes(calibration: Calibration, tensors: list[str], original: Path) -> dict[str, list[tuple[float, float]]]:

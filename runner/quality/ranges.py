@@ -1,11 +1,20 @@
-"""Whether calibration data are enough, and whether one batch decides: pure, from each batch's extremes."""
+"""Whether calibration data are enough, whether one batch decides, and whether they look like data at all. Pure."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+
+from runner.tensors import Array
 
 _SETTLED = 0.01
 """A range is settled when it is within this share of its final width."""
+_ENOUGH = 1000
+_LOOKED_AT = 8192
+_CORRELATED = 3.3
+_LIKE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +51,29 @@ def learnt(extremes: list[tuple[float, float]]) -> Range | None:
     widest = min(range(len(widths)), key=widths.__getitem__)
     influence = 1 - widths[widest] / width if width > 0 else 0.0
     return Range(len(extremes), low, high, settled, widest, influence)
+
+
+def looks_drawn(values: Array) -> str | None:
+    """`uniform` or `normal` where values [..., n] look like independent draws of such numbers, as no image, sound or text does; else None.
+
+    Neighbours along the last axis are not correlated (by 3.3 standard errors of independent ones), and the values pass a Kolmogorov-Smirnov test
+    against the distribution with their own extremes, or their own mean and deviation. Too few values, constants and what is not finite are not judged.
+    Features that were whitened may look so too.
+    """
+    from scipy import stats
+
+    flat = values.reshape(-1)[:_LOOKED_AT].astype(np.float64)
+    if flat.size < _ENOUGH or not np.isfinite(flat).all() or np.unique(flat).size < _ENOUGH // 4:
+        return None
+    rows = (
+        flat.reshape(-1, values.shape[-1]) if flat.size % values.shape[-1] == 0 and values.shape[-1] > 1 else flat[None]
+    )
+    near = np.corrcoef(rows[:, :-1].reshape(-1), rows[:, 1:].reshape(-1))[0, 1]
+    if not abs(near) < _CORRELATED / math.sqrt(flat.size):
+        return None
+    low, high = flat.min(), flat.max()
+    if stats.kstest(flat, "uniform", args=(low, high - low)).pvalue > _LIKE:
+        return "uniform"
+    if stats.kstest(flat, "norm", args=(flat.mean(), flat.std())).pvalue > _LIKE:
+        return "normal"
+    return None

@@ -1,6 +1,10 @@
 """Whether calibration data are enough is read from each batch's extremes."""
 
-from runner.quality.ranges import learnt
+import numpy as np
+import pytest
+
+from runner.models import digits, language, lines, shapes
+from runner.quality.ranges import learnt, looks_drawn
 
 
 def test_a_range_that_is_there_from_the_start_is_settled_at_once():
@@ -39,3 +43,31 @@ def test_nothing_has_no_range():
     constant = learnt([(3.0, 3.0), (3.0, 3.0)])
     assert constant is not None
     assert constant.influence == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "draw"),
+    [
+        ("normal", lambda random: random.standard_normal((16, 3, 32, 32)).astype(np.float32)),
+        ("uniform", lambda random: random.uniform(-1, 1, (64, 128)).astype(np.float32)),
+        ("uniform", lambda random: random.integers(0, 50_257, (8, 256))),
+    ],
+)
+def test_drawn_numbers_are_told_from_data(kind, draw):
+    told = [looks_drawn(draw(np.random.default_rng(seed))) for seed in range(20)]
+    assert told.count(kind) >= 17
+
+
+@pytest.mark.parametrize("data", [
+    lambda: next(digits.test_batches(0, 1, 64))["image"], lambda: next(lines.lines(0, 1, 32))["image"],
+    lambda: next(shapes.scenes(0, 1, 4))["image"], lambda: next(language.passages(0, 1, 64))["input_ids"],
+    lambda: np.sin(np.linspace(0, 500, 16_000)).astype(np.float32)[None],
+])  # fmt: skip
+def test_images_text_and_sound_are_data(data):
+    assert looks_drawn(data()) is None
+
+
+def test_what_cannot_be_judged_is_not():
+    assert looks_drawn(np.zeros((10, 10))) is None
+    assert looks_drawn(np.ones((64, 64))) is None
+    assert looks_drawn(np.full((64, 64), np.nan)) is None
