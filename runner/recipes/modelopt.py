@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from runner.errors import UsageError, nearest
+from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.recipes.build import Ingredients
 from runner.recipes.calibration import Calibration, finite_batches
 
@@ -53,7 +53,8 @@ def build(ingredients: Ingredients) -> None:
     """Quantize the FP32 ONNX file; ModelOpt's ranges and scales are learnt from the variant's `calibration` data.
 
     Raises:
-        UsageError: there is no such file, environment or calibration data, an option or a node is unknown, or ModelOpt failed.
+        UsageError: there is no such file or calibration data, an option or a node is unknown, or ModelOpt failed.
+        EnvironmentMissing: there is no environment with ModelOpt.
     """
     options = _checked("modelopt", ingredients.options, _QUANTIZE)
     mode = options["mode"]
@@ -94,7 +95,8 @@ def cast(ingredients: Ingredients) -> None:
     Values are those of the variant's `calibration` data, else those of the workload's first batch: AutoCast would make random ones up.
 
     Raises:
-        UsageError: there is no such file or environment, an option or a node is unknown, or AutoCast failed.
+        UsageError: there is no such file, an option or a node is unknown, or AutoCast failed.
+        EnvironmentMissing: there is no environment with ModelOpt.
     """
     options = _checked("modelopt-autocast", ingredients.options, _AUTOCAST)
     if options["low_precision_type"] not in (known := ("fp16", "bf16")):
@@ -112,14 +114,14 @@ def tools(options: dict[str, Any], folder: Path) -> dict[str, str]:
     """What else decides the result: the quantizers' versions, and the script that runs there.
 
     Raises:
-        UsageError: there is no such environment.
+        EnvironmentMissing: there is no such environment.
     """
     names = ", ".join(repr(name) for name in _LIBRARIES)
     code = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in [{names}]}}))"
     python = _interpreter(options.get("python"), folder)
     asked = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
     if asked.returncode:
-        raise UsageError(f"{python} has no ModelOpt: {_last_line(asked.stderr)}. `make quantizers` builds it.")
+        raise EnvironmentMissing(f"{python} has no ModelOpt: {_last_line(asked.stderr)}. `make quantizers` builds it.")
     return {**json.loads(asked.stdout), "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()}
 
 
@@ -149,7 +151,8 @@ def _interpreter(python: str | None, folder: Path) -> str:
     """The option `python`, else the environment variable, else the folder that `make quantizers` makes.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: the one that is named cannot be run.
+        EnvironmentMissing: none is named, and none was made.
     """
     if given := python or os.environ.get(_VARIABLE):
         found = str(folder / given)
@@ -160,7 +163,7 @@ def _interpreter(python: str | None, folder: Path) -> str:
     for root in (Path.cwd(), folder, Path(__file__).parents[2]):
         if (root / _ENVIRONMENT).is_file():
             return str(root / _ENVIRONMENT)
-    raise UsageError(
+    raise EnvironmentMissing(
         f"ModelOpt runs in an environment of its own, and there is none: `make quantizers` builds {_ENVIRONMENT.parents[1]}; "
         f"elsewhere, set {_VARIABLE} to its python."
     )

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.errors import UsageError
+from runner.errors import EnvironmentMissing, UsageError
 from runner.recipes import modelopt
 from runner.recipes.build import Ingredients, build
 from runner.recipes.calibration import Calibration
@@ -165,13 +165,13 @@ def test_what_is_not_known_is_said_before_anything_runs(tmp_path: Path, options:
 def test_without_the_environment_the_error_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(modelopt, "_ENVIRONMENT", Path(".no-such-environment/bin/python"))
     monkeypatch.delenv("ASSAY_QUANTIZERS", raising=False)
-    with pytest.raises(UsageError, match=r"make quantizers.*ASSAY_QUANTIZERS"):
+    with pytest.raises(EnvironmentMissing, match=r"make quantizers.*ASSAY_QUANTIZERS"):
         modelopt.build(ingredients(tmp_path, tmp_path / "model.onnx", {}))
 
 
 def test_an_environment_without_modelopt_is_an_error_before_the_cache_is_asked(tmp_path: Path):
     asked = ingredients(tmp_path, tmp_path / "model.onnx", {"python": sys.executable})
-    with pytest.raises(UsageError, match="has no ModelOpt"):
+    with pytest.raises(EnvironmentMissing, match="has no ModelOpt"):
         build("modelopt", asked, "origin", tmp_path / "cache")
 
 
