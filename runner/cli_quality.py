@@ -55,7 +55,7 @@ def search(
 
     path = find_suite(suite)
     request = Request(model, variant, seconds(budget), max_drop, version, resume, wait)
-    with progress_of(0) as progress:
+    with progress_of(0, request.budget_s) as progress:
         found = find(load_suite(path), path.parent.absolute(), store_at(db), suite, request, progress)
     if json:
         report.print_json({

@@ -54,14 +54,14 @@ def pairs(texts: list[str]) -> dict[str, str]:
 
 
 @contextmanager
-def progress_of(total: int) -> Iterator[Progress]:
-    """Live on a terminal, plain lines elsewhere; on stderr."""
+def progress_of(total: int, budget_s: float | None = None) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere; on stderr. A search has a budget in place of a total."""
     from runner import report
 
     if not sys.stderr.isatty():
-        yield report.LineProgress(total)
+        yield report.LineProgress(total, budget_s)
         return
-    with report.LiveProgress(total) as live:
+    with report.LiveProgress(total, budget_s) as live:
         yield live
 
 

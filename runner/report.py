@@ -70,8 +70,9 @@ def coloured(word: str) -> Text:
 class LineProgress:
     """For logs and cron: one line a case, none of it on stdout."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._started = total, 0, time.monotonic()
+    def __init__(self, total: int, budget_s: float | None = None) -> None:
+        """`total` cases; with a `budget_s`, as many as there is time for."""
+        self._total, self._budget_s, self._done, self._started = total, budget_s, 0, time.monotonic()
 
     def starting(self, what: str) -> None:
         del what  # a log needs what happened, not what is about to
@@ -79,12 +80,18 @@ class LineProgress:
     def finished(self, outcome: Outcome) -> None:
         self._done += 1
         print(  # noqa: T201  stderr is where progress goes
-            f"[{self._done}/{self._total}] {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})",
+            f"{self.count()} {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})",
             file=sys.stderr,
             flush=True,
         )
 
+    def count(self) -> str:
+        return f"[{self._done}]" if self._budget_s is not None else f"[{self._done}/{self._total}]"
+
     def eta(self) -> str:
+        if self._budget_s is not None:
+            left = self._budget_s - (time.monotonic() - self._started)
+            return f", at most {left:.0f} s left" if left > 0 else ", the budget is spent: the last round"
         if not self._done or self._done >= self._total:
             return ""
         left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
@@ -94,8 +101,8 @@ class LineProgress:
 class LiveProgress(LineProgress):
     """For a terminal: what is running now, and how long it will take."""
 
-    def __init__(self, total: int) -> None:
-        super().__init__(total)
+    def __init__(self, total: int, budget_s: float | None = None) -> None:
+        super().__init__(total, budget_s)
         self._console = Console(stderr=True, markup=False)
         self._live = Live(console=self._console, refresh_per_second=2, transient=True)
 
@@ -107,7 +114,7 @@ class LiveProgress(LineProgress):
         self._live.stop()
 
     def starting(self, what: str) -> None:
-        self._live.update(Text(f"[{self._done}/{self._total}] {what} ...{self.eta()}", style="dim"))
+        self._live.update(Text(f"{self.count()} {what} ...{self.eta()}", style="dim"))
 
     def finished(self, outcome: Outcome) -> None:
         self._done += 1

@@ -211,6 +211,7 @@ timing = { rounds = 1, block_ms = 10 }
     assert run.code == 1, run.err
     found = assay("search", suite, "--model", "digits", "--variant", "bad", "--budget", "5s", "--json", db=db)
     assert found.code == 0, found.err
+    assert " s left)" in found.err or "the budget is spent" in found.err
     return Quantized(db, suite, run.document, found.document)
 
 
