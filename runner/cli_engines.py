@@ -1,0 +1,79 @@
+"""`assay engines`: two TensorRT engines layer by layer, from what the engine inspector and trtexec wrote."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli_options import Json
+from runner.errors import ExitCode, UsageError, nearest
+
+if TYPE_CHECKING:
+    from runner.engines.compare import Match
+
+_PRECISIONS = ("float32", "float16", "bfloat16", "int8", "float8", "int4", "float4")
+
+
+def engines(
+    a: Annotated[Path, typer.Argument(help="Layer information of one engine (trtexec --exportLayerInfo, detailed).")],
+    b: Annotated[Path, typer.Argument(help="Layer information of the other.")],
+    profile_a: Annotated[
+        Path | None, typer.Option("--profile-a", help="Its times (trtexec --exportProfile, a run of its own).")
+    ] = None,
+    profile_b: Annotated[Path | None, typer.Option("--profile-b", help="The times of the other.")] = None,
+    asked: Annotated[
+        str | None,
+        typer.Option("--asked", help="The precision that B was meant to be in; exit code 1 where it is not."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare two engines of one model: fusions, precisions that really run, reformats, times, and why one is not faster.
+
+    Example: assay engines fp32-layers.json int8-layers.json --profile-a fp32.json --profile-b int8.json --asked int8
+    """
+    from runner import report
+    from runner.engines.compare import audit, matches, times, why_not_faster
+    from runner.engines.inspector import read
+
+    if asked is not None and asked not in _PRECISIONS:
+        raise UsageError(f"--asked is {', '.join(_PRECISIONS)}, not {asked!r}.{nearest(asked, _PRECISIONS)}")
+    left, right = read(_text(a)), read(_text(b))
+    left_ms, right_ms = (times(_text(file)) if file else {} for file in (profile_a, profile_b))
+    lines = [_line(match) for match in matches(left, right, left_ms, right_ms)]
+    slow = why_not_faster(right, right_ms)
+    checked = audit(right, asked, right_ms) if asked else None
+    if json:
+        told: dict[str, Any] = {"layers": lines, "why_not_faster": slow}
+        report.print_json({**told, "audit": {**asdict(checked), "outcome": checked.outcome} if checked else None})
+    else:
+        report.print_table(lines, ["nodes", "A", "B", "precision", "fusion", "A ms", "B ms"], f"A {a}, B {b}")
+        for words in slow:
+            print(f"B: {words}")
+        if checked:
+            shares = ", ".join(f"{dtype} {share:.0%}" for dtype, share in sorted(checked.by_precision.items()))
+            print(
+                f"asked for {asked}: {checked.outcome}; products are in {shares or 'types that the file does not say'}"
+            )
+    if checked and checked.outcome != "pass":
+        raise typer.Exit(int(ExitCode.FAILED if checked.outcome == "fail" else ExitCode.NOTHING))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+
+
+def _line(match: Match) -> dict[str, Any]:
+    sides = [sorted({layer.precision or "?" for layer in side}) for side in (match.a, match.b)]
+    precision = [", ".join(side) or "-" for side in sides]
+    return {
+        "nodes": ", ".join(match.nodes[:3]) + (f" and {len(match.nodes) - 3} more" if len(match.nodes) > 3 else ""),
+        "A": ", ".join(layer.kind for layer in match.a) or "-", "B": ", ".join(layer.kind for layer in match.b) or "-",
+        "precision": precision[0] if precision[0] == precision[1] else f"{precision[0]} -> {precision[1]}", "fusion": match.fused,
+        "A ms": match.a_ms, "B ms": match.b_ms,
+    }  # fmt: skip
