@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from runner.cli_doctor import doctor
-from runner.cli_engines import engines
+from runner.cli_engines import engines, trtexec
 from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
@@ -41,6 +41,7 @@ app.command()(report)
 app.command()(search)
 app.command()(graph)
 app.command()(engines)
+app.command()(trtexec)
 app.command()(doctor)
 app.command(name="import")(import_)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli_options import Json
+from runner.cli_options import DB_DEFAULT, Db, Json, Wait, store_at
 from runner.errors import ExitCode, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -77,3 +77,60 @@ def _line(match: Match) -> dict[str, Any]:
         "precision": precision[0] if precision[0] == precision[1] else f"{precision[0]} -> {precision[1]}", "fusion": match.fused,
         "A ms": match.a_ms, "B ms": match.b_ms,
     }  # fmt: skip
+
+
+def trtexec(
+    model_file: Annotated[Path, typer.Argument(metavar="ONNX", help="The model to build an engine of.")],
+    model: Annotated[str, typer.Option("--model", help="What the figures are of.")],
+    variant: Annotated[str, typer.Option("--variant", help="e.g. int8.")] = "fp32",
+    version: Annotated[str, typer.Option("--version", help="The model's version.")] = "imported",
+    shapes: Annotated[
+        list[str] | None, typer.Option("--shapes", help="x:1x3x8x8,y:...; once, or three times: least, usual, largest.")
+    ] = None,
+    asked: Annotated[
+        str | None,
+        typer.Option("--asked", help="The precision that it was meant to be in; exit code 1 where it is not."),
+    ] = None,
+    flag: Annotated[list[str] | None, typer.Option("--flag", help="Passed on, e.g. --flag=--useCudaGraph.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep its files and the engine in this folder.")] = None,
+    found_at: Annotated[str | None, typer.Option("--program", help="trtexec, where it is not on the PATH.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds until it is ended.")] = 3600.0,
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Build and time an engine with trtexec, its profile in a run of its own, and record what it wrote.
+
+    Example: assay trtexec model-int8.onnx --model resnet --variant int8 --shapes x:1x3x224x224 --asked int8
+    """
+    import tempfile
+
+    from runner import report
+    from runner.engines.compare import audit, times
+    from runner.engines.inspector import read
+    from runner.engines.trtexec import Files, command, program, run
+    from runner.importers import Target, record_import
+
+    if asked is not None and asked not in _PRECISIONS:
+        raise UsageError(f"--asked is {', '.join(_PRECISIONS)}, not {asked!r}.{nearest(asked, _PRECISIONS)}")
+    if not model_file.is_file():
+        raise UsageError(f"there is no file {model_file}.")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = out or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = Files(*(folder / name for name in ("times.json", "profile.json", "layers.json", "model.engine")))
+        if files.written:
+            raise UsageError(f"{folder} has files of an earlier trtexec; name a new folder.")
+        run(command(program(found_at), model_file, shapes or [], flag or [], files), files, timeout)
+        target = Target(model, version, variant, None, "trtexec", None, "here")
+        done = record_import(store_at(db), "trtexec", files.written, target, [], wait)
+        known = times(files.profile.read_text()) if files.profile.is_file() else {}
+        checked = audit(read(files.layers.read_text()), asked, known) if asked and files.layers.is_file() else None
+    if json:
+        report.print_json({**done, "audit": {**asdict(checked), "outcome": checked.outcome} if checked else None})
+    else:
+        report.print_table(done["cases"], ["case", "metrics", "samples", "layers"], f"run {done['run']}")
+        if checked:
+            print(f"asked for {asked}: {checked.outcome}; {checked.by_precision}")
+    if asked and (checked is None or checked.outcome != "pass"):
+        raise typer.Exit(int(ExitCode.FAILED if checked and checked.outcome == "fail" else ExitCode.NOTHING))
