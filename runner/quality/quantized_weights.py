@@ -164,13 +164,23 @@ def _weight(
     whole = max(leaves, key=lambda tensor: int(np.prod(tensor.dims, dtype=np.int64)))
     codes, held_as = _codes(pair, actual_name, whole)
     scales = _scales(pair, actual_name, node)
-    grain = "per tensor" if scales is None or scales.size == 1 else f"{scales.size} scales"
+    grain = _grain(pair, actual_name, scales)
     levels = _levels(codes.dtype)
     return Weight(
         node=twin.name, op_type=twin.op_type, tensor=name, operand=operand, expected=expected, actual=actual,
         scheme=f"{codes.dtype.name} {grain}{held_as}", stored_bytes=sum(_stored(tensor) for tensor in stored or [whole]), levels=levels,
         used_levels=np.unique(codes.view(np.uint8) if codes.dtype.itemsize == 1 else codes).size if levels else 0, scales=scales, precision=_precision(codes.dtype),
     )  # fmt: skip
+
+
+def _grain(pair: Pair, name: str, scales: Array | None) -> str:
+    """How many scales there are; what is looked up or computed by other operators is a codebook."""
+    if scales is not None:
+        return "per tensor" if scales.size == 1 else f"{scales.size} scales"
+    made_by = {node.op_type for node in pair.above(name)}
+    return (
+        "codebook" if made_by - {"QuantizeLinear", "DequantizeLinear", "Cast", "Transpose", "Reshape"} else "per tensor"
+    )
 
 
 def _codes(pair: Pair, name: str, whole: Any) -> tuple[Array, str]:
