@@ -129,7 +129,7 @@ def test_only_picks_cases_and_a_pattern_that_matches_none_says_so(tmp_path: Path
 
 
 def test_a_killed_run_is_resumed_without_repeating_a_case(tmp_path: Path, db: Path):
-    suite = fake_suite(tmp_path, "delay_ms = 700.0, offset = 1.0", check='["parity", "benchmark"]')
+    suite = fake_suite(tmp_path, "delay_ms = 150.0, offset = 1.0", check='["parity", "benchmark"]')
     command = [sys.executable, "-m", "runner", "run", str(suite), "--db", str(db)]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
