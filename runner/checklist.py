@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.quality.thresholds import FLOAT, RETRAIN
+
 Row = Mapping[str, Any]
-_RETRAIN = 0.02
-"""Relative loss from which the layers have to be looked at."""
-_FLOAT = ("fp32", "fp16", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,11 @@ def checklist(cases: Sequence[Row], measured: Sequence[Row], findings: Sequence[
     judged = [case for case in cases if case["check_kind"] == "quality" and case["status"] == "ok"]
     if not judged:
         return []
-    floats = [case for case in judged if case["variant"] in _FLOAT]
-    quantized = [case for case in judged if case["variant"] not in _FLOAT]
+    floats = [case for case in judged if case["variant"] in FLOAT]
+    quantized = [case for case in judged if case["variant"] not in FLOAT]
     drops = {row["name"]: row for row in measured if row["metric"] == "quality_drop_relative"}
     worst = [
-        drops[case["name"]] for case in quantized if case["name"] in drops and drops[case["name"]]["value"] > _RETRAIN
+        drops[case["name"]] for case in quantized if case["name"] in drops and drops[case["name"]]["value"] > RETRAIN
     ]
     return [
         _of("A float baseline is measured on labelled data", floats, lambda case: f"{case['variant']} on {case['workload']}"),
@@ -114,7 +113,7 @@ def _faster(measured: Sequence[Row]) -> Item:
     ratios = [
         row
         for row in measured
-        if row["metric"] == "latency_ratio" and row["low"] is not None and row["variant"] not in _FLOAT
+        if row["metric"] == "latency_ratio" and row["low"] is not None and row["variant"] not in FLOAT
     ]
     return _of(
         what,

@@ -111,6 +111,7 @@ def graph(
     Example: assay graph digits/minmax --out minmax.onnx
     """
     from runner.quality.annotate import annotate
+    from runner.recipes.build import cached_file
     from schema import queries
     from schema.comparison import resolve
 
@@ -123,8 +124,7 @@ def graph(
             what = "is not one ledger case" if found else "is no ledger case"
             raise UsageError(f"{case!r} {what} of that run.{nearest(case, [c['name'] for c in found or cases])}")
         entries = queries.of_case(connection, "ledger", found[0]["case_id"])
-    key = str(found[0]["recipe_sha256"])
-    file = store_at(db).artifacts / key[:2] / key / "model.onnx"
+    file = cached_file(store_at(db).artifacts, str(found[0]["recipe_sha256"]))
     if not file.is_file():
         raise UsageError(f"the file of {found[0]['name']!r} is no longer kept; make it again: {found[0]['reproduce']}")
     try:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from runner.checklist import checklist
 from runner.report_facts import Facts, Row, Table
-
-_MAIN = ("top1", "map_50_95", "iou", "wer", "perplexity")
+from schema.quality_queries import MAIN_METRICS
 
 
 def quality(facts: Facts) -> Iterator[Table]:
@@ -18,7 +17,7 @@ def quality(facts: Facts) -> Iterator[Table]:
             by_case.setdefault(row["name"], {})[row["metric"]] = row
     rows = []
     for name, figures in by_case.items():
-        main = next((metric for metric in _MAIN if metric in figures), None)
+        main = next((metric for metric in MAIN_METRICS if metric in figures), None)
         if main is not None:
             cells = [
                 _interval(figures.get(metric))

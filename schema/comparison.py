@@ -122,12 +122,6 @@ class Comparison:
 
 def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:
     """Speed, size and parity of two runs. Unlike things get no ratio and say why, unless `force` is asked for."""
-    environments = queries.environment_of(connection, a), queries.environment_of(connection, b)
-    differing = {
-        name: (environments[0][name], environments[1][name])
-        for name in _ENVIRONMENT_FIELDS
-        if environments[0][name] != environments[1][name]
-    }
     measured = [{(m["name"], m["metric"]): m for m in queries.measurements_of(connection, run)} for run in (a, b)]
     keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in _SHOWN]
     speed = [_measurement_line(*key, measured[0].get(key), measured[1].get(key), force=force) for key in keys]
@@ -136,7 +130,13 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
         _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
         for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
-    return Comparison(a, b, differing, speed, parity, queries.overrides(connection, a, b))
+    return Comparison(a, b, differing_environment(connection, a, b), speed, parity, queries.overrides(connection, a, b))
+
+
+def differing_environment(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> dict[str, tuple[Any, Any]]:
+    """What differs between the hosts and libraries of two runs."""
+    left, right = queries.environment_of(connection, a), queries.environment_of(connection, b)
+    return {name: (left[name], right[name]) for name in _ENVIRONMENT_FIELDS if left[name] != right[name]}
 
 
 def unlike(a: str, b: str) -> str:

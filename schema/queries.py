@@ -122,6 +122,14 @@ def runs_of_version(connection: duckdb.DuckDBPyConnection, version: str) -> list
     return [row["run_id"] for row in ask(connection, sql, version=version)]
 
 
+def run_before(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """The run of the same suite that was started last before this one; None where there is none."""
+    sql = """select b.run_id from run r join run b on b.suite = r.suite and b.started_at < r.started_at
+        where r.run_id = $run order by b.started_at desc limit 1"""
+    found = ask(connection, sql, run=run_id)
+    return str(found[0]["run_id"]) if found else None
+
+
 def versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [row["v"] for row in ask(connection, "select distinct model_version as v from case_result order by v")]
 

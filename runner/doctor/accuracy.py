@@ -6,13 +6,9 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from runner.doctor.diagnosis import FLOAT, Diagnosis, Facts, Row, few
+from runner.doctor.diagnosis import Diagnosis, Facts, Row, few
+from runner.quality.thresholds import FLOAT, GAP_DB, POOR_DB, RETRAIN, lost_by_kernels, poor_tensors
 
-FELL = 0.02
-"""Relative loss of the main metric from which it is asked why."""
-_POOR_DB = 20.0
-_GAP_DB = 3.0
-"""Between simulated and executed; and what leaving a node in float has to bring to be named."""
 _PROBLEM = "accuracy fell"
 _RANGES = {
     "stretched_range": "a few values stretch a range until the others have no codes left",
@@ -34,7 +30,7 @@ def accuracy(facts: Facts) -> list[Diagnosis]:
     made: list[Diagnosis] = []
     for case in facts.cases:
         drop = drops.get(case["case_id"])
-        if case["check_kind"] != "quality" or case["variant"] in FLOAT or drop is None or drop["value"] <= FELL:
+        if case["check_kind"] != "quality" or case["variant"] in FLOAT or drop is None or drop["value"] <= RETRAIN:
             continue
         if drop["low"] is not None and drop["low"] <= 0:
             made.append(_few_items(case, drop))
@@ -93,9 +89,7 @@ def _told(findings: Sequence[Row], meanings: dict[str, str]) -> Way:
 
 def _kernels(tensors: Sequence[Row]) -> Way:
     """The last tensor that is known both ways says what the kernels lost of what the codes would have kept."""
-    both = [t for t in _in_order(tensors) if t["accumulated_sqnr_db"] is not None and t["executed_sqnr_db"] is not None]
-    if both and both[-1]["accumulated_sqnr_db"] - both[-1]["executed_sqnr_db"] > _GAP_DB:
-        last = both[-1]
+    if last := lost_by_kernels(_in_order(tensors)):
         yield (
             "the kernels lose what the codes keep: they saturate or round",
             f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with exact products, {last['executed_sqnr_db']:.1f} dB as executed",
@@ -104,11 +98,7 @@ def _kernels(tensors: Sequence[Row]) -> Way:
 
 
 def _poor(tensors: Sequence[Row]) -> Way:
-    good = {t["node"] for t in tensors if t["kind"] == "output" and (t["executed_sqnr_db"] or 0) > _POOR_DB}
-    poor = sorted(
-        (t for t in tensors if t["kind"] != "bias" and t["sqnr_db"] is not None and t["sqnr_db"] < _POOR_DB and t["node"] not in good),
-        key=lambda t: float(t["sqnr_db"]),
-    )  # fmt: skip
+    poor = sorted(poor_tensors(tensors), key=lambda t: float(t["sqnr_db"]))
     if poor:
         words = [f"{t['name']} ({t['kind']} of {t['op_type']} {t['node']}) {t['sqnr_db']:.1f} dB" for t in poor]
         yield (
@@ -124,7 +114,7 @@ def _fall(tensors: Sequence[Row]) -> Way:
     if not falls:
         return
     before, after, fall = max(falls, key=lambda pair: pair[2])
-    if fall > 2 * _GAP_DB and after["executed_sqnr_db"] < _POOR_DB:
+    if fall > 2 * GAP_DB and after["executed_sqnr_db"] < POOR_DB:
         alone = "" if after["sqnr_db"] is None else f", {after['sqnr_db']:.1f} dB by itself"
         yield (
             f"the signal is lost at {after['op_type']} {after['node']}",
@@ -143,7 +133,7 @@ def _node(facts: Facts, kin: set[str]) -> Way:
     if not gains:
         return
     gain, best = max(gains, key=lambda pair: pair[0])
-    if gain > _GAP_DB:
+    if gain > GAP_DB:
         yield (
             f"{best['op_type']} {best['node']} does not bear it",
             f"the outputs have {everything:.1f} dB with everything quantized, {best['without_sqnr_db']:.1f} dB with this node left in float",
@@ -159,11 +149,9 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
         if other["case_id"] in drops and other["variant"] not in (*FLOAT, case["variant"]) and other["check_kind"] == "quality"
         and (other["model"], other["model_version"], other["workload_sha256"]) == (case["model"], case["model_version"], case["workload_sha256"])
     ]  # fmt: skip
-    if not others:
-        return
     kept = [
         (drop, other) for drop, other in others
-        if drop["value"] <= FELL and drop["high"] is not None and mine["low"] is not None and drop["high"] < mine["low"]
+        if drop["value"] <= RETRAIN and drop["high"] is not None and mine["low"] is not None and drop["high"] < mine["low"]
     ]  # fmt: skip
     if not kept:
         return
@@ -187,7 +175,7 @@ def _classes(facts: Facts, case: Row) -> Way:
         return
     rows.sort(key=lambda pair: -pair[0])
     (worst, row), (second, _) = rows[0], rows[1]
-    if worst > 2 * max(second, 0.0) and worst > FELL:
+    if worst > 2 * max(second, 0.0) and worst > RETRAIN:
         yield (
             f"of one class: {row['class_name']}",
             f"{row['metric']} of {row['class_name']} falls from {row['reference_value']:.3f} to {row['value']:.3f} ({row['n']} labels), of the next by {second:.3f}",

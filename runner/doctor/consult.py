@@ -22,7 +22,6 @@ def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis
 
 def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> list[Diagnosis]:
     """Why the answers of two runs differ."""
-    compared = comparison.compare_runs(connection, before, run_id)
     now, then = (
         Side(
             queries.cases_of(connection, run), queries.measurements_of(connection, run), queries.receipts_of(connection, run),
@@ -30,12 +29,4 @@ def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> 
         )
         for run in (run_id, before)
     )  # fmt: skip
-    return differences(now, then, compared.environment)
-
-
-def run_before(connection: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
-    """The run of the same suite before this one; None where there is none."""
-    runs = queries.runs(connection, queries.Filters(), limit=10**9)
-    mine = next((row for row in runs if row["run_id"] == run_id), None)
-    earlier = [r for r in runs if mine and r["suite"] == mine["suite"] and r["started_at"] < mine["started_at"]]
-    return str(max(earlier, key=lambda row: row["started_at"])["run_id"]) if earlier else None
+    return differences(now, then, comparison.differing_environment(connection, before, run_id))

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = Mapping[str, Any]
-FLOAT = ("fp32", "fp16", "bfloat16")
-"""Variants that nothing was quantized in."""
 
 
 @dataclass(frozen=True, slots=True)

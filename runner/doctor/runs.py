@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.doctor.diagnosis import Diagnosis, Row, few
+from schema.quality_queries import MAIN_METRICS
 
 _PROBLEM = "runs differ"
-_MAIN = ("top1", "map_50_95", "iou", "wer", "perplexity")
 _FIELDS = {
     "workload_sha256": "the inputs are others", "calibration_sha256": "ranges were learnt from other data", "threads": "another number of threads",
     "provider": "another provider", "placement": "operators ran elsewhere",
@@ -48,7 +48,7 @@ def differences(now: Side, before: Side, environment: Mapping[str, tuple[Any, An
 def _changed(now: Side, before: Side, name: str) -> str:
     """What a case answered then and now; "" where it is the same to the last bit."""
     values = [
-        {row["metric"]: row["value"] for row in side.measured if row["name"] == name and row["metric"] in _MAIN}
+        {row["metric"]: row["value"] for row in side.measured if row["name"] == name and row["metric"] in MAIN_METRICS}
         for side in (before, now)
     ]
     for metric in values[0].keys() & values[1].keys():

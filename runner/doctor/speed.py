@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runner.doctor.diagnosis import FLOAT, Diagnosis, Facts
+from runner.doctor.diagnosis import Diagnosis, Facts
+from runner.quality.thresholds import FLOAT
 
 _PROBLEM = "not faster"
 

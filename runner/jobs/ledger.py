@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from runner.errors import UsageError
 from runner.jobs.common import Events, Job, announce, open_session
@@ -16,20 +17,17 @@ from runner.quality.quantized_activations import activations
 from runner.quality.quantized_graph import Pair
 from runner.quality.ranges import learnt, looks_drawn
 from runner.quality.taps import Tapped
+from runner.quality.thresholds import lost_by_kernels, poor_tensors
 from runner.recipes import simulate
 from runner.recipes.calibration import Calibration
-from runner.suite import Workload
 from runner.tensors import Tensors
 
 _INFLUENCE = 0.2
 """One batch that makes this share of a range decides it."""
-_POOR_DB = 20.0
 _CLIPPED = 0.01
 _FEW_CODES = 16
 _MANY_TO_ONE = 16
 """Values to a code from which a range is called stretched."""
-_GAP_DB = 3.0
-"""Between simulated and executed."""
 
 
 def run(job: Job, events: Events) -> None:
@@ -91,14 +89,14 @@ def _simulated(quantized: Path, scratch: Path) -> Path | None:
     return None
 
 
-def _tell(events: Events, entries: list[dict[str, object]]) -> None:
+def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
     """Figures over the whole ledger, and what stands out in it."""
     weights = [e for e in entries if e["kind"] == "weight"]
     activations = [e for e in entries if e["kind"] == "activation"]
     for kind, chosen in (("weight", weights), ("activation", activations)):
         known = [e for e in chosen if e["sqnr_db"] is not None]
         if known:
-            worst = min(known, key=_decibels)
+            worst = min(known, key=lambda e: float(e["sqnr_db"]))
             events.emit(
                 "figure",
                 metric=f"{kind}_sqnr_db",
@@ -109,13 +107,10 @@ def _tell(events: Events, entries: list[dict[str, object]]) -> None:
                 provenance="measured",
             )
     if weights:
-        elements = sum(int(str(e["elements"])) for e in weights)
-        stored = sum(int(str(e["stored_bytes"])) for e in weights)
-        mean = (
-            sum(float(str(e["mean_abs"])) * int(str(e["elements"])) for e in weights if e["mean_abs"] is not None)
-            / elements
-        )
-        largest = max(float(str(e["max_abs"])) for e in weights if e["max_abs"] is not None)
+        elements = sum(e["elements"] for e in weights)
+        stored = sum(e["stored_bytes"] for e in weights)
+        mean = sum(e["mean_abs"] * e["elements"] for e in weights if e["mean_abs"] is not None) / elements
+        largest = max(e["max_abs"] for e in weights if e["max_abs"] is not None)
         for metric, value in (
             ("weight_max_abs", largest),
             ("weight_mean_abs", mean),
@@ -124,56 +119,38 @@ def _tell(events: Events, entries: list[dict[str, object]]) -> None:
             events.emit(
                 "figure", metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured"
             )
-    good = {e["node"] for e in entries if e["kind"] == "output" and float(str(e["executed_sqnr_db"] or 0)) > _POOR_DB}
+    for entry in poor_tensors(entries):
+        events.emit("finding", kind="poor_tensor", subject=entry["name"], severity="warning",
+                    message=f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by itself; a candidate for exclusion")  # fmt: skip
     for entry in entries:
-        # A weight that was scaled to what it is multiplied by is poor by itself where nothing comes in: its product tells.
-        poor = entry["sqnr_db"] is not None and _decibels(entry) < _POOR_DB and entry["node"] not in good
-        if entry["kind"] != "bias" and poor:
-            events.emit("finding", kind="poor_tensor", subject=entry["name"], severity="warning",
-                        message=f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {_decibels(entry):.1f} dB by itself; a candidate for exclusion")  # fmt: skip
         if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
             events.emit("finding", kind="clipped", subject=entry["name"], severity="warning",
                         message=f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration data do not show what comes")  # fmt: skip
 
 
-def _kernels(events: Events, entries: list[dict[str, object]]) -> None:
+def _kernels(events: Events, entries: list[dict[str, Any]]) -> None:
     """What the kernels lose of what the codes keep, at the last tensor that is known both ways."""
-    both = [
-        e
-        for e in entries
-        if e["kind"] in ("activation", "output") and None not in (e["accumulated_sqnr_db"], e["executed_sqnr_db"])
-    ]
-    if not both:
-        return
-    last = both[-1]
-    simulated, executed = float(str(last["accumulated_sqnr_db"])), float(str(last["executed_sqnr_db"]))
-    if simulated - executed > _GAP_DB:
+    if last := lost_by_kernels(entries):
         events.emit("finding", kind="executed_worse_than_simulated", subject=last["name"], severity="warning",
-                    message=f"{last['name']}: {simulated:.1f} dB with every node as it is written, {executed:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
+                    message=f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written, {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
 
 
-def _stretched(events: Events, entries: list[dict[str, object]], distinct: dict[str, int]) -> None:
+def _stretched(events: Events, entries: list[dict[str, Any]], distinct: dict[str, int]) -> None:
     """Activations of many values that few codes are left for: their signal-to-noise may look good, since what stretches the range is all of the power."""
     for entry in entries:
         used, levels = entry["used_levels"], entry["levels"]
         if entry["kind"] != "activation" or not isinstance(used, int) or not isinstance(levels, int):
             continue
         if used <= _FEW_CODES < levels and distinct[str(entry["name"])] > _MANY_TO_ONE * used:
-            low, high = (float(str(entry[name])) for name in ("expected_min", "expected_max"))
+            low, high = entry["expected_min"], entry["expected_max"]
             events.emit("finding", kind="stretched_range", subject=entry["name"], severity="warning",
                         message=f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave {entry['node']} in float")  # fmt: skip
-
-
-def _decibels(entry: dict[str, object]) -> float:
-    return float(str(entry["sqnr_db"]))
 
 
 def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     """Ranges of the original's activations over the calibration data, in a pass of their own."""
     named = job["calibration"]
-    calibration = Calibration(
-        named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"])
-    )
+    calibration = Calibration.of(named, job)
     if why := _random(calibration):
         events.emit("finding", kind="random_calibration", subject=named["name"], severity="warning",
                     message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges")  # fmt: skip

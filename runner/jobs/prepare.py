@@ -260,12 +260,10 @@ def _ingredients(
 ) -> Any:  # fmt: skip
     from runner.recipes.build import Ingredients
     from runner.recipes.calibration import Calibration
-    from runner.suite import Workload
 
     return Ingredients(
         target=Path(), options=options, example=example, module=getattr(session, "module", None), base=base,
         onnx=job["onnx"], onnx_options=job["onnx_options"], folder=Path(job["folder"]),
         output_names=session.output_names if session else (),
-        calibration=Calibration(calibration["name"], Workload.model_validate(calibration["workload"]), job["seed"], Path(job["folder"]))
-        if calibration else None,
+        calibration=Calibration.of(calibration, job) if calibration else None,
     )  # fmt: skip

@@ -15,12 +15,11 @@ from runner.metrics import METRICS
 from runner.parity import golden
 from runner.quality.degradation import Counts, Interval, degradation, jackknifed, mcnemar
 from runner.quality.tasks import PRIMARY, Evaluator, class_values, evaluator_for
+from runner.quality.thresholds import RETRAIN
 from runner.suite import Task, Workload
 from runner.tensors import Array
 from runner.workloads import stream
 
-_RETRAIN = 0.02
-"""Relative loss from which quantization-aware training is worth a thought."""
 _NORMAL = 1.96
 AP = ("map_50_95", "map_50", "map_75")
 
@@ -85,8 +84,8 @@ def _tell(
     if relative is None:
         return
     _figure(events, "quality_drop_relative", relative, "derived")
-    if relative.value > _RETRAIN:
-        sure = relative.low is not None and relative.low > _RETRAIN
+    if relative.value > RETRAIN:
+        sure = relative.low is not None and relative.low > RETRAIN
         interval = "" if relative.low is None else f" [{relative.low:.2%}, {relative.high:.2%}]"
         advice = "quantization-aware training, another calibration or selective quantization is worth it" if sure else \
             "the interval does not exclude less than 2 %: label more items before retraining"  # fmt: skip

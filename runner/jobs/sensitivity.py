@@ -11,7 +11,6 @@ from runner.jobs.common import Events, Job, announce, open_session, spread_steps
 from runner.parity import golden
 from runner.quality.sensitivity import sensitivities
 from runner.recipes.calibration import Calibration
-from runner.suite import Workload
 
 _STEPS = 8
 """Batches that outputs are compared on."""
@@ -37,9 +36,7 @@ def run(job: Job, events: Events) -> None:
         {renames.get(name, name): array for name, array in reference.inputs(step).items()}
         for step in spread_steps(len(reference.steps), _STEPS)
     ]
-    calibration = Calibration(
-        named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"])
-    )
+    calibration = Calibration.of(named, job)
     with tempfile.TemporaryDirectory(prefix="assay-sensitivity-") as scratch:
         entries = sensitivities(
             Path(job["base"]), job["recipe_options"], calibration, batches, Path(scratch), job["timeout_s"] * _SHARE

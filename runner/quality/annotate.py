@@ -9,11 +9,11 @@ from typing import Any
 import onnx
 
 from runner.quality.quantized_graph import SUFFIXES
+from runner.recipes.preparation import PROTOBUF_LIMIT, save
 
 _SHOWN = {
     "sqnr_db": "alone", "accumulated_sqnr_db": "accumulated", "executed_sqnr_db": "executed",
 }  # fmt: skip
-_LARGE = 1_800_000_000
 
 
 def annotate(model: Path, entries: Sequence[Mapping[str, Any]], target: Path) -> int:
@@ -31,8 +31,7 @@ def annotate(model: Path, entries: Sequence[Mapping[str, Any]], target: Path) ->
         for row in rows:
             node.metadata_props.add(key=f"assay: {row['kind']} {row['name']}", value=_words(row))
         written += bool(rows)
-    large = graph.ByteSize() > _LARGE
-    onnx.save(graph, target, save_as_external_data=large, location=f"{target.name}.data" if large else None)
+    save(graph, target, large=graph.ByteSize() > PROTOBUF_LIMIT)
     return written
 
 

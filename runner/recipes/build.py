@@ -72,7 +72,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     function = _load(recipe)
     learnt_from = ingredients.calibration.measure().sha256 if ingredients.calibration else None
     key = _key(recipe, function, ingredients, origin, learnt_from)
-    folder = cache / key[:2] / key
+    folder = cached_file(cache, key).parent
     if (cached := _from_cache(folder, key)) is not None:
         return cached
     temporary = cache / f".{key}.{os.getpid()}.tmp"
@@ -97,6 +97,11 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return replace(built, path=folder / _MODEL)
+
+
+def cached_file(cache: Path, key: str) -> Path:
+    """Where the artifact of a recipe's hash lies, whether it is there or not."""
+    return cache / key[:2] / key / _MODEL
 
 
 def _load(recipe: str) -> Callable[[Ingredients], None]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,6 +24,11 @@ class Calibration:
     workload: Workload
     seed: int
     folder: Path
+
+    @classmethod
+    def of(cls, named: Mapping[str, Any], job: Mapping[str, Any]) -> Self:
+        """What a job says of a variant's calibration: `name` and `workload`, made with the job's seed in the suite's folder."""
+        return cls(named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"]))
 
     def batches(self) -> Iterator[Tensors]:
         """Its inputs, labels left out; a generator makes them again each time it is asked.

@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.errors import UsageError, nearest
+from runner.errors import UsageError
 from runner.quality.codebooks import Coded, Scheme, encode, problems, scheme_named
 from runner.recipes.build import Ingredients
+from runner.recipes.checks import float_file, known_nodes, known_options
 from runner.tensors import Array
 
 _OPTIONS = ("scheme", "op_types", "nodes_to_exclude", "unchecked", "scale")
@@ -26,14 +27,10 @@ def build(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no FP32 file, an option is unknown, the scheme is unsound, or no weight was found.
     """
-    if ingredients.base is None:
-        raise UsageError("recipe 'codebook' needs an FP32 ONNX model to start from.")
-    options = ingredients.options
-    for name in options:
-        if name not in _OPTIONS:
-            raise UsageError(f"recipe 'codebook' has no option {name!r}.{nearest(name, _OPTIONS)}")
+    base, options = float_file("codebook", ingredients), ingredients.options
+    known_options("codebook", options, _OPTIONS)
     scheme = sound(options.get("scheme", "lut8"), unchecked=bool(options.get("unchecked", False)))
-    model = onnx.load(ingredients.base)
+    model = onnx.load(base)
     made = _replace(model, scheme, options)
     if not made:
         raise UsageError(
@@ -58,9 +55,7 @@ def sound(name: str, *, unchecked: bool) -> Scheme:
 def _replace(model: Any, scheme: Scheme, options: dict[str, Any]) -> int:
     """Put every eligible weight into codes; how many."""
     types, excluded = options.get("op_types", ("MatMul", "Gemm")), set(options.get("nodes_to_exclude", ()))
-    known = {node.name for node in model.graph.node}
-    for name in excluded - known:
-        raise UsageError(f"the model has no node {name!r}.{nearest(name, known)}")
+    known_nodes(model.graph, excluded)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     table = f"{scheme.name}_table"
     added: list[Any] = []

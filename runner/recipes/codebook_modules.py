@@ -14,8 +14,9 @@ from torch import nn
 
 from runner.errors import UsageError, nearest
 from runner.quality.codebooks import Scheme, decode, encode
+from runner.recipes.checks import known_options
 from runner.recipes.codebook import sound
-from runner.recipes.torch_modules import as_linears, known_options, replace_modules
+from runner.recipes.torch_modules import as_linears, replace_modules
 
 _COMPUTE = ("lookup", "division", "decoded")
 

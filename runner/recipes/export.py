@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from runner.backends.pytorch_module import parameter_names
-from runner.errors import UsageError, nearest
+from runner.errors import UsageError
 from runner.recipes.build import Ingredients
+from runner.recipes.checks import known_options
 from runner.source import load_factory
 from runner.tensors import Tensors
 
@@ -31,9 +32,7 @@ def build(ingredients: Ingredients) -> None:
     """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
-    for name in ingredients.options:
-        if name not in _OPTIONS:
-            raise UsageError(f"recipe 'export' has no option {name!r}.{nearest(name, _OPTIONS)}")
+    known_options("export", ingredients.options, _OPTIONS)
     tensors = {name: torch.from_numpy(array.copy()) for name, array in _example(ingredients).items()}
     exporter = ingredients.options.get("exporter", "dynamo")
     if exporter not in ("dynamo", "legacy"):

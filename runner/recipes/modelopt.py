@@ -26,6 +26,8 @@ import onnx
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.recipes.build import Ingredients
 from runner.recipes.calibration import Calibration, finite_batches
+from runner.recipes.checks import float_file, known_nodes, known_options
+from runner.recipes.preparation import PROTOBUF_LIMIT
 
 _METHODS = {
     "int8": ("entropy", "max"),
@@ -44,7 +46,6 @@ _AUTOCAST: dict[str, Any] = {
 }  # fmt: skip
 _LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
 _SCRIPT = Path(__file__).with_name("modelopt_script.py")
-_PROTOBUF_LIMIT = 1_800_000_000
 _VARIABLE = "ASSAY_QUANTIZERS"
 _ENVIRONMENT = Path(".venv-quantizers/bin/python")
 
@@ -79,7 +80,7 @@ def build(ingredients: Ingredients) -> None:
         "nodes_to_quantize": _exactly(options["nodes_to_quantize"]), "nodes_to_exclude": _exactly(options["nodes_to_exclude"]),
     }  # fmt: skip
     del settings["mode"], settings["method"]
-    settings["use_external_data_format"] = sum(file.stat().st_size for file in base.parent.iterdir()) > _PROTOBUF_LIMIT
+    settings["use_external_data_format"] = sum(file.stat().st_size for file in base.parent.iterdir()) > PROTOBUF_LIMIT
     _run(python, {"op": "quantize", "base": str(base), "settings": settings}, ingredients, ingredients.calibration)
     kinds = {node.op_type for node in onnx.load(ingredients.target, load_external_data=False).graph.node}
     if "DequantizeLinear" not in kinds:
@@ -126,20 +127,15 @@ def tools(options: dict[str, Any], folder: Path) -> dict[str, str]:
 
 
 def _checked(recipe: str, given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    for name in given:
-        if name not in known:
-            raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, known)}")
+    known_options(recipe, given, known)
     return {**known, **given}
 
 
 def _base(recipe: str, ingredients: Ingredients, options: dict[str, Any]) -> Path:
-    if ingredients.base is None:
-        raise UsageError(f"recipe {recipe!r} needs an FP32 ONNX model to start from.")
-    known = [node.name for node in onnx.load(ingredients.base, load_external_data=False).graph.node]
-    for name in (*(options.get("nodes_to_exclude") or ()), *(options.get("nodes_to_quantize") or ())):
-        if name not in known:
-            raise UsageError(f"the model has no node {name!r}.{nearest(name, known)}")
-    return ingredients.base
+    base = float_file(recipe, ingredients)
+    graph = onnx.load(base, load_external_data=False).graph
+    known_nodes(graph, options.get("nodes_to_exclude"), options.get("nodes_to_quantize"))
+    return base
 
 
 def _exactly(names: list[str] | None) -> list[str] | None:
@@ -215,7 +211,7 @@ def _turn_weights(path: Path) -> None:
             tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))
             attribute.i = 0
     del model.graph.value_info[:]  # some exporters write the shapes of weights there
-    large = model.ByteSize() > _PROTOBUF_LIMIT
+    large = model.ByteSize() > PROTOBUF_LIMIT
     onnx.save(model, path, save_as_external_data=large, location="turned.data" if large else None)
 
 

@@ -12,8 +12,8 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
+from runner.recipes.checks import float_file, known_options
 
 
 def build(ingredients: Ingredients) -> None:
@@ -22,12 +22,9 @@ def build(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no such file, or an option is unknown.
     """
-    if ingredients.base is None:
-        raise UsageError("recipe 'onnx-fp16' needs an FP32 ONNX model to start from.")
-    for name in ingredients.options:
-        if name != "op_block":
-            raise UsageError(f"recipe 'onnx-fp16' has no option {name!r}.{nearest(name, ['op_block'])}")
-    model = onnx.load(ingredients.base)
+    base = float_file("onnx-fp16", ingredients)
+    known_options("onnx-fp16", ingredients.options, ["op_block"])
+    model = onnx.load(base)
     with contextlib.redirect_stdout(sys.stderr):
         made = convert_float_to_float16(
             model, keep_io_types=True, disable_shape_infer=False, op_block_list=ingredients.options.get("op_block")

@@ -14,8 +14,8 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
+from runner.recipes.checks import float_file, known_options
 from runner.recipes.preparation import is_large, prepare, save
 
 _OPTIONS = ("per_channel", "reduce_range", "op_types", "preprocess", "weight_type")
@@ -28,15 +28,11 @@ def build_dynamic(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no such file, or an option is unknown.
     """
-    if ingredients.base is None:
-        raise UsageError("recipe 'onnxruntime-dynamic' needs an FP32 ONNX model to start from.")
-    options = ingredients.options
-    for name in options:
-        if name not in _OPTIONS:
-            raise UsageError(f"recipe 'onnxruntime-dynamic' has no option {name!r}.{nearest(name, _OPTIONS)}")
+    base, options = float_file("onnxruntime-dynamic", ingredients), ingredients.options
+    known_options("onnxruntime-dynamic", options, _OPTIONS)
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
     with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
-        prepared = prepare(ingredients.base, Path(scratch), fold=bool(options.get("preprocess", True)))
+        prepared = prepare(base, Path(scratch), fold=bool(options.get("preprocess", True)))
         large = is_large(prepared)
         # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
         model = onnx.load(prepared)

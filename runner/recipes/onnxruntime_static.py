@@ -19,6 +19,7 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, create_cal
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
 from runner.recipes.calibration import Calibration, finite_batches
+from runner.recipes.checks import float_file, known_nodes, known_options
 from runner.recipes.preparation import is_large, prepare
 from runner.tensors import Tensors
 
@@ -28,10 +29,6 @@ METHODS = {
 }  # fmt: skip
 _FORMATS = {"qdq": QuantFormat.QDQ, "qoperator": QuantFormat.QOperator}
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8, "int16": QuantType.QInt16, "uint16": QuantType.QUInt16}
-_OPTIONS = (
-    "format", "method", "per_channel", "reduce_range", "activation_type", "weight_type", "activation_symmetric", "weight_symmetric",
-    "moving_average", "percentile", "num_bins", "op_types", "nodes_to_quantize", "nodes_to_exclude", "preprocess",
-)  # fmt: skip
 
 
 def build(ingredients: Ingredients) -> None:
@@ -40,8 +37,7 @@ def build(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no such file or no calibration data, or an option or a node is unknown.
     """
-    if ingredients.base is None:
-        raise UsageError("recipe 'onnxruntime-static' needs an FP32 ONNX model to start from.")
+    base = float_file("onnxruntime-static", ingredients)
     if ingredients.calibration is None:
         raise UsageError(
             "recipe 'onnxruntime-static' needs data to learn ranges from: name a workload as the variant's `calibration`. "
@@ -50,11 +46,9 @@ def build(ingredients: Ingredients) -> None:
     options = checked(ingredients.options)
     logging.getLogger().setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
-        prepared = prepare(ingredients.base, Path(scratch), fold=options["preprocess"])
-        known = [node.name for node in onnx.load(prepared, load_external_data=False).graph.node]
-        for name in (*(options["nodes_to_exclude"] or ()), *(options["nodes_to_quantize"] or ())):
-            if name not in known:
-                raise UsageError(f"the model has no node {name!r}.{nearest(name, known)}")
+        prepared = prepare(base, Path(scratch), fold=options["preprocess"])
+        graph = onnx.load(prepared, load_external_data=False).graph
+        known_nodes(graph, options["nodes_to_exclude"], options["nodes_to_quantize"])
         ranges = Path(scratch) / "ranges.json"
         learn(prepared, ingredients.calibration, options, ranges)
         quantize(prepared, ranges, options, ingredients.target)
@@ -84,10 +78,8 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
         "activation_symmetric": False, "weight_symmetric": weights.startswith("int"), "moving_average": False, "percentile": 99.999, "num_bins": None,
         "op_types": None, "nodes_to_quantize": None, "nodes_to_exclude": None, "preprocess": True,
     }  # fmt: skip
-    for name, value in given.items():
-        if name not in _OPTIONS:
-            raise UsageError(f"recipe 'onnxruntime-static' has no option {name!r}.{nearest(name, _OPTIONS)}")
-        options[name] = value
+    known_options("onnxruntime-static", given, options)
+    options |= given
     for name, words in (
         ("format", _FORMATS),
         ("method", METHODS),

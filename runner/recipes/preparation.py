@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-_PROTOBUF_LIMIT = 1_800_000_000
+PROTOBUF_LIMIT = 1_800_000_000
 
 
 def is_large(path: Path) -> bool:
     """Whether weights lie beside the file, or have to: a protobuf holds 2 GB."""
-    if path.stat().st_size > _PROTOBUF_LIMIT:
+    if path.stat().st_size > PROTOBUF_LIMIT:
         return True
     graph = onnx.load(path, load_external_data=False).graph
     return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer)

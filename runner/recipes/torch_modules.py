@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from runner.errors import EnvironmentMissing, UsageError, nearest
+from runner.errors import EnvironmentMissing, UsageError
 from runner.recipes import MODULE_RECIPES
+from runner.recipes.checks import known_options
 
 _FLOATS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _KINDS = ("int8", "nf4", "fp4")
@@ -86,12 +87,6 @@ def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
         return made.to(linear.weight.device)
 
     return replace_modules(as_linears("bitsandbytes", module), nn.Linear, replaced)
-
-
-def known_options(recipe: str, options: dict[str, Any], names: tuple[str, ...]) -> None:
-    for name in options:
-        if name not in names:
-            raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, names)}")
 
 
 def as_linears(recipe: str, module: Any) -> Any:
