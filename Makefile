@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 QUANTIZERS := .venv-quantizers
+BINDINGS := .bindings
 DEMO_DB := .assay/assay.duckdb
 PORT ?= 8501
 .DEFAULT_GOAL := help
@@ -47,6 +48,24 @@ $(QUANTIZERS)/.installed: constraints-quantizers.txt
 	@$(QUANTIZERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints-quantizers.txt
 	@touch $@
 
+bindings: $(BINDINGS)/.installed  ## Fetch the Python bindings of TensorRT 10 and 11, without their libraries, to check calls against
+
+# The bindings import on a host without a GPU where three libraries have the nine functions that they are linked against.
+$(BINDINGS)/.installed: $(STAMP) tests/tensorrt_double/libraries.c constraints-bindings.txt
+	@command -v cc >/dev/null || { \
+		echo "bindings: installing the Debian packages gcc and libc6-dev (apt-get)"; \
+		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
+	@echo "bindings: fetching the Python bindings of TensorRT 10 and 11 into $(BINDINGS) (5 MB each)"
+	@mkdir -p $(BINDINGS)/libraries
+	@grep -v '^#' constraints-bindings.txt | while read -r pin; do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(BINDINGS)/$${pin##*==} "$$pin" || exit 1; \
+	done
+	@for name in nvinfer nvinfer_plugin nvonnxparser; do for major in 10 11; do \
+		cc -shared -fPIC -Wl,-soname,lib$$name.so.$$major -o $(BINDINGS)/libraries/lib$$name.so.$$major tests/tensorrt_double/libraries.c || exit 1; \
+	done; done
+	@touch $@
+
 demo: setup  ## Record a short real history of three models, then show it in the dashboard
 	@test -f .assay/demo-recorded || $(MAKE) --no-print-directory history
 	@$(BIN)/assay dashboard --db $(DEMO_DB) --port $(PORT)
@@ -67,7 +86,7 @@ lint: setup  ## Ruff, mypy, the import contracts and hadolint
 format: setup  ## Let ruff format and fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-test: setup chromium speech quantizers  ## Lint, then every test, real browser included
+test: setup chromium speech quantizers bindings  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
@@ -75,6 +94,6 @@ bench: setup  ## What Assay itself costs, against its peers; one JSON line each
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:  ## Remove the environment, caches and the demo's books
-	rm -rf $(VENV) $(QUANTIZERS) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(QUANTIZERS) $(BINDINGS) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup chromium speech quantizers demo history lint format test bench clean
+.PHONY: help setup chromium speech quantizers bindings demo history lint format test bench clean

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from runner.errors import UsageError, nearest
 from runner.parity.policy import Policy
 from runner.recipes import MODULE_RECIPES
 from runner.source import is_factory
 from runner.suite import BackendChoice, Generate, ModelFiles, Suite, Timing, Variant
+from runner.timing.device import parse_mode
 
 TIMED = ("benchmark", "generation", "profile")
 
@@ -42,7 +44,7 @@ class Case:
     group: int
     """Which `[[case]]` table it came from: a benchmark is interleaved inside one model, workload and table."""
     mode: str = "functional"
-    """Of parity; see `runner.parity.steps`."""
+    """Of parity, see `runner.parity.steps`; of a benchmark on a device, see `runner.timing.device`."""
     max_steps: int | None = None
     pad_side: str | None = None
     expect: str | None = None
@@ -52,6 +54,8 @@ class Case:
     @property
     def name(self) -> str:
         asked = {"functional": self.check, "cached": "generation"}.get(self.mode, self.mode)
+        if self.check == "benchmark" and self.mode != "functional":
+            asked = f"benchmark-{self.mode}"
         side = f"-pad-{self.pad_side}" if self.pad_side else ""
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{asked}{side}"
 
@@ -61,6 +65,11 @@ class Case:
         if self.against is None:
             return self.backend == self.reference
         return f"{self.variant}/{self.backend}" == self.against
+
+    @property
+    def precision_asked(self) -> str | None:
+        """What the variant's products are meant to run in; None where nothing says it."""
+        return self.recipe.precision or asked_of(self.recipe.recipe, self.recipe.options)
 
     @property
     def is_timed(self) -> bool:
@@ -117,6 +126,19 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     return cases
 
 
+_AUTOCAST = {"fp16": "float16", "bf16": "bfloat16"}
+_QUANTIZED = {"int8": "int8", "fp8": "float8", "int4": "int4"}
+
+
+def asked_of(recipe: str, options: dict[str, Any]) -> str | None:
+    """The precision that a recipe puts into the graph; None of a given file, and where weights alone are narrow."""
+    if recipe == "modelopt-autocast":
+        return _AUTOCAST.get(options.get("low_precision_type", "fp16"))
+    if recipe == "modelopt":
+        return _QUANTIZED.get(options.get("mode", "int8"))
+    return {"export": "float32", "onnx-fp16": "float16", "onnxruntime-static": "int8"}.get(recipe)
+
+
 def _quantizes(recipe: Variant) -> bool:
     """Whether a variant may hold tensors in codes: made by a quantizer, or given beside the float file that it is `from`."""
     return recipe.recipe not in ("export", "given") or recipe.base is not None
@@ -126,6 +148,8 @@ def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:
     """The modes that a check runs in; those that know only one have the name `functional`."""
     if check == "generation":
         return modes or ("cached",)
+    if check == "benchmark":
+        return tuple(dict.fromkeys(str(parse_mode(mode)) for mode in modes)) or ("functional",)
     return modes or ("functional",) if check == "parity" else ("functional",)
 
 

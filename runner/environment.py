@@ -61,13 +61,19 @@ def library_versions() -> dict[str, str]:
         "tensorrt": ("tensorrt-cu13", "tensorrt-cu12", "tensorrt"),
     }
     for library in ("numpy", "torch", "onnx", "onnxruntime", "tensorrt"):
-        for name in aliases.get(library, (library,)):
-            try:
-                found[library] = importlib.metadata.version(name)
-                break
-            except importlib.metadata.PackageNotFoundError:
-                continue
+        if (version := _installed(*aliases.get(library, (library,)))) is not None:
+            found[library] = version
     return found
+
+
+def _installed(*names: str) -> str | None:
+    """The version of the first of these packages that is here."""
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _os() -> str:
@@ -112,6 +118,7 @@ def _gpu() -> dict[str, Any]:
             "gpu_memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(device).total,
             "gpu_driver": pynvml.nvmlSystemGetDriverVersion(),
             "cuda": f"{cuda // 1000}.{cuda % 1000 // 10}",
+            "cudnn": _installed("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),
             "gpu_clocks": _asked(lambda: f"applications {pynvml.nvmlDeviceGetApplicationsClock(device, 0)} MHz"),
             "gpu_ecc": _asked(lambda: bool(pynvml.nvmlDeviceGetEccMode(device)[0])),
             "gpu_mig": _asked(lambda: bool(pynvml.nvmlDeviceGetMigMode(device)[0])),

@@ -14,7 +14,7 @@ import duckdb
 from runner.case import Case, expand
 from runner.errors import NothingMeasured, UsageError, nearest
 from runner.isolate import Worker, WorkerFailed
-from runner.prepare import Prepared, backend_options, prepare, source_of
+from runner.prepare import Prepared, opened_from, prepare, source_of
 from runner.suite import Suite, find_suite, load_suite
 from schema import queries, rows
 from schema.spool import new_id, write_bundle
@@ -151,9 +151,8 @@ def _job(
     max_memory: int | None,
     out: Path,
 ) -> Event:
-    source = source_of(suite, case, case.choice.kind, folder)
-    if source["kind"] == "onnx":
-        source["location"] = prepared.artifacts[case.variant]["path"]
+    source, options = opened_from(suite, folder, prepared, case)
+    engine = prepared.engines.get((case.variant, case.backend))
     model = suite.model[case.model]
     reference = None
     if case.files.pytorch:
@@ -167,7 +166,8 @@ def _job(
         "op": "explain", "folder": str(folder), "goldens": store.goldens, "golden": prepared.golden_names[case.workload], "step": step,
         "max_memory": max_memory, "out": str(out), "rename": model.rename, "rename_inputs": model.rename_inputs, "reference": reference,
         "float_onnx": made_from["path"] if made_from else None,
-        "candidate": {"name": case.backend, "backend": case.choice.kind, "source": source, "options": backend_options(case.choice)},
+        "candidate": {"name": case.backend, "backend": case.choice.kind, "source": source, "options": options},
+        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
     }  # fmt: skip
 
 

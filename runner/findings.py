@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from runner.parity.advice import FALSE_ALARMS, advise
 from runner.parity.contract import Contract, State
 from runner.parity.drift import trend
 from runner.parity.probes import live_states
 from runner.record import Event, Outcome, is_main
+from runner.timing import gpu
 
 _TF32_FACTOR = 3.0
 """An error up to this many times what TF32 rounding makes is of its size."""
@@ -16,6 +19,8 @@ _UNLIKE = 0.1
 """Relative L2 error beyond which two outputs have nothing to do with each other."""
 _SATURATED_DB = 3.0
 """Quality lost between exact and executed integer products that rounding does not explain."""
+_ENQUEUE_BOUND = 0.9
+"""From this share of the device's time on, queueing the work is what takes the time."""
 _LOOSE = 100.0
 """A tolerance this many times the noise lets faults pass."""
 
@@ -34,6 +39,20 @@ def gather(outcome: Outcome) -> None:
     findings += _rounding_findings(outcome)
     findings += _generation_findings(outcome)
     findings += _saturation_findings(outcome)
+
+
+def device_findings(outcome: Outcome) -> Iterator[Event]:
+    """Of a case that was timed on a device: what makes its timings worth less."""
+    for kind, subject, message in gpu.problems(outcome.gpu, outcome.gpu_own):
+        yield _finding(kind, subject, "warning", message)
+    if not outcome.phases:
+        return
+    enqueue, compute = (float(np.median(outcome.phases[name])) for name in ("enqueue", "compute"))
+    if enqueue >= _ENQUEUE_BOUND * compute and "graph" not in outcome.case.mode:
+        yield _finding(
+            "enqueue_bound", "enqueue", "note",
+            f"the host needs {enqueue:.3g} ms to queue what the device computes in {compute:.3g} ms: the time is the host's; try the mode events+graph",
+        )  # fmt: skip
 
 
 def _saturation_findings(outcome: Outcome) -> Iterator[Event]:

@@ -81,6 +81,10 @@ class Worker:
         except BrokenPipeError:
             pass  # it died: the next event says how
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def pause(self) -> None:
         """Stop it where it is, its threads too: those of a pool that waits for work by spinning take a core from the next."""
         self._signal(signal.SIGSTOP)

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from runner.case import Case
+from runner.findings import device_findings
 from runner.isolate import Worker, WorkerFailed
 from runner.parity.waiver import Waiver
-from runner.prepare import Prepared, backend_options, calibration_of, source_of
+from runner.prepare import Prepared, calibration_of, opened_from
 from runner.profile import profile
 from runner.record import Event, Outcome, Progress, artifact_row
 from runner.suite import Suite
@@ -24,14 +25,15 @@ def run_group(
     waivers: Sequence[Waiver] = (), dump: Path | None = None,
 ) -> Iterator[Outcome]:  # fmt: skip
     """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
-    timed: dict[tuple[int, str, str], list[Outcome]] = {}
+    timed: dict[tuple[int, str, str, str], list[Outcome]] = {}
     for case in group:
         outcome = _outcome(suite, case, prepared)
         if failure := prepared.failure_for(case):
             outcome.fail(failure)
             yield outcome
         elif case.is_timed:
-            timed.setdefault((case.group, case.workload, case.check), []).append(outcome)
+            how = case.mode if case.check == "benchmark" else ""
+            timed.setdefault((case.group, case.workload, case.check, how), []).append(outcome)
         else:
             progress.starting(case.name)
             _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
@@ -44,6 +46,7 @@ def run_group(
             time_in_turns(outcomes, job, progress)
         for outcome in outcomes:
             outcome.say_what_opened()
+            outcome.told["finding"] = [*outcome.told.get("finding", []), *device_findings(outcome)]
         yield from outcomes
 
 
@@ -65,6 +68,12 @@ def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
             event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source",
             weights_from=weights_from,
         )  # fmt: skip
+    elif (case.variant, case.backend) in prepared.engines:
+        event = prepared.engines[case.variant, case.backend]
+        outcome.artifact = artifact_row(
+            event, model=case.model, version=prepared.version, variant=case.variant, format_="engine", recipe=case.recipe.recipe,
+            weights_from=weights_from,
+        )  # fmt: skip
     elif case.variant in prepared.artifacts:
         event = prepared.artifacts[case.variant]
         outcome.artifact = artifact_row(
@@ -80,11 +89,11 @@ def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
 
 
 def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
-    source = source_of(suite, case, case.choice.kind, folder)
-    if source["kind"] == "onnx":
-        source["location"] = prepared.artifacts[case.variant]["path"]
+    source, options = opened_from(suite, folder, prepared, case)
+    engine = prepared.engines.get((case.variant, case.backend))
     return {
-        "op": op, "backend": case.choice.kind, "source": source, "options": backend_options(case.choice),
+        "op": op, "backend": case.choice.kind, "source": source, "options": options,
+        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
         "goldens": store.goldens, "golden": case.golden or prepared.golden_names[case.workload],
         "policy": case.policy.model_dump(mode="json"), "rename": suite.model[case.model].rename,
         "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,

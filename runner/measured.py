@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.record import Outcome
-from runner.timing import statistics
+from runner.timing import gpu, statistics
 from runner.timing.statistics import Estimate, Samples
 
 _QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
@@ -39,8 +39,9 @@ def figures_of(outcome: Outcome) -> list[Figure]:
         found += (
             _generation(samples, outcome.batch)
             if outcome.case.check == "generation"
-            else _calls(samples, outcome.batch)
+            else _calls(samples, batch_of(outcome))
         )
+        found += _phases(outcome)
         found += _ratio(outcome)
         found += _of_launches(outcome)
     found += _memory(outcome)
@@ -108,6 +109,14 @@ def _noise(samples: Samples) -> Iterator[Figure]:
         yield Figure("launch_noise", exactly(between, len(samples)), "derived")
 
 
+def _phases(outcome: Outcome) -> Iterator[Figure]:
+    """Medians of what a call consists of on a device, and of what the device did meanwhile."""
+    for name, blocks in outcome.phases.items():
+        yield Figure(f"{name}_ms", statistics.quantile(np.array(blocks), 0.5))
+    for metric, value in gpu.figures(outcome.gpu).items():
+        yield Figure(metric, exactly(value, len(outcome.gpu)))
+
+
 def _ratio(outcome: Outcome) -> Iterator[Figure]:
     ratio = outcome.ratio
     if ratio:
@@ -126,7 +135,15 @@ def _of_launches(outcome: Outcome) -> Iterator[Figure]:
 
 def _memory(outcome: Outcome) -> Iterator[Figure]:
     """The most that any launch needed; what loading took is the median."""
-    for metric in ("peak_rss_bytes", "arena_bytes", "allocator_peak_bytes", "gpu_peak_bytes", "gpu_memory_bytes"):
+    for metric in (
+        "peak_rss_bytes",
+        "arena_bytes",
+        "allocator_peak_bytes",
+        "gpu_peak_bytes",
+        "gpu_memory_bytes",
+        "engine_weights_bytes",
+        "engine_scratch_bytes",
+    ):
         values = [told[metric] for told in outcome.memory if metric in told]
         if values:
             yield Figure(metric, exactly(max(values), len(values)))
@@ -146,6 +163,11 @@ def _size(outcome: Outcome) -> Iterator[Figure]:
     yield Figure("parameter_bytes" if artifact.format == "python" else "model_bytes", exactly(artifact.bytes))
     if artifact.bits_per_weight is not None:
         yield Figure("bits_per_weight", exactly(artifact.bits_per_weight), "derived")
+
+
+def batch_of(outcome: Outcome) -> int | None:
+    """Items in one call: several streams run the batch at the same time."""
+    return outcome.batch and outcome.batch * int(outcome.opened.get("streams", 1))
 
 
 def exactly(value: float, n: int = 1) -> Estimate:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import environment
+from runner.backends import ENGINES
 from runner.case import Case, expand, pytorch_kind
 from runner.errors import UsageError, nearest
 from runner.isolate import Worker, WorkerFailed
@@ -19,6 +20,7 @@ from runner.parity import golden as goldens
 from runner.recipes import MODULE_RECIPES
 from runner.record import Event, Progress
 from runner.suite import BackendChoice, Suite, Variant
+from runner.timing.device import parse_mode
 from schema.spool import now
 from schema.store import Store
 
@@ -40,6 +42,9 @@ class Prepared:
     """Workload -> why the reference has no outputs for it."""
     told: dict[str, list[Event]] = field(default_factory=dict)
     """Kind of event (`liveness`, `noise`, `finding`, `reference_repeat`) -> what the reference said of itself."""
+    engines: dict[tuple[str, str], Event] = field(default_factory=dict)
+    """(variant, backend) -> the engine that the backend runs."""
+    not_built: dict[tuple[str, str], WorkerFailed] = field(default_factory=dict)
     lengths: dict[tuple[str, str], str] = field(default_factory=dict)
     """(variant, workload) -> golden of the reference at other lengths."""
 
@@ -55,7 +60,8 @@ class Prepared:
     def failure_for(self, case: Case) -> WorkerFailed | None:
         """Why a case cannot run; a backend that runs the source itself needs no artifact."""
         for_variant = None if case.choice.kind == "pytorch" else self.failures.get(case.variant)
-        return self.failures.get("") or self.unusable.get(case.workload) or for_variant
+        not_built = self.not_built.get((case.variant, case.backend))
+        return self.failures.get("") or self.unusable.get(case.workload) or for_variant or not_built
 
 
 def prepare_models(
@@ -115,7 +121,34 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
                 _take(prepared, event)
     except WorkerFailed as failure:
         prepared.failures[""] = failure
+    for backend in dict.fromkeys(case.backend for case in group if case.choice.kind in ENGINES):
+        _build_engines(suite, folder, store, prepared, [case for case in group if case.backend == backend])
     return prepared
+
+
+def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared, cases: list[Case]) -> None:
+    """Build what a backend runs from the ONNX files, in its own environment; failures are kept for the cases."""
+    first = cases[0]
+    model = suite.model[first.model]
+    variants = {case.variant: prepared.artifacts[case.variant] for case in cases if case.variant in prepared.artifacts}
+    if not variants:
+        return
+    job = {
+        "op": "engine", "backend": first.choice.kind, "options": first.choice.options, "folder": str(folder), "artifacts": store.artifacts,
+        "goldens": store.goldens, "recorded": sorted({prepared.golden_names[case.workload] for case in cases if case.workload in prepared.workloads}),
+        "contract": model.contract, "contract_options": model.contract_options, "rename_inputs": model.rename_inputs,
+        "variants": [{"name": name, "path": made["path"], "sha256": made["sha256"]} for name, made in variants.items()],
+    }  # fmt: skip
+    try:
+        with Worker(job, python=first.choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
+            for event in worker.events():
+                if event["event"] == "engine":
+                    prepared.engines[event["variant"], first.backend] = event
+                else:
+                    failure = WorkerFailed("failed", event["type"], event["message"])
+                    prepared.not_built[event["variant"], first.backend] = failure
+    except WorkerFailed as failure:
+        prepared.not_built.update({(name, first.backend): failure for name in variants})
 
 
 def _take(prepared: Prepared, event: Event) -> None:
@@ -165,6 +198,19 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
     return {**base, "kind": "onnx", "location": ""}
 
 
+def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Event, dict[str, Any]]:
+    """The source of a case's session, with the file that was made for it, and the backend's options."""
+    source, options = source_of(suite, case, case.choice.kind, folder), backend_options(case.choice)
+    if (engine := prepared.engines.get((case.variant, case.backend))) is not None:
+        source |= {"kind": "engine", "location": engine["path"], "sha256": engine["file_sha256"]}
+        options["asked"] = None if case.choice.allow_fallback else case.precision_asked
+    elif source["kind"] == "onnx":
+        source["location"] = prepared.artifacts[case.variant]["path"]
+    if case.choice.kind == "onnxruntime" and case.check == "benchmark" and case.mode != "functional":
+        options |= {"device_stream": True, "cuda_graph": parse_mode(case.mode).graph}
+    return source, options
+
+
 def _base(suite: Suite, case: Case) -> Event | None:
     """The recipe of the variant that this one starts from, where it names one."""
     if case.recipe.base is None:
@@ -198,6 +244,8 @@ def backend_options(choice: BackendChoice) -> dict[str, Any]:
             options["provider"] = choice.provider
         options["allow_fallback"] = choice.allow_fallback
     if choice.kind == "pytorch":
+        options["device"] = choice.device
+    if choice.kind in ENGINES and choice.device != "cpu":
         options["device"] = choice.device
     return options
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from runner.backends import ENGINES
 from runner.case import Case
 from runner.isolate import WorkerFailed
 from runner.metrics import METRICS
 from runner.parity.policy import Judgement, Policy
 from runner.recipes import MODULE_RECIPES
 from runner.timing import statistics
+from runner.timing.gpu import Sample
 from schema import rows
 from schema.spool import new_id, now
 
@@ -50,6 +53,12 @@ class Outcome:
     """What every launch told when it was opened and ready."""
     blocks: list[list[list[float]]] = field(default_factory=list)
     """Milliseconds: [launches, blocks, calls]; of a generation [launches, generations, prompt and tokens]."""
+    phases: dict[str, list[list[list[float]]]] = field(default_factory=dict)
+    """`enqueue`, `h2d`, `compute`, `d2h` -> milliseconds in the same order, where a device's events tell them apart."""
+    gpu: list[Sample] = field(default_factory=list)
+    """What the GPU did while its blocks were timed."""
+    gpu_own: set[int] = field(default_factory=set)
+    """Processes of the measurement itself."""
     ratio: statistics.Ratio | None = None
     compared_with: str | None = None
     """`variant/backend` (and mode of a generation) that the ratio is over."""
@@ -78,6 +87,11 @@ class Outcome:
 
     def fail(self, failure: WorkerFailed) -> None:
         self.status, self.error_type, self.error_message = failure.status, failure.kind, failure.message
+
+    def begin_launch(self) -> None:
+        """Blocks from here on are of another process."""
+        for blocks in (self.blocks, *self.phases.values()):
+            blocks.append([])
 
     def say_what_opened(self) -> None:
         """Take the size of what ran from the process that ran it, where a recipe changed the module after it was loaded."""
@@ -128,6 +142,8 @@ def artifact_row(
         bytes=event["bytes"], parameters=event["parameters"], bits_per_weight=event["bits_per_weight"],
         opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
         weights=weights_from, calibration=event.get("calibration"), calibration_sha256=event.get("calibration_sha256"),
+        made_from=(event.get("settings") or {}).get("made_from"),
+        settings=json.dumps(event["settings"], sort_keys=True) if event.get("settings") else None,
     )  # fmt: skip
 
 
@@ -160,7 +176,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     mode = case.check if case.check in ("quality", "ledger", "sensitivity") else case.mode
     if case.is_timed:
         mode = "profiled" if case.check == "profile" else "interleaved" if outcome.group_id else "alone"
-        mode += f", {case.mode}" if case.check == "generation" else ""
+        mode += f", {case.mode}" if case.check == "generation" or case.mode != "functional" else ""
     threads = case.choice.threads
     comparability = "; ".join(
         (
@@ -185,11 +201,14 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
         group_id=outcome.group_id, batch=outcome.batch,
+        precision_asked=case.precision_asked if case.choice.kind in ENGINES else None,
         input_shapes=", ".join(f"{name}{shape}".replace(" ", "") for name, shape in outcome.prepared.get("shapes", {}).items()) or None,
     )  # fmt: skip
 
 
 def _asked(case: Case) -> str:
+    if case.check == "benchmark" and case.mode != "functional":
+        return f"benchmark by {case.mode}"
     return f"generation of {case.generate.tokens} tokens" if case.check == "generation" else case.check
 
 

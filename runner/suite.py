@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 import types
 import typing
@@ -22,6 +23,7 @@ from runner.parity.policies import shipped_policies
 from runner.parity.policy import Policy
 from runner.parity.steps import resync_every
 from runner.tensors import dtype_named
+from runner.timing.device import parse_mode
 
 
 class _Strict(BaseModel):
@@ -142,6 +144,9 @@ class Model(ModelFiles):
         )
 
 
+Precision = Literal["float32", "float16", "bfloat16", "int8", "float8", "int4", "float4"]
+
+
 class Variant(_Strict):
     """How an artifact is made."""
 
@@ -153,6 +158,10 @@ class Variant(_Strict):
     calibration: str | None = Field(
         default=None, description="The workload that a static quantizer learns its ranges from; never made up."
     )
+    precision: Precision | None = Field(
+        default=None,
+        description="What its products are meant to run in, where the recipe does not say; an engine that runs another one fails.",
+    )
 
 
 class BackendChoice(_Strict):
@@ -163,7 +172,8 @@ class BackendChoice(_Strict):
     provider: str | None = None
     threads: PositiveInt | None = None
     allow_fallback: bool = Field(
-        default=False, description="Whether nodes on another provider than asked are accepted."
+        default=False,
+        description="Whether nodes on another provider, or products in another precision, than asked are accepted.",
     )
     python: str | None = Field(default=None, description="Interpreter of another environment that has this backend.")
     options: dict[str, Any] = {}
@@ -230,7 +240,8 @@ class CaseTable(_Strict):
     modes: tuple[str, ...] = Field(
         default=(),
         description="Of parity: `functional` (default), `closed_loop`, `mixed-K` (states anew every K steps). Of generation: "
-        "`cached` (default: states are fed back), `recomputed` (the whole context at every step).",
+        "`cached` (default: states are fed back), `recomputed` (the whole context at every step). Of a benchmark on a GPU: words joined "
+        "by + (`events`, `graph`, `transfers`, `spin`); the host's clock if left out.",
     )
     max_steps: PositiveInt | None = Field(default=None, description="Of parity: no more than these; all if left out.")
     timing: Timing = Timing()
@@ -256,7 +267,7 @@ class CaseTable(_Strict):
             return self
         for mode in self.modes:
             try:
-                resync_every(mode)
+                parse_mode(mode) if self.check == "benchmark" else resync_every(mode)
             except UsageError as error:
                 raise ValueError(str(error)) from None
         return self
@@ -302,7 +313,10 @@ class Suite(_Strict):
         return self.policy.get(name) or shipped_policies()[name]
 
     def backend_named(self, name: str) -> BackendChoice:
-        return self.backend.get(name) or BackendChoice(kind=name)
+        """A backend of the suite, or one by its own name; without `python` it runs where ASSAY_PYTHON_<KIND> says, if that is set."""
+        choice = self.backend.get(name) or BackendChoice(kind=name)
+        elsewhere = os.environ.get(f"ASSAY_PYTHON_{choice.kind.upper()}")
+        return choice.model_copy(update={"python": elsewhere}) if elsewhere and choice.python is None else choice
 
     def variant_named(self, name: str, model: str, files: ModelFiles) -> Variant:
         """A variant of the suite, or one of the two that need no table: `fp32` is the given ONNX file or an export."""

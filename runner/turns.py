@@ -14,7 +14,7 @@ import numpy as np
 from runner.case import Case
 from runner.isolate import Worker, WorkerFailed
 from runner.record import Event, Outcome, Progress
-from runner.timing import statistics
+from runner.timing import gpu, statistics
 from schema.spool import new_id
 
 Job = Callable[[Case, str], Event]
@@ -56,14 +56,14 @@ def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
             if outcome.status == "ok":
                 with _failing(outcome):
                     _open(workers[outcome.case_id], outcome)
-                    outcome.blocks.append([])
+                    outcome.begin_launch()
                 if not alone:
                     workers[outcome.case_id].pause()
         for _ in range(rounds):
             for outcome in (*outcomes, *reversed(outcomes)):
                 if outcome.status == "ok":
                     with _failing(outcome):
-                        outcome.blocks[-1].append(_block(workers[outcome.case_id], alone=alone))
+                        _time_block(outcome, workers, alone=alone)
         for outcome in outcomes:
             if outcome.status == "ok":
                 with _failing(outcome):
@@ -80,6 +80,7 @@ def _failing(outcome: Outcome) -> Iterator[None]:
     except WorkerFailed as failure:
         outcome.fail(failure)
         outcome.blocks.clear()
+        outcome.phases.clear()
 
 
 def _open(worker: Worker, outcome: Outcome) -> None:
@@ -90,16 +91,33 @@ def _open(worker: Worker, outcome: Outcome) -> None:
     outcome.launched.append({**outcome.opened, **outcome.ready})
 
 
-def _block(worker: Worker, *, alone: bool) -> list[float]:
+def _time_block(outcome: Outcome, workers: dict[str, Worker], *, alone: bool) -> None:
+    """One block of a case; a GPU is watched meanwhile."""
+    worker, launch = workers[outcome.case_id], len(outcome.blocks) - 1
+    if outcome.opened.get("device") != "cuda":
+        made = _block(worker, alone=alone)
+    else:
+        index = gpu.visible_index(outcome.case.choice.device)
+        with gpu.Watch(gpu.looker(index)) as watch:
+            made = _block(worker, alone=alone)
+        outcome.gpu += watch.samples
+        outcome.gpu_own.update(other.pid for other in workers.values())
+    outcome.blocks[-1].append(made["ms"])
+    for name, milliseconds in made.get("phases", {}).items():
+        launches = outcome.phases.setdefault(name, [[] for _ in range(launch + 1)])
+        launches[-1].append(milliseconds)
+
+
+def _block(worker: Worker, *, alone: bool) -> Event:
     """One block, while every other process of the group stands still; a case that is alone is never stopped."""
     worker.resume()
     worker.send({"block": True})
     try:
-        milliseconds: list[float] = worker.until("block")["ms"]
+        made: Event = worker.until("block")
     finally:
         if not alone:
             worker.pause()
-    return milliseconds
+    return made
 
 
 def add_ratios(outcomes: list[Outcome]) -> None:

@@ -64,7 +64,7 @@ OPERATIONS = {
     "prepare": "runner.jobs.prepare", "parity": "runner.jobs.parity", "benchmark": "runner.jobs.benchmark",
     "consistency": "runner.jobs.consistency", "explain": "runner.jobs.explain", "generation": "runner.jobs.generation",
     "profile": "runner.jobs.profile", "quality": "runner.jobs.quality", "ledger": "runner.jobs.ledger",
-    "sensitivity": "runner.jobs.sensitivity", "contract": "runner.jobs.describe",
+    "sensitivity": "runner.jobs.sensitivity", "engine": "runner.jobs.engine", "installed": "runner.jobs.installed", "contract": "runner.jobs.describe",
 }  # fmt: skip
 """Operation -> module with `run(job, events)`, imported when it is asked for."""
 

@@ -92,7 +92,7 @@ class Artifact:
     model_version: str
     variant: str
     format: str
-    """`onnx`, `torchscript`, `exported-program` or `python` (a factory: bytes are those of its parameters)."""
+    """`onnx`, `engine` (TensorRT), `torchscript`, `exported-program` or `python` (a factory: bytes are those of its parameters)."""
     bytes: int
     """On disk, external data included."""
     parameters: int | None
@@ -111,6 +111,10 @@ class Artifact:
     """The workload that its ranges were learnt from; None where none were."""
     calibration_sha256: str | None = None
     """Of every array of it."""
+    made_from: str | None = None
+    """SHA-256 of the ONNX file that an engine was built from; None of everything else."""
+    settings: str | None = None
+    """What an engine was built with, as JSON: the builder's options, profiles, TensorRT, GPU, driver, hashes of the timing cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,8 @@ class CaseResult:
     """Items in one call: the workload's `items`, else the first axis of the first input."""
     input_shapes: str | None = None
     """What one call takes, e.g. `input_ids[1,64]`."""
+    precision_asked: str | None = None
+    """What products were meant to be in (`float16`, `int8`, ...); None where the variant does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -455,7 +461,7 @@ class Noise:
     case_id: str
     run_id: str
     source: str
-    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
+    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `refitted` (an engine with its own weights put in again), `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
     output: str
     n: int
     """Elements compared."""

@@ -28,9 +28,11 @@ class Done:
         return json.loads(self.out)
 
 
-def assay(*arguments: object, db: Path | None = None, cwd: Path | None = None, timeout: float = 300) -> Done:
+def assay(
+    *arguments: object, db: Path | None = None, cwd: Path | None = None, timeout: float = 300, **environment: str
+) -> Done:
     """Run the command in a process of its own; `db` is passed by the environment, as cron would."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     if db:
         env["ASSAY_DB"] = str(db)
     command = [sys.executable, "-m", "runner", *map(str, arguments)]

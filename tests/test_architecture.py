@@ -99,7 +99,20 @@ def imported(path: Path) -> set[str]:
     ("folder", "extras"),
     [
         ("schema", ()),
-        ("runner", ("compiled", "pytorch", "onnxruntime", "onnxruntime-gpu", "models", "gpt2", "quality", "dashboard")),
+        (
+            "runner",
+            (
+                "compiled",
+                "pytorch",
+                "onnxruntime",
+                "onnxruntime-gpu",
+                "tensorrt",
+                "models",
+                "gpt2",
+                "quality",
+                "dashboard",
+            ),
+        ),
         ("dashboard", ("dashboard",)),
     ],
 )

@@ -20,12 +20,16 @@ from runner.tensors import Tensors
 BACKENDS = {
     "pytorch": "runner.backends.pytorch_module",
     "onnxruntime": "runner.backends.onnxruntime_session",
+    "tensorrt": "runner.backends.tensorrt_engine",
     "fake": "runner.backends.fake",
 }
 """Name -> module, imported on first use."""
 
-DISTRIBUTIONS = {"pytorch": "torch", "onnxruntime": "onnxruntime", "fake": "numpy"}
+DISTRIBUTIONS = {"pytorch": "torch", "onnxruntime": "onnxruntime", "tensorrt": "tensorrt", "fake": "numpy"}
 """Name -> the library that has to be installed."""
+
+ENGINES = {"tensorrt": "tensorrt"}
+"""Backend -> the recipe that makes what it opens from a variant's ONNX file (`runner.recipes.ENGINE_RECIPES`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Source:
     """What a session is opened from, as a worker's job carries it."""
 
     kind: str
-    """`factory`, `torchscript`, `exported-program`, `onnx` or `fake`."""
+    """`factory`, `torchscript`, `exported-program`, `onnx`, `engine` or `fake`."""
     location: str
     """Factory reference or path."""
     folder: Path
@@ -45,6 +49,8 @@ class Source:
     recipe: str | None = None
     """One of MODULE_RECIPES, which changes the module once it is loaded."""
     recipe_options: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+    """Of an engine, as it was recorded when it was built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,12 @@ class Placement:
     threads: int | None
     fell_back: str | None = None
     """Why the session is not what was asked for, if it is not."""
+    streams: int = 1
+    """Copies of the batch that one call runs at the same time."""
+
+
+class NotBuiltFor(ValueError):
+    """An engine was built for other sizes than the input has: a limit of its own, not a fault of the graph."""
 
 
 class Stream(Protocol):

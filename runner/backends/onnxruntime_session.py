@@ -2,7 +2,7 @@
 
 Options: `provider` (e.g. CUDAExecutionProvider), `provider_options`, `threads`, `graph_optimization` (all, extended,
 basic, none), `allow_fallback`, `session` (session config entries by name). TF32 is off and the device deterministic
-unless `provider_options` say otherwise, because parity is asked before speed.
+unless `tf32` or `provider_options` say otherwise, because parity is asked before speed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from runner.backends import Placement, Source, fed_back
+from runner.backends import Placement, Source, fed_back, onnxruntime_device
+from runner.backends.onnxruntime_device import OnnxRuntimeDeviceStream
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.tensors import Tensors
 
@@ -35,7 +36,10 @@ OPTIMIZATION = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 """Words for how far ONNX Runtime rewrites a graph."""
-_OPTIONS = ("provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session", "profile")
+_OPTIONS = (
+    "provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session", "profile", "tf32", "sizes", "device_stream",
+    "cuda_graph",
+)  # fmt: skip
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
     "tensor(bfloat16)": "bfloat16", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
@@ -76,20 +80,24 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
     settings.profile_file_prefix = str(Path(tempfile.gettempdir()) / f"assay-{os.getpid()}")
     for key, value in options.get("session", {}).items():
         settings.add_session_config_entry(key, str(value))
-    defaults = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"} if provider == "CUDAExecutionProvider" else {}
-    chosen = {**defaults, **{key: str(value) for key, value in options.get("provider_options", {}).items()}}
+    device = None
+    if options.get("device_stream"):
+        device = onnxruntime_device.own_stream(int(options.get("provider_options", {}).get("device_id", 0)))
+        options = {**options, "device_stream": device.handle}
+    chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
     try:
         session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
     except Exception as error:  # its exceptions share no base class
         raise UsageError(
             f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}"
         ) from error
-    yield OnnxRuntimeSession(session, Path(source.location), provider, options)
+    yield OnnxRuntimeSession(session, Path(source.location), provider, {**options, "chosen": chosen}, device)
 
 
 class OnnxRuntimeSession:
-    def __init__(self, session: Any, path: Path, provider: str, options: dict[str, Any]) -> None:
+    def __init__(self, session: Any, path: Path, provider: str, options: dict[str, Any], device: Any = None) -> None:
         self._session = session
+        self._device = device
         self._path = path
         self._provider = provider
         self._options = options
@@ -122,6 +130,20 @@ class OnnxRuntimeSession:
             binding.synchronize_outputs()
 
         return call
+
+    def bind(self, inputs: Tensors, *, cuda_graph: bool = False) -> Any:
+        """A batch bound on the device; the provider captures the graph itself, where it was opened for one.
+
+        Raises:
+            ValueError: as `infer`, or the session has no stream that events could be put on.
+        """
+        if self._device is None or cuda_graph != bool(self._options.get("cuda_graph")):
+            raise ValueError("this session was not opened to be timed on a device")
+        return onnxruntime_device.bind(self._session, self.output_names, self._device, _DTYPES, self._checked(inputs))
+
+    def builds(self) -> dict[str, int]:
+        """The engines that the TensorRT provider has built, with the time of each; empty for other providers."""
+        return onnxruntime_device.engines_in(self._options.get("chosen", {}))
 
     def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Layers with their times over some calls, and bytes that the allocator held; opened with the option `profile`.
@@ -237,43 +259,6 @@ class OnnxRuntimeStream:
 
     def outputs(self) -> Tensors:
         return self._last
-
-
-class OnnxRuntimeDeviceStream:
-    """Steps through one I/O binding: a state's output becomes the next step's input where it lies, without a host copy."""
-
-    def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], device: str) -> None:
-        known = {port.name for port in session.get_inputs()}
-        self._session = session
-        self._states = {name: output for name, output in states.items() if name in known}
-        self._checked = checked
-        self._device = device
-        self._binding = session.io_binding()
-        self._names = [node.name for node in session.get_outputs()]
-        self._last: dict[str, Any] = {}
-
-    def step(self, inputs: Tensors) -> float:
-        fed = fed_back(self._states, self._last, inputs)
-        given = self._checked(inputs, fed)
-        binding = self._binding
-        started = time.perf_counter_ns()
-        for name, array in given.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
-        for name, value in fed.items():
-            binding.bind_ortvalue_input(name, value)
-        for name in self._names:
-            binding.bind_output(name, self._device)
-        try:
-            self._session.run_with_iobinding(binding)
-        except Exception as error:
-            raise ValueError(f"ONNX Runtime could not run the step: {str(error).strip()[:600]}") from error
-        binding.synchronize_outputs()
-        took = (time.perf_counter_ns() - started) / 1e6
-        self._last = dict(zip(self._names, binding.get_outputs(), strict=True))
-        return took
-
-    def outputs(self) -> Tensors:
-        return {name: np.asarray(value.numpy()) for name, value in self._last.items()}
 
 
 def _precision(path: Path, operators: Counter[str]) -> str:

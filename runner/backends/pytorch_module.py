@@ -1,6 +1,7 @@
 """PyTorch: a module from a factory, a TorchScript file, or an ExportedProgram.
 
-Options: `compile` (torch.compile), `device`, `threads`, `tf32` (off unless asked for, because parity comes before speed),
+Options: `compile` (torch.compile), `autocast` (`float16` or `bfloat16`), `device`, `threads`, `tf32` (off unless asked for, because parity comes
+before speed; algorithms are deterministic likewise),
 `rounding` (`tf32` or `bfloat16`: matrix products emulated on float32 with rounded inputs, to see what a device would do).
 """
 
@@ -20,14 +21,16 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from runner.backends import Placement, Source, fed_back
+from runner.backends import Placement, Source, cuda_device, fed_back
+from runner.backends.cuda_device import DeviceArray, DeviceCall, to_numpy
 from runner.errors import EnvironmentMissing, UsageError, nearest
 from runner.source import load_factory
 from runner.tensors import Tensors
 
 PROFILES = True
 """Its sessions have `profile`."""
-_OPTIONS = ("compile", "device", "profile", "rounding", "threads", "tf32")
+_OPTIONS = ("autocast", "compile", "device", "profile", "rounding", "threads", "tf32")
+_AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _DROPPED_BITS = {"tf32": 13, "bfloat16": 16}
 
 
@@ -51,10 +54,13 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
         raise EnvironmentMissing(f"device {device} is asked for; PyTorch {torch.__version__} sees no CUDA device here.")
     if (rounding := options.get("rounding")) is not None and rounding not in _DROPPED_BITS:
         raise UsageError(f"the pytorch backend rounds products to {', '.join(_DROPPED_BITS)}, not to {rounding!r}.")
+    if (lower := options.get("autocast")) is not None and lower not in _AUTOCAST:
+        raise UsageError(f"the pytorch backend casts to {', '.join(_AUTOCAST)}, not to {lower!r}.")
     if threads := options.get("threads"):
         torch.set_num_threads(int(threads))
     torch.backends.cuda.matmul.allow_tf32 = bool(options.get("tf32", False))
     torch.backends.cudnn.allow_tf32 = bool(options.get("tf32", False))
+    torch.backends.cudnn.deterministic = True
     module = load_module(source).to(device)
     if source.recipe:
         from runner.recipes.torch_modules import apply
@@ -96,6 +102,17 @@ class _Signed(torch.nn.Module):
         return self.changed(*args, **{self._own_names.get(name, name): value for name, value in kwargs.items()})
 
 
+class _Autocast:
+    """A call whose operators run in a narrower type where PyTorch holds that to be safe."""
+
+    def __init__(self, call: Any, device: str, dtype: torch.dtype) -> None:
+        self._call, self._device, self._dtype = call, device, dtype
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(self._device, self._dtype):
+            return self._call(*args, **kwargs)
+
+
 class PyTorchSession:
     def __init__(self, module: Any, source: Source, device: torch.device, options: dict[str, Any]) -> None:
         self.module = module
@@ -103,11 +120,13 @@ class PyTorchSession:
         self._device = device
         self._options = options
         self._call = torch.compile(module) if options.get("compile") else module
+        if lower := options.get("autocast"):
+            self._call = _Autocast(self._call, device.type, _AUTOCAST[lower])
         self.output_names: tuple[str, ...] = source.outputs or ()
 
     def infer(self, inputs: Tensors) -> Tensors:
         named, _ = self.call_on_device(inputs, {})
-        return {name: _to_numpy(tensor) for name, tensor in named.items()}
+        return {name: to_numpy(tensor) for name, tensor in named.items()}
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         arguments, call = self._bind(inputs), self._call
@@ -127,6 +146,25 @@ class PyTorchSession:
             return result
 
         return on_device if self._device.type == "cuda" else on_host
+
+    def bind(self, inputs: Tensors, *, cuda_graph: bool = False) -> DeviceCall:
+        """A batch at fixed addresses on a stream of its own; `cuda_graph` captures the module's kernels.
+
+        Raises:
+            EnvironmentMissing: the session is not on a CUDA device.
+        """
+        device = cuda_device.open_device(str(self._device))
+        names = parameter_names(self.module)
+
+        def build(placed: dict[str, torch.Tensor]) -> Callable[[], dict[str, Any]]:
+            def launch() -> dict[str, Any]:
+                with torch.inference_mode():
+                    result = self._call(**placed) if names is not None else self._call(*placed.values())
+                return name_outputs(result, self._source.outputs)
+
+            return launch
+
+        return DeviceCall(device, inputs, build, cuda_graph=cuda_graph)
 
     def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Operators with the time that is their own, by PyTorch's profiler; equal operators on equal shapes are one layer."""
@@ -222,6 +260,7 @@ class PyTorchSession:
             placement=f"{self._how()} on {self._device}",
             precision=f"weights {'+'.join(sorted(kinds))}"
             + (", TF32" if self._options.get("tf32") else "")
+            + (f", autocast to {self._options['autocast']}" if self._options.get("autocast") else "")
             + (f", products rounded to {self._options['rounding']}" if self._options.get("rounding") else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
         )
@@ -238,7 +277,7 @@ class PyTorchSession:
         digest = hashlib.sha256(repr(sorted(self._source.options.items())).encode())
         for name, tensor in sorted(self.module.state_dict().items()):
             digest.update(name.encode())
-            digest.update(_to_numpy(tensor).tobytes())
+            digest.update(to_numpy(tensor).tobytes())
         classes = {type(module) for module in self.module.modules()}
         for cls in sorted(classes, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
             if not cls.__module__.startswith("torch"):
@@ -344,7 +383,13 @@ class PyTorchStream:
         return took
 
     def outputs(self) -> Tensors:
-        return {name: _to_numpy(tensor) for name, tensor in self._last.items()}
+        return {name: to_numpy(tensor) for name, tensor in self._last.items()}
+
+    def device_outputs(self) -> dict[str, DeviceArray] | None:
+        """The same, left where they lie; None on the CPU."""
+        if any(not tensor.is_cuda for tensor in self._last.values()):
+            return None
+        return {name: DeviceArray(tensor) for name, tensor in self._last.items()}
 
 
 def _source_of(cls: type) -> str:
@@ -382,13 +427,3 @@ def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
             raise ValueError(f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(values)}")
         return dict(zip(names, values, strict=True))
     return {f"output_{i}" if i else "output": value for i, value in enumerate(values)}
-
-
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
-    host = tensor.detach().cpu().contiguous()
-    if host.dtype == torch.bfloat16:
-        import ml_dtypes
-
-        return host.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    array: np.ndarray[Any, np.dtype[Any]] = host.clone().numpy()
-    return array

@@ -21,12 +21,12 @@ import numpy as np
 import onnxruntime
 
 arrays = np.load("inputs.npz")
-expected = np.load("expected.npy")
+{kept} = np.load("{kept}.npy")
 options = onnxruntime.SessionOptions()
 options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 session = onnxruntime.InferenceSession("model.onnx", options, providers=["CPUExecutionProvider"])
 names = {{port.name: key for port, key in zip(session.get_inputs(), {keys!r})}}
-(actual,) = session.run(None, {{name: arrays[key] for name, key in names.items()}})
+({computed},) = session.run(None, {{name: arrays[key] for name, key in names.items()}})
 error = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
 norm = np.linalg.norm(expected.astype(np.float64))
 print(f"max |error| {{error.max():.6g}} at {{np.unravel_index(error.argmax(), error.shape)}}, relative L2 {{np.linalg.norm(error) / norm if norm else np.inf:.6g}}")
@@ -34,15 +34,19 @@ sys.exit(1 if error.max() > {limit!r} else 0)
 '''
 
 
-def write_reproduction(folder: Path, found: Explanation) -> Path | None:
+def write_reproduction(folder: Path, found: Explanation, *, by_candidate: bool = False) -> Path | None:
     """Write the suspect's part to a folder; None when nothing is suspect.
+
+    The script runs the part and holds it against what should come out; with `by_candidate` against what the candidate (an engine, which
+    the part alone does not reproduce) made of the same inputs.
 
     Raises:
         UsageError: the folder cannot be written.
     """
     suspect = found.suspect
-    if suspect is None:
+    if suspect is None or (by_candidate and suspect.actual is None):
         return None
+    kept, computed = ("actual", "expected") if by_candidate else ("expected", "actual")
     import onnx
 
     order = [port.name for port in onnx.load_from_string(suspect.model).graph.input]
@@ -56,8 +60,17 @@ def write_reproduction(folder: Path, found: Explanation) -> Path | None:
         (folder / "model.onnx").write_bytes(suspect.model)
         np.savez(folder / "inputs.npz", **arrays)
         np.save(folder / "expected.npy", suspect.expected)
+        if by_candidate and suspect.actual is not None:
+            np.save(folder / "actual.npy", suspect.actual)
         (folder / "reproduce.py").write_text(
-            _SCRIPT.format(what=f"{entry.op_type} {entry.node!r}", error=error, keys=keys, limit=limit)
+            _SCRIPT.format(
+                what=f"{entry.op_type} {entry.node!r}",
+                error=error,
+                keys=keys,
+                limit=limit,
+                kept=kept,
+                computed=computed,
+            )
         )
     except OSError as problem:
         raise UsageError(f"cannot write the reproduction to {folder}: {problem.strerror}.") from None

@@ -234,7 +234,7 @@ class Walk:
             expected = self.reference_value(name)
             if expected is None or name not in values:
                 continue
-            whole, alone = _errors(expected, values[name]), _errors(expected, fed.get(name))
+            whole, alone = errors(expected, values[name]), errors(expected, fed.get(name))
             typical = _typical(expected, fed.get(name))
             theirs = self._counterpart(name)
             length = reduction_length(self.graph, node, self.shapes)
@@ -243,7 +243,7 @@ class Walk:
                 position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
                 reference_op=theirs.op, output=name, shape=tuple(expected.shape), elements=int(expected.size),
                 accumulated_max_abs=whole[0], accumulated_rel_l2=whole[1], local_max_abs=alone[0], local_rel_l2=alone[1], local_typical_rel=typical,
-                expected_rel_l2=_rounding(expected.dtype, length, len(between)), between=between,
+                expected_rel_l2=rounding(expected.dtype, length, len(between)), between=between,
             )  # fmt: skip
             if self.suspect is None and is_suspect(entry, self.alignment):
                 self._capture(entry, expected, fed.get(name))
@@ -261,13 +261,13 @@ def _spilled(array: Array) -> Array:
     return mapped
 
 
-def _rounding(dtype: Any, length: int, nodes: int) -> float:
+def rounding(dtype: Any, length: int, nodes: int) -> float:
     """Relative L2 error that rounding may leave: a few units in the last place, growing with the root of what is added up."""
     unit = _EPSILON.get(dtype.name, 2.0**-24)
     return 2 * unit * math.sqrt(max(length, 1)) * math.sqrt(nodes) + 2 * unit
 
 
-def _errors(expected: Array, actual: Array | None) -> tuple[float | None, float | None]:
+def errors(expected: Array, actual: Array | None) -> tuple[float | None, float | None]:
     """(max_abs, rel_l2); infinite where something is finite on one side only."""
     if actual is None or expected.shape != actual.shape:
         return None, None

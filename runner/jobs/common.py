@@ -38,11 +38,16 @@ def open_session(job: Job) -> AbstractContextManager[Session]:
     """
     backend = load_backend(job["backend"])
     source = Source(**{**job["source"], "folder": Path(job["source"]["folder"])})
+    options = job["options"]
+    if options.get("provider") == "TensorrtExecutionProvider":  # it builds engines as it is opened
+        from runner.jobs.engine import sizes_of
+
+        options = {**options, "sizes": sizes_of({**job, "recorded": [job["golden"]]})}
     if source.kind not in backend.accepts():
         raise UsageError(
             f"backend {job['backend']!r} opens {', '.join(backend.accepts())}; this model is {source.kind}."
         )
-    return backend.open_session(source, job["options"])
+    return backend.open_session(source, options)
 
 
 def announce(session: Session, events: Events, load_ms: float) -> None:

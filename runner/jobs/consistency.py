@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,8 +39,32 @@ def run(job: Job, events: Events) -> None:
             _tell(job, events, "permuted", lambda: list(_permuted(session, batches, rows)))
         else:
             events.emit("note", message="no batch axis: rows cannot be compared with a batch of them")
-        _tell(job, events, "threads", lambda: _other_session(job, session, steps, {"threads": 1}))
-        _tell(job, events, "rebuilt", lambda: _other_session(job, session, steps, {}))
+        if opened.placement().device == "cpu":
+            _tell(job, events, "threads", lambda: _other_session(job, session, steps, {"threads": 1}))
+        _tell(job, events, "rebuilt", lambda: _rebuilt(job, session, steps))
+        if job["options"].get("refit"):
+            _tell(job, events, "refitted", lambda: _refitted(job, session, steps))
+
+
+def _rebuilt(job: Job, session: Renamed, steps: list[Tensors]) -> list[Pair]:
+    """Against the model opened anew; an engine is built anew from its ONNX file, its tactics timed again."""
+    if job["source"]["kind"] != "engine":
+        return _other_session(job, session, steps, {})
+    from runner.jobs.engine import make
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = make(job, job["engine_options"], job["onnx"], "rebuilt", Path(folder))
+        source = {**job["source"], "location": str(made.path), "sha256": made.file_sha256}
+        return _other_session({**job, "source": source}, session, steps, {})
+
+
+def _refitted(job: Job, session: Renamed, steps: list[Tensors]) -> list[Pair]:
+    """Against the engine with the weights of its own ONNX file put in again."""
+    with open_session(job) as other:
+        fitted: Any = other
+        fitted.refit(Path(job["onnx"]))
+        anew = Renamed(other, job["rename_inputs"], job["rename"])
+        return [(session.infer(step), anew.infer(step)) for step in steps]
 
 
 def _other_session(job: Job, session: Renamed, steps: list[Tensors], options: dict[str, Any]) -> list[Pair]:

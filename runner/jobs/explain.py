@@ -22,6 +22,8 @@ def run(job: Job, events: Events) -> None:
         original = stack.enter_context(open_session({**job, **job["reference"]})) if job["reference"] else None
         if job["candidate"]["source"]["kind"] == "onnx":
             _walk(job, events, original, inputs)
+        elif job["candidate"]["source"]["kind"] == "engine":
+            _walk_engine(job, events, inputs)
         else:
             events.emit("unwalkable", reason="the candidate is no ONNX file: there is no graph to walk, only the chain")
         from runner.divergence.blame import chain
@@ -31,9 +33,20 @@ def run(job: Job, events: Events) -> None:
             events.emit("blame", **edge)
 
 
+def _walk_engine(job: Job, events: Events, inputs: Tensors) -> None:
+    """An engine against its own ONNX file; what that file adds, the chain says."""
+    from runner.backends import tensorrt_debug
+    from runner.divergence.engine_walk import explain_engine
+
+    fed = {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+    file, options = Path(job["onnx"]), job["engine_options"]
+    device = job["candidate"]["options"].get("device", "cuda")
+    found = explain_engine(file, lambda marked: tensorrt_debug.observe(file, fed, options, device, marked), fed)
+    _tell(job, events, found, reproduces=False)
+
+
 def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
     from runner.divergence.explain import explain
-    from runner.divergence.repro import write_reproduction
 
     candidate_inputs = {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
     candidate = Path(job["candidate"]["source"]["location"])
@@ -42,6 +55,13 @@ def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
         {job["rename_inputs"].get(name, name): array for name, array in inputs.items()} if job["float_onnx"] else inputs
     )
     found = explain(candidate, reference, candidate_inputs, max_memory=job["max_memory"], reference_inputs=renamed)
+    _tell(job, events, found, reproduces=True)
+
+
+def _tell(job: Job, events: Events, found: Any, *, reproduces: bool) -> None:
+    """What a walk found; `reproduces` is whether ONNX Runtime alone shows the error."""
+    from runner.divergence.repro import write_reproduction
+
     events.emit("walk", by=found.by, nodes=found.nodes, aligned=found.aligned, segments=found.segments,
                 peak_live_bytes=found.peak_live_bytes, budget=found.budget)  # fmt: skip
     first = found.suspect.entry if found.suspect else None
@@ -53,7 +73,7 @@ def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
             local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
             expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
         )  # fmt: skip
-    if folder := write_reproduction(Path(job["out"]), found):
+    if folder := write_reproduction(Path(job["out"]), found, by_candidate=not reproduces):
         events.emit("reproduction", folder=str(folder), between=list(first.between) if first else [])
 
 
@@ -84,11 +104,11 @@ def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
         yield Link("torch float32", original.infer)
         yield _exported(original)
     files = [("float ", job["float_onnx"])] if job["float_onnx"] else []
-    if job["candidate"]["source"]["kind"] == "onnx":
-        files.append(("", job["candidate"]["source"]["location"]))
+    if job["candidate"]["source"]["kind"] in ("onnx", "engine"):
+        files.append(("", job["onnx"]))
     for word, path in files:
         for level, name in (("none", "unoptimized"), ("all", "optimized")):
-            yield _opened(stack, job, f"{word}ONNX {name}", {"backend": "onnxruntime", "source": {**job["candidate"]["source"], "location": str(path)},
+            yield _opened(stack, job, f"{word}ONNX {name}", {"backend": "onnxruntime", "source": {**job["candidate"]["source"], "kind": "onnx", "location": str(path)},
                                                              "options": {"graph_optimization": level, "threads": 1}})  # fmt: skip
     yield _opened(stack, job, f"as shipped ({job['candidate']['name']})", job["candidate"])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runner.errors import UsageError
-from runner.jobs.benchmark import first_inputs, serve
+from runner.jobs.benchmark import Block, first_inputs, serve
 from runner.jobs.common import Events, Job, contract_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def run(job: Job, events: Events) -> None:
             'the model\'s contract names no states to keep between tokens. Write one (assay contract init), or set modes = ["recomputed"].'
         )
 
-    def prepare(session: Session) -> tuple[Callable[[], object], Callable[[int], list[float]]]:
+    def prepare(session: Session) -> tuple[Callable[[], object], Block]:
         if job["mode"] == "cached":
             return _warming(lambda tokens: with_states(session, prompt, states, tokens), ask["tokens"])
         if into not in prompt:
@@ -40,14 +40,12 @@ def run(job: Job, events: Events) -> None:
     serve(job, events, prepare)
 
 
-def _warming(
-    generate: Callable[[int], list[float]], tokens: int
-) -> tuple[Callable[[], object], Callable[[int], list[float]]]:
+def _warming(generate: Callable[[int], list[float]], tokens: int) -> tuple[Callable[[], object], Block]:
     """A short generation to warm up with, and a whole one as the block."""
 
-    def block(_: int) -> list[float]:
+    def block(_: int) -> tuple[list[float], dict[str, list[float]]]:
         generate(1)  # the caches were another process's
-        return generate(tokens)
+        return generate(tokens), {}
 
     return lambda: generate(min(tokens, 3)), block
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from runner.backends import NotBuiltFor
 from runner.errors import UsageError
 from runner.jobs.common import (
     Events,
@@ -107,6 +108,8 @@ def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, po
     for step, label in enumerate(recorded.facts["labels"]):
         try:
             actual = session.infer(recorded.inputs(step))
+        except NotBuiltFor:
+            continue
         except ValueError as error:
             events.emit("finding", kind="traced_length", subject=label, severity="fail",
                         message=f"the reference runs at {label}, the candidate does not: {error}")  # fmt: skip

@@ -24,3 +24,6 @@ MODULE_RECIPES = {
     "bitsandbytes": "runner.recipes.torch_modules:quantize_bitsandbytes",
 }
 """Name -> `module:function`. Functions take (module, options) and return the module that runs."""
+
+ENGINE_RECIPES = {"tensorrt": "runner.recipes.tensorrt_build:build"}
+"""Name -> `module:function`: what a backend makes of an ONNX file before it can run it. Functions take (Ingredients) and return their settings."""

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import AssayError, UsageError
-from runner.recipes import RECIPES
+from runner.recipes import ENGINE_RECIPES, RECIPES
 from runner.recipes.calibration import Calibration
 from runner.tensors import Tensors
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.onnx"
+_ENGINE = "model.engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Ingredients:
     """What a recipe may read, and where it writes."""
 
     target: Path
-    """The ONNX file to write; external data goes beside it."""
+    """The ONNX file (or engine) to write; external data goes beside it."""
     options: dict[str, Any]
     example: Tensors
     """The workload's first batch."""
@@ -53,14 +54,19 @@ class Built:
     path: Path
     sha256: str
     bytes: int
-    parameters: int
+    parameters: int | None
+    """None of an engine, like the two that follow."""
     bits_per_weight: float | None
-    opset: int
+    opset: int | None
     recipe_sha256: str
     build_s: float | None
     """None when it was there already."""
     calibration_sha256: str | None = None
     """Of the data that ranges were learnt from."""
+    settings: dict[str, Any] | None = None
+    """What an engine was built with, as its recipe tells."""
+    file_sha256: str | None = None
+    """Of the engine's file alone: what it is known by when it is loaded."""
 
 
 def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Built:
@@ -70,22 +76,28 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
         UsageError: the recipe failed, with its own words, or made no valid ONNX file.
     """
     function = _load(recipe)
+    name = _ENGINE if recipe in ENGINE_RECIPES else _MODEL
     learnt_from = ingredients.calibration.measure().sha256 if ingredients.calibration else None
     key = _key(recipe, function, ingredients, origin, learnt_from)
     folder = cached_file(cache, key).parent
-    if (cached := _from_cache(folder, key)) is not None:
+    if (cached := _from_cache(folder, name, key)) is not None:
         return cached
     temporary = cache / f".{key}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     started = time.perf_counter()
     try:
-        function(replace(ingredients, target=temporary / _MODEL))
+        settings = function(replace(ingredients, target=temporary / name))
+        seen = _inspect_engine if name == _ENGINE else _inspect
         built = replace(
-            _inspect(temporary / _MODEL, key, time.perf_counter() - started), calibration_sha256=learnt_from
+            seen(temporary / name, key, time.perf_counter() - started),
+            calibration_sha256=learnt_from,
+            settings=settings,
         )
         (temporary / "artifact.json").write_text(json.dumps(asdict(built), default=str))
-        if (cached := _from_cache(folder, key)) is not None:  # another run was faster: its file may be open already
+        if (
+            cached := _from_cache(folder, name, key)
+        ) is not None:  # another run was faster: its file may be open already
             return cached
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -96,7 +108,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
         raise UsageError(f"recipe {recipe!r} failed: {type(error).__name__}: {str(error).strip()[:1200]}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return replace(built, path=folder / _MODEL)
+    return replace(built, path=folder / name)
 
 
 def cached_file(cache: Path, key: str) -> Path:
@@ -104,9 +116,9 @@ def cached_file(cache: Path, key: str) -> Path:
     return cache / key[:2] / key / _MODEL
 
 
-def _load(recipe: str) -> Callable[[Ingredients], None]:
-    module, _, name = RECIPES[recipe].partition(":")
-    function: Callable[[Ingredients], None] = getattr(importlib.import_module(module), name)
+def _load(recipe: str) -> Callable[[Ingredients], dict[str, Any] | None]:
+    module, _, name = {**RECIPES, **ENGINE_RECIPES}[recipe].partition(":")
+    function: Callable[[Ingredients], dict[str, Any] | None] = getattr(importlib.import_module(module), name)
     return function
 
 
@@ -147,11 +159,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _from_cache(folder: Path, key: str) -> Built | None:
+def _from_cache(folder: Path, name: str, key: str) -> Built | None:
     """The cached artifact if its file is still what was built; a damaged one is made again."""
     try:
         facts = json.loads((folder / "artifact.json").read_text())
-        path = folder / _MODEL
+        path = folder / name
         if _hash_all(path) != facts["sha256"] or facts["recipe_sha256"] != key:
             return None
         return Built(**{**facts, "path": path, "build_s": None})
@@ -190,6 +202,11 @@ def _inspect(path: Path, key: str, build_s: float) -> Built:
     size = sum(f.stat().st_size for f in path.parent.iterdir() if f.name != "artifact.json")
     per_weight = bits / elements if elements else None
     return Built(path, _hash_all(path), size, int(np.int64(elements)), per_weight, opset, key, build_s)
+
+
+def _inspect_engine(path: Path, key: str, build_s: float) -> Built:
+    """Facts of an engine: what is in it only TensorRT can tell."""
+    return Built(path, _hash_all(path), path.stat().st_size, None, None, None, key, build_s, file_sha256=_sha256(path))
 
 
 def _bits(dtype: Any) -> int:

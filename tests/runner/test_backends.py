@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from runner.backends import BACKENDS, DISTRIBUTIONS, Source, load_backend
+from runner.backends import BACKENDS, DISTRIBUTIONS, Source, cuda_device, load_backend
 from runner.errors import EnvironmentMissing, UsageError
+from runner.recipes.build import Ingredients, build
+from tests.tensorrt_double import install
+from tests.tensorrt_double.host_device import TRACE, HostCuda
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -69,13 +73,22 @@ def source_for(kind: str, folder: Path) -> Source:
         return Source("factory", "mine.py:affine", folder)
     if kind == "onnxruntime":
         return Source("onnx", str(onnx_affine(folder / "affine.onnx")), folder)
+    if kind == "tensorrt":
+        ingredients = Ingredients(
+            target=Path(), options={"sizes": {"seen": {"x": [[1, 3], [8, 3]]}}}, example={}, module=None, base=onnx_affine(folder / "affine.onnx"), onnx=None, onnx_options={},
+            folder=folder, output_names=(),
+        )  # fmt: skip
+        made = build("tensorrt", ingredients, "origin", folder / "cache")
+        return Source("engine", str(made.path), folder, sha256=made.file_sha256)
     return Source("fake", "", folder, {"gain": 2.0})
 
 
 @pytest.fixture(params=[*BACKENDS])
-def kind(request: pytest.FixtureRequest) -> str:
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     library = DISTRIBUTIONS[request.param]
-    if importlib.util.find_spec(library) is None:
+    if library == "tensorrt":
+        install(monkeypatch, "11.4.0.106")
+    elif importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     return request.param
 
@@ -103,9 +116,10 @@ def test_the_same_input_gives_the_same_output_prepared_or_not(kind: str, folder:
 
 
 def test_a_session_says_what_really_runs(kind: str, folder: Path):
-    with load_backend(kind).open_session(source_for(kind, folder), {"threads": 1}) as session:
+    options, told = ({}, ("cuda", None)) if kind == "tensorrt" else ({"threads": 1}, ("cpu", 1))
+    with load_backend(kind).open_session(source_for(kind, folder), options) as session:
         placement = session.placement()
-        assert (placement.device, placement.threads, placement.fell_back) == ("cpu", 1, None)
+        assert (placement.device, placement.threads, placement.fell_back) == (*told, None)
         assert placement.placement
         assert placement.precision
 
@@ -283,3 +297,107 @@ def test_a_fallback_of_the_session_or_of_single_nodes_is_noticed(
     )
     fell_back = session.placement().fell_back
     assert fell_back is None if says is None else says in fell_back
+
+
+def test_pytorch_is_timed_on_a_device_with_its_input_at_one_address(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    from runner.timing.device import event_block, parse_mode, phases_of
+
+    monkeypatch.setattr(cuda_device, "open_device", HostCuda)
+    with load_backend("pytorch").open_session(source_for("pytorch", folder), {}) as session:
+        call = session.bind({"x": X}, cuda_graph=True)  # type: ignore[attr-defined]
+        TRACE.clear()
+        block = event_block(call.device, phases_of(call, parse_mode("events+graph+transfers")), 3, spin=False)
+        assert set(TRACE[: TRACE.index("wait")]) == {"record"}
+        assert (len(block.ms), set(block.phases)) == (3, {"enqueue", "h2d", "compute", "d2h"})
+        np.testing.assert_array_equal(call.outputs()["y"].numpy(), session.infer({"x": X})["y"])
+
+
+def test_autocast_computes_in_the_narrower_type_and_says_so(folder: Path):
+    with (
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"autocast": "bfloat16"}) as narrow,
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {}) as wide,
+    ):
+        assert narrow.placement().precision == "weights float32, autocast to bfloat16"
+        assert narrow.infer({"x": X})["y"].dtype.name == "bfloat16"
+        np.testing.assert_allclose(narrow.infer({"x": X})["y"].astype(np.float32), wide.infer({"x": X})["y"], rtol=1e-2)
+    with (
+        pytest.raises(UsageError, match="casts to float16, bfloat16, not to 'int8'"),
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"autocast": "int8"}),
+    ):
+        pass
+
+
+class OnHost:
+    """A session of ONNX Runtime's CPU build whose bindings take `cuda` for the host."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.waited = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def io_binding(self) -> Any:
+        binding = self._session.io_binding()
+        real_in, real_out = binding.bind_input, binding.bind_output
+        binding.bind_input = lambda name, _, index, *rest: real_in(name, "cpu", index, *rest)
+        binding.bind_output = lambda name, _, index, *rest: real_out(name, "cpu", index, *rest)
+        return binding
+
+    def run_with_iobinding(self, binding: Any, settings: Any = None) -> None:
+        self.waited = (
+            settings is None or settings.get_run_config_entry("disable_synchronize_execution_providers") != "1"
+        )
+        self._session.run_with_iobinding(binding, settings)
+
+
+def test_onnx_runtime_is_timed_on_a_device_without_waiting_at_the_end_of_a_run(folder: Path):
+    import onnxruntime as ort
+
+    from runner.backends import onnxruntime_device, onnxruntime_session
+
+    real = ort.InferenceSession(str(onnx_affine(folder / "a.onnx")), providers=["CPUExecutionProvider"])
+    session = OnHost(real)
+    call = onnxruntime_device.bind(session, ("y",), HostCuda(), onnxruntime_session._DTYPES, {"x": X})
+    assert session.waited
+    address = call.inputs["x"].data_ptr()
+    call.inputs["x"].copy_(call.inputs["x"] * 2)
+    call.run()
+    assert not session.waited
+    assert call.inputs["x"].data_ptr() == address
+    np.testing.assert_array_equal(call.outputs()["y"].numpy(), real.run(None, {"x": X * 2})[0])
+
+
+def test_providers_are_opened_for_parity_with_their_engines_cached_and_profiles_from_the_contract(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from runner.backends.onnxruntime_device import CUDA, TENSORRT, engines_in, provider_options
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "unset")
+    file = onnx_affine(folder / "a.onnx")
+    assert provider_options(CUDA, file, {}) == {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
+    fast = provider_options(
+        CUDA, file, {"tf32": True, "cuda_graph": True, "device_stream": 4096, "provider_options": {"gpu_mem_limit": 1}}
+    )
+    assert fast == {
+        "use_tf32": "1", "cudnn_conv_algo_search": "DEFAULT", "user_compute_stream": "4096", "enable_cuda_graph": "1", "gpu_mem_limit": "1",
+    }  # fmt: skip
+    sizes = {"shapes": {"x": ["B", 3]}, "profiles": {"one": {"B": 1}, "many": {"B": [2, 4, 8]}}}
+    made = provider_options(TENSORRT, file, {"sizes": sizes})
+    assert [made[f"trt_profile_{which}_shapes"] for which in ("min", "opt", "max")] == [
+        "x:1x3,x:2x3",
+        "x:1x3,x:4x3",
+        "x:1x3,x:8x3",
+    ]
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    assert made["trt_engine_cache_enable"] == made["trt_timing_cache_enable"] == "1"
+    assert engines_in(made) == {}
+    (Path(made["trt_engine_cache_path"]) / "a.engine").write_bytes(b"built")
+    assert list(engines_in(made)) == ["a.engine"]
+    assert (
+        provider_options(TENSORRT, file, {"sizes": {**sizes, "profiles": {"one": {"B": 3}}}})["trt_engine_cache_path"]
+        != made["trt_engine_cache_path"]
+    )
+    with pytest.raises(UsageError, match="nothing says how large axis 0"):
+        provider_options(TENSORRT, file, {})
