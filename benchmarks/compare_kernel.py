@@ -17,7 +17,7 @@ import numpy as np
 
 from runner.parity.compare import tally
 from runner.parity.receipt import receipt
-from runner.worker import peak_rss_bytes
+from runner.timing.memory import peak_rss_bytes
 
 N = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000_000
 REPEATS = 3

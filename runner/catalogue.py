@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from runner import environment
 from runner.backends import BACKENDS, DISTRIBUTIONS
 from runner.errors import EnvironmentMissing
+from runner.isolate import Worker, WorkerFailed
 from runner.metrics import METRICS
 from runner.parity import golden
 from runner.recipes import RECIPES
 from runner.suite import load_suite, shipped_suites
 from schema import queries
 from schema.errors import StoreError
+from schema.rows import Environment
 from schema.store import Store, reading, snapshot
 
 Rows = list[dict[str, Any]]
@@ -169,6 +172,7 @@ def doctor(store: Store) -> Rows:
                 "detail": "this CPU has no VNNI: u8s8 kernels may saturate; use reduce_range",
             }
         )
+    findings.append(_gpu_finding(host))
     for name in BACKENDS:
         findings.append(_backend_finding(name))
     try:
@@ -183,9 +187,31 @@ def doctor(store: Store) -> Rows:
     return findings
 
 
+def _elsewhere(name: str, python: str) -> dict[str, Any]:
+    """What the interpreter that a variable names for a backend says of it."""
+    job = {"op": "installed", "backend": name}
+    try:
+        with Worker(job, python=python, timeout_s=120) as worker:
+            told = worker.until("installed")
+    except WorkerFailed as failure:
+        state = "missing" if failure.kind == "EnvironmentMissing" else "broken"
+        return {"what": f"backend {name}", "state": state, "detail": f"{python}: {failure.message}"}
+    return {"what": f"backend {name}", "state": "ok", "detail": f"{python}: {told['detail']}"}
+
+
+def _gpu_finding(host: Environment) -> dict[str, Any]:
+    """The GPU, or why none is known."""
+    if host.gpu is None:
+        return {"what": "GPU", "state": "missing", "detail": "NVML finds none here (or nvidia-ml-py is not installed)"}
+    known = [f"{host.gpu_count} x {host.gpu}", f"driver {host.gpu_driver}", f"CUDA {host.cuda}", host.gpu_clocks]
+    return {"what": "GPU", "state": "ok", "detail": ", ".join(part for part in known if part)}
+
+
 def _backend_finding(name: str) -> dict[str, Any]:
     from runner.backends import load_backend
 
+    if python := os.environ.get(f"ASSAY_PYTHON_{name.upper()}"):
+        return _elsewhere(name, python)
     try:
         load_backend(name)
     except EnvironmentMissing as error:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from runner.parity.compare import can_compile, tally
-from runner.parity.policy import Policy
+from runner.parity.policy import Policy, Resolved
 from runner.parity.receipt import empty_receipt, receipt
 from runner.parity.tally import Tally
 from runner.tensors import Array, Tensors
@@ -57,22 +59,24 @@ class Comparison:
         if facts["actual_dtype"] != self._firsts[name]["actual_dtype"]:
             return self._problem(facts, f"dtype changed to {facts['actual_dtype']} at step {step}")
         try:
-            part = tally(
-                right,
-                candidate,
-                mask=mask,
-                rule=tolerance.rule,
-                atol=tolerance.atol,
-                rtol=tolerance.rtol,
-                nan_equal=tolerance.nan_equal,
-                compiled=True if self._many(right.size) else None,
-            )
+            part = self._tally(right, candidate, mask, tolerance)
         except ValueError as error:
             return self._problem(facts, str(error))
         made = {**facts, **receipt(part, right.shape)}
         self._note_places(whole, part, step, made)
         whole.merge(part)
         return made
+
+    def _tally(self, right: Array, candidate: Any, mask: Array | None, tolerance: Resolved) -> Tally:
+        """On the device where the candidate lies on one and can be compared there, else on the host."""
+        rules: dict[str, Any] = {
+            "rule": tolerance.rule, "atol": tolerance.atol, "rtol": tolerance.rtol, "nan_equal": tolerance.nan_equal, "mask": mask,
+        }  # fmt: skip
+        on_device = getattr(candidate, "tally_against", None)
+        found: Tally | None = on_device(right, **rules) if on_device else None
+        if found is not None:
+            return found
+        return tally(right, np.asarray(candidate), compiled=True if self._many(right.size) else None, **rules)
 
     def _many(self, more: int) -> bool:
         """Whether so much has been compared that the compiled kernel pays for small arrays too.

@@ -210,7 +210,8 @@ class _Walk:
     def _lookup(self, values: Mapping[str, Any], name: str) -> Any:
         if name not in values:
             raise CannotEvaluate(f"there is no {name!r} at this step.{nearest(name, values)}")
-        return values[name]
+        value = values[name]
+        return np.asarray(value) if hasattr(value, "tally_against") else value  # it lies on a device
 
     def _note(self, name: str, value: Any) -> Any:
         if np.ndim(value) == 0 or isinstance(value, tuple) or np.size(value) <= 8:

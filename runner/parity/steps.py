@@ -132,7 +132,7 @@ def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) 
         fresh = step == 0 or every == 1 or (every > 1 and step % every == 0) or loop.resets(given)
         feed = given if fresh else {**{n: a for n, a in given.items() if n not in states}, **loop.fitted(given)}
         took = stream.step({plan.rename_inputs.get(n, n): a for n, a in feed.items()})
-        actual = {plan.rename.get(n, n): a for n, a in stream.outputs().items()}
+        actual = {plan.rename.get(n, n): a for n, a in _outputs(stream).items()}
         yield "step", {"step": step, "latency_ms": took, "resynced": fresh}
         receipts = list(comparison.step(step, expected, actual, loop.masks(expected, given)))
         for receipt in receipts:
@@ -146,6 +146,13 @@ def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) 
     for message, at in loop.broken_contract.items():
         yield "finding", {"kind": "contract", "subject": message.split("'")[1] if "'" in message else "contract", "severity": "fail",
                           "message": f"the contract is broken {at}: {message}"}  # fmt: skip
+
+
+def _outputs(stream: Stream) -> Tensors:
+    """Outputs of the last step; those of a device stay there until their values are asked for."""
+    on_device = getattr(stream, "device_outputs", None)
+    held: Tensors | None = on_device() if on_device else None
+    return stream.outputs() if held is None else held
 
 
 def _watches(plan: Plan) -> Iterator[Watch]:
@@ -189,7 +196,7 @@ class _Loop:
             pad = (
                 state.pad if self._plan.pad_side is None else state.pad.model_copy(update={"side": self._plan.pad_side})
             )
-            array, shape = self._actual[state.output], given[state.input].shape
+            array, shape = np.asarray(self._actual[state.output]), given[state.input].shape
             if array.shape != shape:
                 made[state.input] = fit(array, shape, pad)
         return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,20 @@ def test_doctor_finds_nothing_broken_on_a_host_without_a_gpu(tmp_path: Path):
     done = assay("doctor", "--json", db=tmp_path / "a.duckdb")
     assert done.code == 0
     assert {finding["state"] for finding in done.document} <= {"ok", "missing"}
+
+
+def test_doctor_asks_the_interpreter_that_a_variable_names_for_a_backend(tmp_path: Path):
+    here = assay(
+        "doctor",
+        "--json",
+        db=tmp_path / "a.duckdb",
+        ASSAY_PYTHON_FAKE=sys.executable,
+        ASSAY_PYTHON_TENSORRT="/nonexistent",
+    )
+    told = {finding["what"]: finding for finding in here.document}
+    assert told["backend fake"]["detail"].startswith(f"{sys.executable}: numpy ")
+    assert told["backend tensorrt"]["state"] == "missing"
+    assert "cannot start /nonexistent" in told["backend tensorrt"]["detail"]
 
 
 def test_a_recorded_history_can_be_shown_compared_exported_and_asked_for_by_version(history: Path, tmp_path: Path):
