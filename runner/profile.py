@@ -6,6 +6,7 @@ import time
 
 from runner import environment
 from runner.diagnose import why_not_faster
+from runner.engines import compare
 from runner.isolate import Worker, WorkerFailed
 from runner.record import Outcome, Progress
 from runner.timing.traces import matched
@@ -21,7 +22,8 @@ def profile(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
         try:
             with Worker(job(case, "profile"), python=case.choice.python, timeout_s=case.timeout_s) as worker:
                 outcome.opened = worker.until("opened")
-                outcome.layers = worker.until("layers")["layers"]
+                told = worker.until("layers")
+                outcome.layers, outcome.inspected = told["layers"], told["inspected"]
                 outcome.memory = [worker.until("memory")]
         except WorkerFailed as failure:
             outcome.fail(failure)
@@ -33,8 +35,21 @@ def profile(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
     for outcome in outcomes:
         if base is None or outcome is base or outcome.status != "ok" or outcome.case.backend != base.case.backend:
             continue
+        if outcome.inspected and base.inspected:
+            _engines(outcome, base)
+            continue
         outcome.layers = matched(outcome.layers, base.layers)
         outcome.told["finding"] = why_not_faster(outcome.layers, base.layers, features)
+
+
+def _engines(outcome: Outcome, base: Outcome) -> None:
+    """Of two engines layers are matched by the nodes that were fused into them, and the inspector says what stayed wide."""
+    own, other = (compare.Profiled.of(str(o.inspected), o.layers) for o in (outcome, base))
+    outcome.layers = compare.beside(outcome.layers, own, other)
+    outcome.told["finding"] = [
+        {"kind": "why_not_faster", "subject": "engine", "severity": "warning", "message": words}
+        for words in compare.why_not_faster(own.engine, own.ms)
+    ]  # fmt: skip
 
 
 def _is_float(outcome: Outcome) -> bool:

@@ -69,6 +69,8 @@ class Outcome:
     group_id: str | None = None
     """Shared by the cases that were timed in the same turns."""
     layers: list[Event] = field(default_factory=list)
+    inspected: str | None = None
+    """Of an engine, what its inspector wrote."""
     figures: list[Event] = field(default_factory=list)
     """Metrics that the worker told as they are: value, interval, n, provenance."""
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)

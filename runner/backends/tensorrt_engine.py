@@ -286,12 +286,16 @@ class TensorRTSession:
         known = {layer.name: layer for layer in self.inspected().layers}
         return with_shares([_layer(name, ms, known.get(name)) for name, ms in times.ms.items()]), self.memory()
 
-    def inspected(self) -> Engine:
-        """The engine's layers as its inspector tells them."""
+    def information(self) -> str:
+        """What the engine's inspector writes (JSON, of TensorRT 10 or 11)."""
         inspector = self.engine.create_engine_inspector()
         if self._contexts:
             inspector.execution_context = next(iter(self._contexts.values()))
-        return read(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+        return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+    def inspected(self) -> Engine:
+        """The engine's layers as its inspector tells them."""
+        return read(self.information())
 
     def placement(self) -> Placement:
         """Products by the precision that they really run in; another one than asked for is a fallback."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from runner.engines.inspector import Engine, EngineLayer
+from runner.engines.inspector import Engine, EngineLayer, read
 from runner.errors import UsageError
 
 _NOTABLE = 0.02
@@ -70,6 +71,39 @@ def matches(a: Engine, b: Engine, a_ms: Mapping[str, float], b_ms: Mapping[str, 
         )
         for left, right in made.values()
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """An engine with the milliseconds that a call spends in each of its layers."""
+
+    engine: Engine
+    ms: dict[str, float]
+
+    @staticmethod
+    def of(text: str, layers: Sequence[Mapping[str, Any]]) -> Profiled:
+        """From what the inspector wrote, and profiled layers (`schema.rows.Layer`)."""
+        return Profiled(read(text), {layer["name"]: layer["median_us"] / 1e3 for layer in layers})
+
+
+def beside(layers: Sequence[Mapping[str, Any]], own: Profiled, other: Profiled) -> list[dict[str, Any]]:
+    """Profiled layers with what computes the same ONNX nodes in the other engine, and its microseconds.
+
+    Layers that compute nodes together have the same counterpart, all of them; None where nothing computes them.
+    """
+    names: dict[str, tuple[str, float | None]] = {}
+    for match in matches(other.engine, own.engine, other.ms, own.ms):
+        if match.a:
+            theirs = " and ".join(layer.name for layer in match.a)
+            names.update({layer.name: (theirs, None if match.a_ms is None else match.a_ms * 1e3) for layer in match.b})
+    return [
+        {
+            **layer,
+            "reference_name": names.get(layer["name"], (None,))[0],
+            "reference_us": names.get(layer["name"], (None, None))[1],
+        }
+        for layer in layers
+    ]
 
 
 def _sum(layers: Sequence[EngineLayer], ms: Mapping[str, float]) -> float | None:

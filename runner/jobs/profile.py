@@ -28,5 +28,6 @@ def run(job: Job, events: Events) -> None:
         announce(session, events, (time.perf_counter() - started) * 1e3)
         loaded = rss_bytes()
         layers, memory = session.profile(first_inputs(job), job["timing"]["profile_calls"], _WARM_UP)
-    events.emit("layers", layers=layers)
+        inspected = session.information() if hasattr(session, "information") else None
+    events.emit("layers", layers=layers, inspected=inspected)
     events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

@@ -55,7 +55,14 @@ device = "cuda"
 options = { workspace_mib = 16 }
 
 [[case]]
-check = ["parity", "consistency", "profile"]
+check = "profile"
+models = ["net"]
+variants = ["fp32", "fp16"]
+backends = ["trt"]
+workloads = ["rows"]
+
+[[case]]
+check = ["parity", "consistency"]
 models = ["net"]
 variants = ["fp32"]
 backends = ["trt"]
@@ -177,9 +184,14 @@ def test_device_times_are_told_apart_and_modes_are_not_compared_with_each_other(
 
 def test_layers_of_an_engine_are_recorded_from_its_profiler(books: Any):
     _, _, connection = books
-    rows = connection.execute("select name, provider, precision, calls from layer order by position").fetchall()
-    assert len(rows) >= 2
-    assert {(row[1], row[2], row[3]) for row in rows} == {("TensorRT", "float32", 20)}
+    sql = "select c.variant, l.name, l.provider, l.precision, l.calls, l.reference_name from layer l join case_result c using (case_id)"
+    rows = connection.execute(sql).fetchall()
+    fp32, fp16 = ([row[1:] for row in rows if row[0] == variant] for variant in ("fp32", "fp16"))
+    assert {row[1:4] for row in fp32} == {("TensorRT", "float32", 20)}
+    products = [row for row in fp16 if row[0].startswith("node_linear")]
+    assert {row[2] for row in products} == {"float16"}
+    assert {row[4] for row in products} <= {row[0] for row in fp32}
+    assert products
 
 
 @pytest.mark.slow

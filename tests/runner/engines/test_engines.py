@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.engines.compare import audit, matches, times, why_not_faster
+from runner.engines.compare import Profiled, audit, beside, matches, times, why_not_faster
 from runner.engines.inspector import Engine, read
 from runner.errors import UsageError
 from tests.conftest import assay
@@ -111,3 +111,13 @@ def test_the_command_compares_audits_and_ends_with_the_audits_code(tmp_path: Pat
     assert (wrong.code, "Did you mean 'int8'?" in wrong.err) == (2, True)
     missing = assay("engines", a, tmp_path / "none.json")
     assert (missing.code, "cannot read" in missing.err) == (2, True)
+
+
+def test_profiled_layers_of_an_engine_stand_beside_those_that_compute_the_same_nodes():
+    fp32, int8 = Profiled(FP32, FP32_MS), Profiled(INT8, INT8_MS)
+    reformat = "Reformatting CopyNode for Input Tensor 0 to /conv1/Conv + /relu/Relu"
+    layers = [{"name": name} for name in ("/conv1/Conv", "/fc/Gemm", reformat)]
+    made = {layer["name"]: (layer["reference_name"], layer["reference_us"]) for layer in beside(layers, int8, fp32)}
+    assert made["/conv1/Conv"] == ("/conv1/Conv + /relu/Relu", pytest.approx(1e3 * FP32_MS["/conv1/Conv + /relu/Relu"]))
+    assert made["/fc/Gemm"] == ("/fc/Gemm", pytest.approx(1e3 * FP32_MS["/fc/Gemm"]))
+    assert made[reformat] == (None, None)
