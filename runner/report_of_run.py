@@ -46,6 +46,7 @@ def tables(facts: Facts) -> list[Table]:
     """The tables of a report; those that the run has nothing for are left out."""
     made = [
         *_speed(facts),
+        *_devices(facts),
         *_sizes(facts),
         *_parity(facts),
         *quality(facts),
@@ -100,6 +101,29 @@ def _speed(facts: Facts) -> Iterator[Table]:
             )
 
 
+_ON_DEVICE = (
+    ("queue ms", "enqueue_ms"), ("to device ms", "h2d_ms"), ("compute ms", "compute_ms"), ("to host ms", "d2h_ms"), ("SM MHz", "gpu_clock_mhz"),
+    ("W", "gpu_power_w"), ("held back", "gpu_throttled_share"),
+)  # fmt: skip
+
+
+def _devices(facts: Facts) -> Iterator[Table]:
+    """What a call consists of on a device, in the precision that was asked for and the one that ran."""
+    asked = {case["case_id"]: case for case in facts.cases}
+    timed = [one for cases in _timed(facts, "benchmark").values() for one in cases if "compute_ms" in one.figures]
+    rows = []
+    for one in sorted(timed, key=lambda one: (one.first["model"], one.label)):
+        case = asked.get(one.first["case_id"], {})
+        rows.append([
+            f"{one.first['model']} / {one.label}", case.get("precision_asked") or "-", case.get("precision") or "-",
+            *[one.cell(metric) for _, metric in _ON_DEVICE],
+        ])  # fmt: skip
+    yield Table(
+        "On the device", ["case", "asked", "ran", *[label for label, _ in _ON_DEVICE]], rows,
+        "Medians between CUDA events; queueing is the host's time. Clocks and power are medians of what NVML told meanwhile.",
+    )  # fmt: skip
+
+
 def _short(shapes: str) -> str:
     """The first inputs of many."""
     some = shapes.split(", ")
@@ -146,7 +170,7 @@ def _sizes(facts: Facts) -> Iterator[Table]:
         first = next((c for c in cases if c["variant"] == "fp32"), cases[0])
         rows = [
             [
-                f"{c['variant']} / {c['format']}", size(c["model_bytes"]), f"{c['model_bytes'] / first['model_bytes']:.1%}", f"{c['parameters']:,}",
+                f"{c['variant']} / {c['format']}", size(c["model_bytes"]), f"{c['model_bytes'] / first['model_bytes']:.1%}", "-" if c["parameters"] is None else f"{c['parameters']:,}",
                 number(c["bits_per_weight"]), c["model_sha256"][:12],
             ]
             for c in sorted(cases, key=lambda c: -c["model_bytes"])

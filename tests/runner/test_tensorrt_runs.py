@@ -182,6 +182,21 @@ def test_device_times_are_told_apart_and_modes_are_not_compared_with_each_other(
     assert "latency_ratio" in {m["metric"] for m in cases["net/fp16/trt/rows/benchmark-events"]["measurements"]}
 
 
+def test_a_report_tells_queueing_copies_and_computing_apart_and_what_ran(books: Any):
+    _, _, connection = books
+    from runner.report_facts import gather
+    from runner.report_of_run import as_markdown
+
+    (run_id,) = connection.execute("select run_id from run").fetchone()
+    text = as_markdown(gather(connection, run_id))
+    (line,) = [line for line in text.splitlines() if line.startswith("| net / fp16 / trt (events+graph+transfers)")]
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    assert cells[:2] == ["float16", "products float16 100%"]
+    assert all(cell != "-" for cell in cells[2:6])
+    assert cells[6:] == ["-", "-", "-"], "nobody watched a GPU that is not there"
+    assert "fp32 / engine" in text
+
+
 def test_layers_of_an_engine_are_recorded_from_its_profiler(books: Any):
     _, _, connection = books
     sql = "select c.variant, l.name, l.provider, l.precision, l.calls, l.reference_name from layer l join case_result c using (case_id)"
