@@ -134,7 +134,7 @@ def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared,
     if not variants:
         return
     job = {
-        "op": "engine", "backend": first.choice.kind, "options": first.choice.options, "folder": str(folder), "artifacts": store.artifacts,
+        "op": "engine", "backend": first.choice.kind, "options": backend_options(first.choice), "folder": str(folder), "artifacts": store.artifacts,
         "goldens": store.goldens, "recorded": sorted({prepared.golden_names[case.workload] for case in cases if case.workload in prepared.workloads}),
         "contract": model.contract, "contract_options": model.contract_options, "rename_inputs": model.rename_inputs,
         "variants": [{"name": name, "path": made["path"], "sha256": made["sha256"]} for name, made in variants.items()],

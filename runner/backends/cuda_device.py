@@ -64,7 +64,7 @@ class _Memory:
 
 
 def open_device(name: str) -> Cuda:
-    """A device by its name (`cuda`, `cuda:1`).
+    """A device by its name (`cuda`, `cuda:1`); it becomes the one that libraries use where none is named to them.
 
     Raises:
         EnvironmentMissing: PyTorch here sees no such device.
@@ -76,6 +76,7 @@ def open_device(name: str) -> Cuda:
         raise EnvironmentMissing(
             f"device {name} is asked for; there are {torch.cuda.device_count()} CUDA devices here."
         )
+    torch.cuda.set_device(index)
     return Cuda(f"cuda:{index}")
 
 

@@ -1,7 +1,7 @@
 """TensorRT 10 and 11: an engine that Assay built, run through named tensors on a stream of its own.
 
-Options: `device` (cuda, cuda:1), `streams` (how many contexts run a batch at the same time; latency is then of all of them), and those of the
-build (`runner.recipes.tensorrt_build`). An engine is executable code: only one whose SHA-256 is the recorded one is loaded.
+Options: `streams` (how many contexts run a batch at the same time; latency is then of all of them), and those of the build
+(`runner.recipes.tensorrt_build`), the device among them. An engine is executable code: only one whose SHA-256 is the recorded one is loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from runner.tensors import Tensors
 
 PROFILES = True
 """Its sessions have `profile`."""
-_OWN = ("device", "streams", "asked", "profile")
+_OWN = ("streams", "asked", "profile")
 TYPES = {
     "FLOAT": torch.float32, "HALF": torch.float16, "BF16": torch.bfloat16, "INT8": torch.int8, "UINT8": torch.uint8, "INT32": torch.int32,
     "INT64": torch.int64, "BOOL": torch.bool, "FP8": torch.float8_e4m3fn,
@@ -66,6 +66,7 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[TensorRTSe
     plan = _trusted(path, source.sha256)
     device = cuda_device.open_device(str(options.get("device", "cuda")))
     log = Log()
+    trt.init_libnvinfer_plugins(log, "")
     runtime = trt.Runtime(log)
     if options.get("version_compatible"):
         runtime.engine_host_code_allowed = True  # ours: the hash says so
@@ -307,7 +308,7 @@ class TensorRTSession:
         wrong = None
         if asked and checked.outcome == "fail":
             wrong = f"{asked} was asked for; products are in {shares}"
-        elif asked and checked.outcome == "vacuous":
+        elif asked and asked != "float32" and checked.outcome == "vacuous":
             wrong = f"{asked} was asked for; the engine's inspector says no precision of any product"
         return Placement(
             device="cuda",
@@ -357,9 +358,9 @@ class TensorRTStream:
         fed = fed_back(self._states, self._last, inputs)
         given = session._checked(inputs, fed)  # noqa: SLF001  one class in two halves
         device = session._device  # noqa: SLF001
+        placed = {n: fed[n] if n in fed else session._placed(n, to_torch(given[n])) for n in session.inputs}  # noqa: SLF001
         started = time.perf_counter_ns()
         with device.queue():
-            placed = {n: fed[n] if n in fed else session._placed(n, to_torch(given[n])) for n in session.inputs}  # noqa: SLF001
             self._last = session.queue_once(placed)
         device.synchronize()
         return (time.perf_counter_ns() - started) / 1e6

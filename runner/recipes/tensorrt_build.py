@@ -1,6 +1,6 @@
 """TensorRT engines from ONNX files, by TensorRT 10 and 11 alike: strongly typed on both, so the graph says every precision.
 
-Options: `workspace_mib`, `optimization_level` (0 to 5), `tf32` (off unless asked for), `hardware` (none, ampere_plus,
+Options: `device` (cuda, cuda:1: engines are built where they run), `workspace_mib`, `optimization_level` (0 to 5), `tf32` (off unless asked for), `hardware` (none, ampere_plus,
 same_compute_capability: which other GPUs may load it), `version_compatible`, `refit` (weights can be replaced), `strict_nans`,
 `distributive_independence` (meant to make a row's result independent of its batch), `aux_streams`, `timing_cache` (a file beside the
 suite; else one is kept for each TensorRT and GPU), `pin_timing_cache` (a tactic that it does not have is an error, and it is not changed).
@@ -18,12 +18,13 @@ from typing import Any
 
 import tensorrt as trt
 
+from runner.backends import cuda_device
 from runner.engines.profiles import Range, Sizes, profiles
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
 
 OPTIONS: dict[str, Any] = {
-    "workspace_mib": None, "optimization_level": 3, "tf32": False, "hardware": "none", "version_compatible": False, "refit": False,
+    "device": "cuda", "workspace_mib": None, "optimization_level": 3, "tf32": False, "hardware": "none", "version_compatible": False, "refit": False,
     "strict_nans": False, "distributive_independence": False, "aux_streams": None, "timing_cache": None, "pin_timing_cache": False,
 }  # fmt: skip
 HARDWARE = ("none", "ampere_plus", "same_compute_capability")
@@ -48,10 +49,14 @@ class Log(trt.ILogger):
 def tools(options: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """What an engine depends on beside its graph: TensorRT, the GPU, the driver, a timing cache that was named."""
     cache = options.get("timing_cache")
-    return {"tensorrt": trt.__version__, **gpu(), "timing_cache": _sha256(folder / cache) if cache else ""}
+    return {
+        "tensorrt": trt.__version__,
+        **gpu(options.get("device", "cuda")),
+        "timing_cache": _sha256(folder / cache) if cache else "",
+    }
 
 
-def gpu() -> dict[str, str]:
+def gpu(device: str) -> dict[str, str]:
     """Name and compute capability of the GPU that engines are built on, and its driver."""
     import torch
 
@@ -59,7 +64,7 @@ def gpu() -> dict[str, str]:
 
     if not torch.cuda.is_available():
         return {"gpu": "none", "driver": ""}
-    facts = torch.cuda.get_device_properties(0)
+    facts = torch.cuda.get_device_properties(torch.device(device).index or 0)
     return {"gpu": f"{facts.name} sm_{facts.major}{facts.minor}", "driver": driver_version() or ""}
 
 
@@ -86,6 +91,7 @@ def parse(path: Path) -> Parsed:
         UsageError: TensorRT cannot; its words, with the node.
     """
     log = Log()
+    trt.init_libnvinfer_plugins(log, "")
     builder = trt.Builder(log)
     flags = 0
     if hasattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH"):  # 10: ask for what 11 does anyhow
@@ -107,18 +113,20 @@ def build(ingredients: Ingredients) -> dict[str, Any]:
     `options` hold the builder's options (see the top) and `sizes` (`runner.engines.profiles.Sizes` as a dictionary).
 
     Raises:
+        EnvironmentMissing: there is no such device.
         UsageError: an option is unknown, an axis has no size, or TensorRT cannot read or build the graph.
     """
     options, base = checked(ingredients.options), ingredients.base
     if base is None:
         raise UsageError("TensorRT builds engines from ONNX files, and this model has none.")
+    cuda_device.open_device(options["device"])
     parsed = parse(base)
     ranges = profiles(parsed.inputs, Sizes(**ingredients.options.get("sizes", {})))
     cache = TimingCache.of(options, ingredients)
     plan = serialize(parsed, options, ranges, cache)
     ingredients.target.write_bytes(plan)
     return {
-        **options, "tensorrt": trt.__version__, **gpu(), "profiles": ranges, "made_from": _sha256(base),
+        **options, "tensorrt": trt.__version__, **gpu(options["device"]), "profiles": ranges, "made_from": _sha256(base),
         "timing_cache_sha256": cache.before, "timing_cache_after_sha256": cache.after,
     }  # fmt: skip
 
@@ -208,20 +216,19 @@ class TimingCache:
             if options["pin_timing_cache"] and not path.is_file():
                 raise UsageError(f"the pinned timing cache {named} is not there.")
         else:
-            path = (
-                ingredients.target.parent.parent
-                / "timing"
-                / (re.sub(r"[^\w.]+", "-", f"{trt.__version__}-{gpu()['gpu']}") + ".cache")
-            )
+            name = re.sub(r"[^\w.]+", "-", f"{trt.__version__}-{gpu(options['device'])['gpu']}")
+            path = ingredients.target.parent.parent / "timing" / f"{name}.cache"
         return TimingCache(path, bool(options["pin_timing_cache"]), _sha256(path) if path.is_file() else None)
 
     def use(self, config: Any) -> None:
         """Raises UsageError where the file is of another TensorRT or GPU and is pinned; else it is started anew."""
         content = self.path.read_bytes() if self.path.is_file() else b""
         self._held = config.create_timing_cache(content)
-        if not config.set_timing_cache(self._held, ignore_mismatch=False):
+        if self._held is None or not config.set_timing_cache(self._held, ignore_mismatch=False):
             if self.pinned:
-                raise UsageError(f"the pinned timing cache {self.path.name} is of another TensorRT, GPU or driver.")
+                raise UsageError(
+                    f"the pinned timing cache {self.path.name} is damaged, or of another TensorRT, GPU or driver."
+                )
             self._held = config.create_timing_cache(b"")
             config.set_timing_cache(self._held, ignore_mismatch=False)
 

@@ -182,6 +182,11 @@ def test_the_timing_cache_grows_is_hashed_and_a_pinned_one_is_neither_changed_no
     pinned.write_text('{"device": "another GPU", "known": []}')
     with pytest.raises(UsageError, match="of another TensorRT, GPU or driver"):
         engine(tmp_path, file, **options)
+    pinned.write_bytes(b"cut sh")
+    with pytest.raises(UsageError, match="is damaged"):
+        engine(tmp_path, file, **options)
+    cache.write_bytes(b"cut sh")
+    assert engine(tmp_path, file, strict_nans=True).settings is not None, "one that nobody pinned is started anew"
 
 
 def test_an_fp32_engine_that_was_asked_for_fp16_is_a_fallback(trt: Any, tmp_path: Path):
@@ -195,6 +200,14 @@ def test_an_fp32_engine_that_was_asked_for_fp16_is_a_fallback(trt: Any, tmp_path
         assert session.placement().placement == f"TensorRT {sys.modules['tensorrt'].__version__}: 2 layers, 0 reformats"
         inputs = x(2, np.float16)
         np.testing.assert_allclose(session.infer(inputs)["y"], expected(half, inputs), rtol=1e-2, atol=1e-2)
+
+
+def test_a_graph_without_products_has_no_precision_to_be_held_to(trt: Any, tmp_path: Path):
+    built = engine(tmp_path, adder(tmp_path / "a.onnx"))
+    with opened(trt, built, asked="float32") as session:
+        assert session.placement().fell_back is None
+    with opened(trt, built, asked="float16") as session:
+        assert "says no precision of any product" in str(session.placement().fell_back)
 
 
 def adder(path: Path, **metadata: str) -> Path:

@@ -72,6 +72,16 @@ def chains(path: Path) -> set[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("version", double.VERSIONS)
+def test_every_word_for_compatible_hardware_is_one_of_tensorrts(version: str):
+    words = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(OURS[0].read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "HARDWARE"
+    )
+    assert {word.upper() for word in words} == set(described(version)["enums"]["HardwareCompatibilityLevel"])
+
+
+@pytest.mark.parametrize("version", double.VERSIONS)
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
 def test_every_name_that_is_written_down_exists(path: Path, version: str):
     api = described(version)

@@ -45,6 +45,9 @@ def make(version: str) -> types.ModuleType:
     for name in ("ILogger", "IProfiler", "IDebugListener", "IOutputAllocator"):
         setattr(module, name, _to_derive_from(name))
     module.ILogger.Severity = severity
+    module.init_libnvinfer_plugins = lambda logger, namespace: (
+        _derived(logger, "ILogger", "log") is not None and namespace == ""
+    )
     for kind in _DOUBLES:
         derived = type(kind.__name__, (kind,), {"_trt": module, "_api": api["classes"][kind.__name__]})
         setattr(module, kind.__name__, derived)
@@ -232,7 +235,10 @@ class IBuilderConfig(Checked):
         return len(self._profiles) - 1
 
     def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
-        known = json.loads(serialized_timing_cache) if serialized_timing_cache else {"device": "host", "known": []}
+        try:
+            known = json.loads(serialized_timing_cache) if serialized_timing_cache else {"device": "host", "known": []}
+        except ValueError:
+            return None
         return self._make("ITimingCache", _known=set(known["known"]), _device=known["device"])
 
     def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
