@@ -174,7 +174,7 @@ def verdicts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
 def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before.
 
-    Latencies are of one workload for all rows of a model, the one that most of its newest cases were timed on: rows are compared by eye.
+    Latencies are of one workload, timed in one way, for all rows of a model: those of most of its newest cases. Rows are compared by eye.
     """
     sql = f"""
         with c as ({CASES}),
@@ -198,7 +198,8 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             ) group by all
         ),
         timed as (
-            select l.model, l.variant, l.backend, l.workload, l.age, l.run_started_at, m.value
+            select l.model, l.variant, l.backend, l.workload || coalesce(' by ' || nullif(split_part(l.mode, ', ', 2), ''), '') as workload, l.age,
+                l.run_started_at, m.value
             from lately l join measurement m on m.case_id = l.case_id and m.metric = 'latency_p50_ms'
             where l.age <= 30
         ),

@@ -197,6 +197,15 @@ def test_a_report_tells_queueing_copies_and_computing_apart_and_what_ran(books: 
     assert "fp32 / engine" in text
 
 
+def test_the_overview_shows_latencies_that_were_timed_in_one_way(books: Any):
+    from schema.queries import Filters, overview
+
+    _, _, connection = books
+    rows = {row["variant"]: row for row in overview(connection, Filters()) if row["latency_ms"]}
+    assert set(rows) == {"fp32", "fp16"}
+    assert {(row["timed_on"], len(row["history"])) for row in rows.values()} == {("rows by events", 1)}
+
+
 def test_layers_of_an_engine_are_recorded_from_its_profiler(books: Any):
     _, _, connection = books
     sql = "select c.variant, l.name, l.provider, l.precision, l.calls, l.reference_name from layer l join case_result c using (case_id)"
