@@ -1,0 +1,186 @@
+"""`assay detect` and `assay calibrate`: which nights moved a figure, and how often that is said without a reason."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runner.cli_options import DB_DEFAULT, Db, Json, published, store_at
+from runner.errors import ExitCode, UsageError
+
+_LEAST, _ENOUGH = 4, 20
+"""Nights that a change needs, and those that tell a series' noise."""
+
+
+def detect(
+    suite: Annotated[str, typer.Option("--suite", help="Of this suite alone.")] = "",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Of this model alone; can be given more than once.")
+    ] = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help='Series from stdin instead, one a line: {"id", "values", "samples", "env", "better"}; an answer a line on stdout.',
+        ),
+    ] = False,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="What a nightly job would have known on the last night, not what hindsight shows."
+        ),
+    ] = False,
+    db: Db = Path(DB_DEFAULT),
+    json: Json = False,
+) -> None:
+    """Find the nights from which on a figure has another level: robust to outliers, drift and noise that depends on itself.
+
+    Of what is recorded: with the version and the run that the new level begins with. Nothing is compared across a change of the environment.
+
+    Example: assay detect --suite quickstart
+    """
+    if jsonl:
+        _lines(online=online)
+        return
+    from runner import report
+    from runner.regressions.fleet import over_all
+
+    histories = _recorded(db, suite, model or [], _LEAST)
+    if not histories:
+        print(f"error: no series of {_LEAST} nights or more is recorded.", file=sys.stderr)
+        raise typer.Exit(int(ExitCode.NOTHING))
+    found = over_all(histories, online=online)
+    if json:
+        report.print_json({"series": len(histories), "changes": [asdict(one) for one in found]})
+        return
+    lines = [
+        {
+            "what": one.name, "metric": one.metric, "change": f"{one.ratio:.3g}x [{one.low:.3g}, {one.high:.3g}]", "kind": one.kind,
+            "from": one.version_before, "to": one.version, "night": f"{one.started_at:%Y-%m-%d %H:%M}", "q": f"{one.q_value:.1g}", "run": one.run_id[:13],
+        }
+        for one in found
+    ]  # fmt: skip
+    columns = ["what", "metric", "change", "kind", "from", "to", "night", "q", "run"]
+    report.print_table(lines, columns, f"{len(found)} changes in {len(histories)} series")
+
+
+def calibrate(
+    suite: Annotated[str, typer.Option("--suite", help="Of this suite alone.")] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of the resampling.")] = 0,
+    most: Annotated[int, typer.Option("--series", min=7, help="Replay at most so many series.")] = 60,
+    db: Db = Path(DB_DEFAULT),
+    json: Json = False,
+) -> None:
+    """Say what the nightly rule costs and finds: false alarms per 100 nights, and how soon planted steps are reported.
+
+    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven made-up kinds of it.
+
+    Example: assay calibrate --suite quickstart
+    """
+    from runner import report
+    from runner.regressions.calibrate import SIZES, by_rule, false_alarms, recall
+    from runner.regressions.fleet import noises_of
+
+    histories = _recorded(db, suite, [], _ENOUGH)
+    noises, origin = noises_of(histories, seed, most)
+    alarms = false_alarms(noises, by_rule(), seed, repeats=2)
+    low, high = alarms.interval()
+    steps = [recall(noises, by_rule(), size, seed + 1) for size in SIZES]
+    if json:
+        told = {
+            "per_100_nights_and_series": alarms.per_100,
+            "interval": [low, high],
+            "alarms": alarms.count,
+            "nights": alarms.nights,
+        }
+        report.print_json(
+            {"noise": origin, "series": len(noises), "false_alarms": told, "recall": [asdict(step) for step in steps]}
+        )
+        return
+    print(f"noise: {origin}")
+    print(
+        f"false alarms: {alarms.per_100:.2f} [{low:.2f}, {high:.2f}] per series in 100 nights ({alarms.count} in {alarms.nights} nights)"
+    )
+    if histories:
+        print(f"of all {len(histories)} series: {alarms.per_100 * len(histories) / 100:.2g} a night")
+    lines = [
+        {"step": f"{step.size:.0%}", **{f"within {limit}": f"{share:.0%}" for limit, share in step.within.items()}, "median": step.median or "-"}
+        for step in steps
+    ]  # fmt: skip
+    report.print_table(
+        lines, list(lines[0]), f"share of planted steps that is reported within so many nights, {steps[0].planted} each"
+    )
+
+
+def _recorded(db: Path, suite: str, models: Sequence[str], least: int) -> list[dict[str, Any]]:
+    """Series of the newest snapshot; none where nothing is recorded."""
+    from schema.queries import Filters
+    from schema.series_queries import series
+    from schema.store import snapshot
+
+    if snapshot(store_at(db)) is None:
+        return []
+    with published(db) as connection:
+        return series(connection, Filters(suite=suite, models=tuple(models)), least)
+
+
+def _lines(*, online: bool) -> None:
+    """Answer the series on stdin, a line each."""
+    count = 0
+    for number, line in enumerate(sys.stdin, 1):
+        if line.strip():
+            print(
+                json_module.dumps(_answer(_series(line, number), number, online=online), separators=(",", ":")),
+                flush=True,
+            )
+            count += 1
+    if not count:
+        print("error: no series came on stdin.", file=sys.stderr)
+        raise typer.Exit(int(ExitCode.NOTHING))
+
+
+def _series(line: str, number: int) -> dict[str, Any]:
+    try:
+        series = json_module.loads(line)
+    except ValueError as error:
+        raise UsageError(f"line {number} is not JSON: {error}") from None
+    if not isinstance(series, dict) or not isinstance(series.get("values"), list):
+        raise UsageError(f'line {number} is no series: it needs {{"id": ..., "values": [...]}}.')
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in series["values"]):
+        raise UsageError(f"line {number}: a value of series {series.get('id')!r} is not a number.")
+    if series.get("better", "lower") not in ("lower", "higher", "neither"):
+        raise UsageError(f"line {number}: better is lower, higher or neither, not {series['better']!r}.")
+    return series
+
+
+def _answer(series: dict[str, Any], number: int, *, online: bool) -> dict[str, Any]:
+    from runner.regressions.detect import changes, known_tonight
+
+    look = known_tonight if online else changes
+    try:
+        found = look(
+            series["values"],
+            samples=series.get("samples"),
+            better=series.get("better", "lower"),
+            environment=series.get("env"),
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"line {number}, series {series.get('id')!r}: {error}") from None
+    return {
+        "id": series.get("id"), "changes": [change.index for change in found], "directions": ["up" if change.ratio > 1 else "down" for change in found],
+        "evidence": [*_evidence(found)],
+    }  # fmt: skip
+
+
+def _evidence(found: list[Any]) -> Iterator[dict[str, Any]]:
+    for change in found:
+        kind = {True: "regression", False: "improvement", None: "change"}[change.regression]
+        yield {
+            "index": change.index, "kind": kind, "ratio": change.ratio, "interval": [change.low, change.high], "p_value": change.p_value, "noise": change.noise,
+        }  # fmt: skip
