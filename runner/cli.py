@@ -18,7 +18,7 @@ from runner.cli_groups import db_app, golden_app, suite_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
 from runner.cli_quality import graph, search
-from runner.cli_regressions import calibrate, detect
+from runner.cli_regressions import calibrate, detect, gate
 from runner.cli_run import finish, pad_sides, pairs, progress_of
 from runner.cli_speed import claim, compare, import_, report
 from runner.errors import AssayError, ExitCode, UsageError
@@ -46,6 +46,7 @@ app.command()(trtexec)
 app.command()(doctor)
 app.command()(detect)
 app.command()(calibrate)
+app.command()(gate)
 app.command(name="import")(import_)
 
 

@@ -1,4 +1,4 @@
-"""`assay detect` and `assay calibrate`: which nights moved a figure, and how often that is said without a reason."""
+"""`assay detect`, `assay calibrate`, `assay gate`: which nights moved a figure, how often that is said without a reason, and whether a run may pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from runner.cli_options import DB_DEFAULT, Db, Json, published, store_at
-from runner.errors import ExitCode, UsageError
+from runner.errors import ExitCode, UsageError, nearest
 
 _LEAST, _ENOUGH = 4, 20
 """Nights that a change needs, and those that tell a series' noise."""
@@ -116,6 +116,68 @@ def calibrate(
     report.print_table(
         lines, list(lines[0]), f"share of planted steps that is reported within so many nights, {steps[0].planted} each"
     )
+
+
+def gate(
+    suite: Annotated[str, typer.Option("--suite", help="The suite whose runs are held against each other.")],
+    against: Annotated[
+        str, typer.Option("--against", help="The baseline: a run's id, latest~1, version:X, branch:X, of this suite.")
+    ] = "latest~1",
+    run: Annotated[str, typer.Option("--run", help="The run that is asked about, likewise.")] = "latest",
+    as_: Annotated[str, typer.Option("--as", help="table, md (for a pull request), junit or json.")] = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="Write it to this file.")] = None,
+    db: Db = Path(DB_DEFAULT),
+) -> None:
+    """Hold a run against a baseline, for CI: exit code 1 where something regressed, 4 where nothing could be told, 2 where the two are not alike.
+
+    Regressed: a figure beyond what two runs differ by anyway (its whole interval), a verdict that got worse, a case that broke, compares nothing
+    any more, or is gone. What there is not enough evidence for is listed, and stops nobody.
+
+    Example: assay gate --suite quickstart --against branch:main --as junit --out gate.xml
+    """
+    from runner import report
+    from runner.gate import REGRESSED, UNKNOWN, as_junit, as_markdown, judge
+    from schema import queries
+    from schema.comparison import compare_runs, resolve
+
+    if as_ not in (shapes := ("table", "md", "junit", "json")):
+        raise UsageError(f"--as is {', '.join(shapes)}, not {as_!r}.{nearest(as_, shapes)}")
+    with published(db) as connection:
+        before, after = resolve(connection, against, suite), resolve(connection, run, suite)
+        if before == after:
+            raise UsageError(f"--against names the run itself ({after}): a run is no baseline of its own.")
+        compared = compare_runs(connection, before, after)
+        found = judge(compared, *(queries.cases_of(connection, one) for one in (before, after)))
+    told = {
+        "run": after,
+        "against": before,
+        "exit_code": int(found.exit_code),
+        "checks": [asdict(check) for check in found.checks],
+    }
+    text = (
+        {"md": as_markdown, "junit": as_junit}[as_](found)
+        if as_ in ("md", "junit")
+        else json_module.dumps(told, indent=1)
+    )
+    if out is not None:
+        _write(out, text)
+    elif as_ != "table":
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        shown = [asdict(check) for check in (*found.of(REGRESSED), *found.of(UNKNOWN))]
+        report.print_table(
+            shown,
+            ["case", "what", "outcome", "message"],
+            f"{after} against {before}: {len(found.of(REGRESSED))} regressed of {len(found.checks)}",
+        )
+    raise typer.Exit(int(found.exit_code))
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}.") from None
 
 
 def _recorded(db: Path, suite: str, models: Sequence[str], least: int) -> list[dict[str, Any]]:

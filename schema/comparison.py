@@ -34,18 +34,28 @@ _ENVIRONMENT_FIELDS = (
 )
 
 
-def resolve(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X` or `branch:X`.
+def _runs_of(connection: duckdb.DuckDBPyConnection, suite: str) -> queries.Answer:
+    """Runs, newest first, of one suite or of all."""
+    every = queries.run_ids(connection)
+    if not every:
+        raise UnknownRun("there are no runs yet. Record one: assay run quickstart")
+    known = [row for row in every if not suite or row["suite"] == suite]
+    if not known:
+        raise UnknownRun(f"there is no run of suite {suite!r}.{nearest(suite, {row['suite'] for row in every})}")
+    return known
+
+
+def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -> str:
+    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X` or `branch:X`, among those of a suite if one is named.
 
     Raises:
         UnknownRun: nothing, or more than one thing, has this name; the nearest are listed.
     """
-    known = queries.run_ids(connection)
-    if not known:
-        raise UnknownRun("there are no runs yet. Record one: assay run quickstart")
+    known = _runs_of(connection, suite)
     kind, _, rest = name.partition(":")
     if kind == "version" and rest:
-        found = queries.runs_of_version(connection, rest)
+        of_suite = {row["run_id"] for row in known}
+        found = [run_id for run_id in queries.runs_of_version(connection, rest) if run_id in of_suite]
         if not found:
             raise UnknownRun(f"no run has model version {rest!r}.{nearest(rest, queries.versions(connection))}")
         return found[0]

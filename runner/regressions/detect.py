@@ -21,7 +21,7 @@ from runner.tensors import Array
 class Rule:
     """The settings of a detector; what they cost and find is in `docs/regressions.md`."""
 
-    penalty: float = 0.6
+    penalty: float = 0.7
     """Of a segment, times ln(n)."""
     bandwidth: float = 1.0
     least: int = 2
@@ -33,7 +33,7 @@ class Rule:
     """And in standard deviations of a night."""
     jump: float = 0.7
     """Share of the change that has to be seen at the boundary."""
-    straight: float = 1.0
+    straight: float = 1.05
     """A straight line that fits this well against two levels is a drift, and no step."""
     excursion: int = 4
     """Points that go away and come back are no change, up to so many."""
