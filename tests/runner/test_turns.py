@@ -162,3 +162,49 @@ def test_forcing_a_comparison_of_unlike_runs_needs_a_reason_and_is_recorded(tmp_
     assert row[:2] == ("ada", "twice the rows, on purpose")
     assert "workload" in row[2]
     assert assay("compare", "latest~1", "latest", "--json", db=db).document["overrides"][0]["owner"] == "ada"
+
+
+def test_an_engine_that_is_built_while_blocks_are_timed_fails_the_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A provider that builds engines by itself must have done so before the first block."""
+    import io
+    from contextlib import contextmanager
+
+    from runner.backends import Placement
+    from runner.errors import UsageError
+    from runner.jobs import benchmark
+
+    built = {"a.engine": 1}
+
+    class Provider:
+        def builds(self) -> dict[str, int]:
+            return dict(built)
+
+        def placement(self) -> Placement:
+            return Placement("cpu", "x", "x", None)
+
+    @contextmanager
+    def opened(_: object):
+        yield Provider()
+
+    def block(_: int) -> tuple[list[float], dict[str, list[float]]]:
+        built["b.engine"] = 2
+        return [1.0], {}
+
+    class Events:
+        def emit(self, event: str, **facts: object) -> None: ...
+
+    monkeypatch.setattr(benchmark, "open_session", opened)
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"open": true}\n{"block": true}\n{"stop": true}\n'))
+    job = {"backend": "fake", "timing": {"max_warmup_s": 0.05, "block_ms": 1.0, "min_block_calls": 1}}
+    with pytest.raises(UsageError, match="an engine was built while blocks were timed"):
+        benchmark.serve(job, Events(), lambda _: (lambda: time.sleep(0.005), block))
+
+
+def test_streams_that_run_a_batch_at_the_same_time_all_count():
+    from types import SimpleNamespace
+
+    from runner.measured import batch_of
+
+    assert batch_of(SimpleNamespace(batch=8, opened={"streams": 3})) == 24
+    assert batch_of(SimpleNamespace(batch=8, opened={})) == 8
+    assert batch_of(SimpleNamespace(batch=None, opened={"streams": 3})) is None
