@@ -135,10 +135,6 @@ class Cuda:
         with torch.cuda.stream(torch.cuda.ExternalStream(stream, device=self.device)):
             return torch.as_tensor(_Memory(address, size), device=self.device).cpu()
 
-    def peak_bytes(self) -> int:
-        """The most that PyTorch's allocator held here."""
-        return int(torch.cuda.max_memory_allocated(self.device))
-
 
 class DeviceArray:
     """An output that stays on the device until someone needs its values on the host; compared where it lies if it is large."""

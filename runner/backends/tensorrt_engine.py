@@ -368,9 +368,6 @@ class TensorRTStream:
     def outputs(self) -> Tensors:
         return {name: to_numpy(tensor) for name, tensor in self._last.items()}
 
-    def outputs_on_device(self) -> dict[str, torch.Tensor]:
-        return self._last
-
     def device_outputs(self) -> dict[str, DeviceArray]:
         """The same to be compared where they lie; what the next step writes in place is copied, on the device."""
         in_place = self._session.aliases

@@ -227,11 +227,11 @@ def test_a_streams_states_stay_on_the_device(trt: Any, tmp_path: Path, metadata:
         value = np.array([10.0, 20.0], np.float32)
         stream.step({"x": value, "s": np.zeros(2, np.float32)})
         for step in range(1, 4):
-            state = stream.outputs_on_device()["s_out"].data_ptr()
+            state = stream._last["s_out"].data_ptr()
             stream.step({"x": value})
             np.testing.assert_array_equal(stream.outputs()["y"], value + step)
             if metadata:
-                assert stream.outputs_on_device()["s_out"].data_ptr() == state
+                assert stream._last["s_out"].data_ptr() == state
         with pytest.raises(ValueError, match="has no x"):
             stream.step({})
 

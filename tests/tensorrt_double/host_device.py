@@ -77,6 +77,3 @@ class HostCuda(Cuda):
 
     def at(self, address: int, size: int, stream: int) -> torch.Tensor:
         return at_host(address, size)
-
-    def peak_bytes(self) -> int:
-        return 0
