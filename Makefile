@@ -56,7 +56,7 @@ $(BINDINGS)/.installed: $(STAMP) tests/tensorrt_double/libraries.c constraints-b
 		echo "bindings: installing the Debian packages gcc and libc6-dev (apt-get)"; \
 		SUDO=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
-	@echo "bindings: fetching the Python bindings of TensorRT 10 and 11 into $(BINDINGS) (5 MB each)"
+	@echo "bindings: fetching the Python bindings of TensorRT 10 and 11 into $(BINDINGS) (6 MB each)"
 	@mkdir -p $(BINDINGS)/libraries
 	@grep -v '^#' constraints-bindings.txt | while read -r pin; do \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(BINDINGS)/$${pin##*==} "$$pin" || exit 1; \

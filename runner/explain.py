@@ -14,7 +14,7 @@ import duckdb
 from runner.case import Case, expand
 from runner.errors import NothingMeasured, UsageError, nearest
 from runner.isolate import Worker, WorkerFailed
-from runner.prepare import Prepared, opened_from, prepare, source_of
+from runner.prepare import Prepared, made_for, opened_from, prepare, source_of
 from runner.suite import Suite, find_suite, load_suite
 from schema import queries, rows
 from schema.spool import new_id, write_bundle
@@ -152,7 +152,6 @@ def _job(
     out: Path,
 ) -> Event:
     source, options = opened_from(suite, folder, prepared, case)
-    engine = prepared.engines.get((case.variant, case.backend))
     model = suite.model[case.model]
     reference = None
     if case.files.pytorch:
@@ -167,7 +166,7 @@ def _job(
         "max_memory": max_memory, "out": str(out), "rename": model.rename, "rename_inputs": model.rename_inputs, "reference": reference,
         "float_onnx": made_from["path"] if made_from else None,
         "candidate": {"name": case.backend, "backend": case.choice.kind, "source": source, "options": options},
-        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
+        **made_for(prepared, case),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from runner.case import Case
 from runner.findings import device_findings
 from runner.isolate import Worker, WorkerFailed
 from runner.parity.waiver import Waiver
-from runner.prepare import Prepared, calibration_of, opened_from
+from runner.prepare import Prepared, calibration_of, made_for, opened_from
 from runner.profile import profile
 from runner.record import Event, Outcome, Progress, artifact_row
 from runner.suite import Suite
@@ -68,32 +68,19 @@ def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
             event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source",
             weights_from=weights_from,
         )  # fmt: skip
-    elif (case.variant, case.backend) in prepared.engines:
-        event = prepared.engines[case.variant, case.backend]
+    elif made := prepared.engines.get((case.variant, case.backend)) or prepared.artifacts.get(case.variant):
         outcome.artifact = artifact_row(
-            event, model=case.model, version=prepared.version, variant=case.variant, format_="engine", recipe=case.recipe.recipe,
-            weights_from=weights_from,
+            made, model=case.model, version=prepared.version, variant=case.variant,
+            format_="engine" if (case.variant, case.backend) in prepared.engines else "onnx", recipe=case.recipe.recipe, weights_from=weights_from,
         )  # fmt: skip
-    elif case.variant in prepared.artifacts:
-        event = prepared.artifacts[case.variant]
-        outcome.artifact = artifact_row(
-            event,
-            model=case.model,
-            version=prepared.version,
-            variant=case.variant,
-            format_="onnx",
-            recipe=case.recipe.recipe,
-            weights_from=weights_from,
-        )
     return outcome
 
 
 def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
     source, options = opened_from(suite, folder, prepared, case)
-    engine = prepared.engines.get((case.variant, case.backend))
     return {
         "op": op, "backend": case.choice.kind, "source": source, "options": options,
-        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
+        **made_for(prepared, case),
         "goldens": store.goldens, "golden": case.golden or prepared.golden_names[case.workload],
         "policy": case.policy.model_dump(mode="json"), "rename": suite.model[case.model].rename,
         "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,

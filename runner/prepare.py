@@ -198,6 +198,14 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
     return {**base, "kind": "onnx", "location": ""}
 
 
+def made_for(prepared: Prepared, case: Case) -> Event:
+    """What a worker may need beside the session's source: the variant's ONNX file, and what an engine was built from it with."""
+    engine = prepared.engines.get((case.variant, case.backend))
+    return {
+        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
+    }  # fmt: skip
+
+
 def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Event, dict[str, Any]]:
     """The source of a case's session, with the file that was made for it, and the backend's options."""
     source, options = source_of(suite, case, case.choice.kind, folder), backend_options(case.choice)

@@ -110,9 +110,6 @@ class Cuda:
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         return torch.empty(shape, dtype=dtype, device=self.device)
 
-    def upload(self, array: Array) -> torch.Tensor:
-        return to_torch(array).to(self.device)
-
     def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
         """A page-locked twin of a tensor on the host: copies from and to it need not wait."""
         return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
@@ -189,10 +186,10 @@ class DeviceCall:
         An output is a tensor, or a function that waits for one whose size depends on the data.
         """
         self.device = device
-        self._hosts = {name: to_torch(array) for name, array in inputs.items()}
-        self.inputs = {name: tensor.to(device.device) for name, tensor in self._hosts.items()}
+        hosts = {name: to_torch(array) for name, array in inputs.items()}
+        self.inputs = {name: tensor.to(device.device) for name, tensor in hosts.items()}
         self._pinned: dict[str, torch.Tensor] = {}
-        for name, host in self._hosts.items():
+        for name, host in hosts.items():
             self._pinned[name] = device.pinned(host)
             self._pinned[name].copy_(host)
         self._made: Mapping[str, Any] = {}

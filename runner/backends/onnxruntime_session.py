@@ -7,7 +7,6 @@ unless `tf32` or `provider_options` say otherwise, because parity is asked befor
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -24,7 +23,7 @@ import onnxruntime as ort
 from runner.backends import Placement, Source, fed_back, onnxruntime_device
 from runner.backends.onnxruntime_device import OnnxRuntimeDeviceStream
 from runner.errors import EnvironmentMissing, UsageError, nearest
-from runner.tensors import Tensors
+from runner.tensors import Tensors, hash_file
 
 PROFILES = True
 """Its sessions have `profile`."""
@@ -218,8 +217,7 @@ class OnnxRuntimeSession:
         )
 
     def state_hash(self) -> str:
-        with self._path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(self._path)
 
 
 class OnnxRuntimeStream:

@@ -25,7 +25,7 @@ from runner.engines.inspector import Engine, read
 from runner.engines.profiles import Range, fitting
 from runner.errors import UsageError, nearest
 from runner.recipes.tensorrt_build import OPTIONS, Log
-from runner.tensors import Tensors
+from runner.tensors import Tensors, hash_file
 
 PROFILES = True
 """Its sessions have `profile`."""
@@ -125,7 +125,7 @@ class TensorRTSession:
         self, inputs: Tensors, *, watching: Callable[[Any], object] | None = None
     ) -> dict[str, torch.Tensor]:
         """As `infer`, outputs where they lie."""
-        placed = {name: self._placed(name, to_torch(array)) for name, array in self._checked(inputs).items()}
+        placed = self.place(self._checked(inputs))
         watcher = watching(self._context(self._profile_for(placed), 0)) if watching else None
         with self._device.queue():
             outputs = self.queue_once(placed)
@@ -203,7 +203,7 @@ class TensorRTSession:
             if name in self.aliases:
                 outputs[name] = placed[self.aliases[name]]
             elif any(size < 0 for size in shape):  # it depends on the data: known once the engine has run
-                allocated[name] = Allocator(self._device, dtype, synchronize=self._device.synchronize)
+                allocated[name] = Allocator(self._device, dtype)
                 context.set_output_allocator(name, allocated[name])
                 continue
             else:
@@ -217,8 +217,10 @@ class TensorRTSession:
         """TensorRT takes no null pointer, not even for a tensor without elements."""
         return int(tensor.data_ptr() if tensor.numel() else self._nothing.data_ptr())
 
-    def _placed(self, name: str, host: torch.Tensor) -> torch.Tensor:
-        return host if name in self._on_host else host.to(self._device.device)
+    def place(self, inputs: Tensors) -> dict[str, torch.Tensor]:
+        """Arrays where the engine reads them: on the device, or on the host what only shapes depend on."""
+        hosts = {name: to_torch(array) for name, array in inputs.items()}
+        return {name: host if name in self._on_host else host.to(self._device.device) for name, host in hosts.items()}
 
     def _dtype(self, name: str) -> torch.dtype:
         kind = self.engine.get_tensor_dtype(name).name
@@ -271,7 +273,7 @@ class TensorRTSession:
         """Layers with their times by IProfiler, in a session of its own: latency is never taken with a profiler on."""
         from runner.timing.traces import with_shares
 
-        placed = {n: self._placed(n, to_torch(a)) for n, a in self._checked(inputs).items()}
+        placed = self.place(self._checked(inputs))
         context = self._new_context(self._profile_for(placed), 0)
         call = self._bound(placed, 0, context)
         times = LayerTimes()
@@ -320,8 +322,7 @@ class TensorRTSession:
         )
 
     def state_hash(self) -> str:
-        with self._path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(self._path)
 
     def memory(self) -> dict[str, int]:
         """Bytes of the weights, and of the scratch memory of one context, as the engine says."""
@@ -358,7 +359,7 @@ class TensorRTStream:
         fed = fed_back(self._states, self._last, inputs)
         given = session._checked(inputs, fed)  # noqa: SLF001  one class in two halves
         device = session._device  # noqa: SLF001
-        placed = {n: fed[n] if n in fed else session._placed(n, to_torch(given[n])) for n in session.inputs}  # noqa: SLF001
+        placed = {**session.place(given), **fed}
         started = time.perf_counter_ns()
         with device.queue():
             self._last = session.queue_once(placed)
@@ -377,9 +378,9 @@ class TensorRTStream:
 class Allocator(trt.IOutputAllocator):
     """Memory of an output whose size is known only when the engine has run."""
 
-    def __init__(self, device: Cuda, dtype: torch.dtype, synchronize: Callable[[], None]) -> None:
+    def __init__(self, device: Cuda, dtype: torch.dtype) -> None:
         trt.IOutputAllocator.__init__(self)
-        self._device, self._dtype, self._synchronize = device, dtype, synchronize
+        self._device, self._dtype = device, dtype
         self._memory: torch.Tensor | None = None
         self._shape: tuple[int, ...] | None = None
 
@@ -396,7 +397,7 @@ class Allocator(trt.IOutputAllocator):
 
     def result(self) -> torch.Tensor:
         """The output; waits for the engine, because only then is its shape known."""
-        self._synchronize()
+        self._device.synchronize()
         if self._memory is None or self._shape is None:
             return self._device.empty((0,), self._dtype)
         size = int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize

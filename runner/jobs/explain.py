@@ -33,12 +33,17 @@ def run(job: Job, events: Events) -> None:
             events.emit("blame", **edge)
 
 
+def _as_candidate(job: Job, inputs: Tensors) -> Tensors:
+    """A step's inputs under the candidate's names."""
+    return {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+
+
 def _walk_engine(job: Job, events: Events, inputs: Tensors) -> None:
     """An engine against its own ONNX file; what that file adds, the chain says."""
     from runner.backends import tensorrt_debug
     from runner.divergence.engine_walk import explain_engine
 
-    fed = {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+    fed = _as_candidate(job, inputs)
     file, options = Path(job["onnx"]), job["engine_options"]
     device = job["candidate"]["options"].get("device", "cuda")
     found = explain_engine(file, lambda marked: tensorrt_debug.observe(file, fed, options, device, marked), fed)
@@ -48,12 +53,10 @@ def _walk_engine(job: Job, events: Events, inputs: Tensors) -> None:
 def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
     from runner.divergence.explain import explain
 
-    candidate_inputs = {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+    candidate_inputs = _as_candidate(job, inputs)
     candidate = Path(job["candidate"]["source"]["location"])
     reference = _reference(job, original, inputs)
-    renamed = (
-        {job["rename_inputs"].get(name, name): array for name, array in inputs.items()} if job["float_onnx"] else inputs
-    )
+    renamed = candidate_inputs if job["float_onnx"] else inputs
     found = explain(candidate, reference, candidate_inputs, max_memory=job["max_memory"], reference_inputs=renamed)
     _tell(job, events, found, reproduces=True)
 

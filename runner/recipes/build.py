@@ -18,7 +18,7 @@ from typing import Any
 from runner.errors import AssayError, UsageError
 from runner.recipes import ENGINE_RECIPES, RECIPES
 from runner.recipes.calibration import Calibration
-from runner.tensors import Tensors
+from runner.tensors import Tensors, hash_file
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.onnx"
@@ -136,7 +136,7 @@ def _key(
         "code": inspect.getsource(inspect.getmodule(function) or function),
         "options": ingredients.options,
         "origin": origin,
-        "base": _sha256(ingredients.base) if ingredients.base else None,
+        "base": hash_file(ingredients.base) if ingredients.base else None,
         "calibration": calibration,
         "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},
         "versions": versions,
@@ -152,11 +152,6 @@ def _tools(recipe: str, function: Callable[..., Any], ingredients: Ingredients) 
         if told is None
         else {f"{recipe}/{name}": text for name, text in told(ingredients.options, ingredients.folder).items()}
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_cache(folder: Path, name: str, key: str) -> Built | None:
@@ -206,7 +201,9 @@ def _inspect(path: Path, key: str, build_s: float) -> Built:
 
 def _inspect_engine(path: Path, key: str, build_s: float) -> Built:
     """Facts of an engine: what is in it only TensorRT can tell."""
-    return Built(path, _hash_all(path), path.stat().st_size, None, None, None, key, build_s, file_sha256=_sha256(path))
+    return Built(
+        path, _hash_all(path), path.stat().st_size, None, None, None, key, build_s, file_sha256=hash_file(path)
+    )
 
 
 def _bits(dtype: Any) -> int:

@@ -22,6 +22,7 @@ from runner.backends import cuda_device
 from runner.engines.profiles import Range, Sizes, profiles
 from runner.errors import UsageError, nearest
 from runner.recipes.build import Ingredients
+from runner.tensors import hash_file
 
 OPTIONS: dict[str, Any] = {
     "device": "cuda", "workspace_mib": None, "optimization_level": 3, "tf32": False, "hardware": "none", "version_compatible": False, "refit": False,
@@ -52,7 +53,7 @@ def tools(options: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return {
         "tensorrt": trt.__version__,
         **gpu(options.get("device", "cuda")),
-        "timing_cache": _sha256(folder / cache) if cache else "",
+        "timing_cache": hash_file(folder / cache) if cache and (folder / cache).is_file() else "",
     }
 
 
@@ -126,7 +127,7 @@ def build(ingredients: Ingredients) -> dict[str, Any]:
     plan = serialize(parsed, options, ranges, cache)
     ingredients.target.write_bytes(plan)
     return {
-        **options, "tensorrt": trt.__version__, **gpu(options["device"]), "profiles": ranges, "made_from": _sha256(base),
+        **options, "tensorrt": trt.__version__, **gpu(options["device"]), "profiles": ranges, "made_from": hash_file(base),
         "timing_cache_sha256": cache.before, "timing_cache_after_sha256": cache.after,
     }  # fmt: skip
 
@@ -218,7 +219,7 @@ class TimingCache:
         else:
             name = re.sub(r"[^\w.]+", "-", f"{trt.__version__}-{gpu(options['device'])['gpu']}")
             path = ingredients.target.parent.parent / "timing" / f"{name}.cache"
-        return TimingCache(path, bool(options["pin_timing_cache"]), _sha256(path) if path.is_file() else None)
+        return TimingCache(path, bool(options["pin_timing_cache"]), hash_file(path) if path.is_file() else None)
 
     def use(self, config: Any) -> None:
         """Raises UsageError where the file is of another TensorRT or GPU and is pinned; else it is started anew."""
@@ -243,11 +244,3 @@ class TimingCache:
         temporary.write_bytes(content)
         temporary.replace(self.path)
         self.after = hashlib.sha256(content).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    """Of a file; empty where it is not there."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any, Self
 
@@ -108,8 +109,9 @@ def visible_index(device: str) -> int:
     return int(visible[number]) if number < len(visible) else number
 
 
+@cache
 def looker(index: int) -> Callable[[], Sample | None]:
-    """A function that looks at one GPU; it sees None without NVML, a driver or that GPU."""
+    """A function that looks at one GPU; it sees None without NVML, a driver or that GPU. Found once: every block asks for it."""
     try:
         import pynvml
 

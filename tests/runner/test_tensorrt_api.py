@@ -50,7 +50,7 @@ def test_our_files_import_with_the_real_bindings_and_derive_from_their_classes(v
         "import torch\nfrom runner.recipes import tensorrt_build\nfrom runner.backends import tensorrt_debug, tensorrt_engine\n"
         "log = tensorrt_build.Log(); log.log(tensorrt_bindings.ILogger.Severity.ERROR, 'x'); assert log.errors == ['x']\n"
         "tensorrt_engine.LayerTimes().report_layer_time('a', 1.0)\n"
-        "tensorrt_engine.Allocator(None, torch.float32, lambda: None)\n"
+        "tensorrt_engine.Allocator(None, torch.float32)\n"
         "tensorrt_debug.Listener(lambda *_: None)\n"
         "print(tensorrt_bindings.__version__)"
     )

@@ -319,7 +319,6 @@ class Runtime(Checked):
 
 
 _ONNX_TYPES = {1: "FLOAT", 10: "HALF", 16: "BF16", 3: "INT8", 2: "UINT8", 6: "INT32", 7: "INT64", 9: "BOOL", 17: "FP8"}
-_NUMPY = {**onnx._mapping.TENSOR_TYPE_MAP} if hasattr(onnx, "_mapping") else {}
 
 
 def _dtype(elem_type: int) -> np.dtype[Any]:

@@ -127,7 +127,9 @@ def test_a_look_reads_what_the_device_tells_and_leaves_out_what_it_does_not(monk
 
     for name, answer in {**answers, "nvmlDeviceGetTemperature": refuses}.items():
         monkeypatch.setattr(pynvml, name, answer)
+    gpu.looker.cache_clear()
     seen = gpu.looker(0)()
+    gpu.looker.cache_clear()
     assert seen == Sample(1980, 2619, 412.5, None, ("power cap",), frozenset({7}))
 
 
