@@ -12,6 +12,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from runner.cli_alerts import alerts_app, release, schedule_app
 from runner.cli_doctor import doctor
 from runner.cli_engines import engines, trtexec
 from runner.cli_groups import db_app, golden_app, suite_app
@@ -32,6 +33,8 @@ app.add_typer(golden_app, name="golden")
 app.add_typer(db_app, name="db")
 app.add_typer(contract_app, name="contract")
 app.add_typer(policy_app, name="policy")
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(schedule_app, name="schedule")
 app.command()(parity)
 app.command()(explain)
 app.command()(waive)
@@ -47,6 +50,7 @@ app.command()(doctor)
 app.command()(detect)
 app.command()(calibrate)
 app.command()(gate)
+app.command()(release)
 app.command(name="import")(import_)
 
 
@@ -62,11 +66,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(ExitCode.OK)
     except Exception as error:
-        from schema.errors import StoreError, UnknownRun
+        from schema.errors import BadTriage, StoreError, UnknownRun
 
         if not isinstance(error, StoreError):
             raise
-        _quit(str(error), ExitCode.USAGE if isinstance(error, UnknownRun) else ExitCode.ENVIRONMENT)
+        _quit(str(error), ExitCode.USAGE if isinstance(error, UnknownRun | BadTriage) else ExitCode.ENVIRONMENT)
 
 
 def _quit(message: str, code: ExitCode) -> None:

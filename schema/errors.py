@@ -43,3 +43,7 @@ class StoreFull(StoreError):
 
 class BadBundle(StoreError):
     pass
+
+
+class BadTriage(StoreError):
+    """A step in the life of an alert that cannot be taken: what was wrong, and what to do."""

@@ -9,6 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from schema.alert_rows import (
+    AlertEvent,
+    Calibration,
+    Change,
+    Confirmation,
+    Expectation,
+    Notification,
+    Release,
+    ShadowChange,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -769,12 +780,13 @@ Row = (
     Run | RunEnd | Environment | Artifact | CaseResult | Measurement | Parity | Verdict | Policy | Metric | StreamStep
     | Invariant | Drift | Liveness | Finding | Divergence | Blame | Noise | WaiverEvent | Layer | ComparisonOverride
     | LedgerEntry | CalibrationRange | ClassQuality | Sensitivity | Search | SearchNode | SearchTrial
+    | Change | AlertEvent | Confirmation | Notification | Expectation | Release | Calibration | ShadowChange
 )  # fmt: skip
 
 FACTS: tuple[type[Row], ...] = (
     Run, RunEnd, CaseResult, Measurement, Parity, Verdict, StreamStep, Invariant, Drift, Liveness, Finding, Divergence,
     Blame, Noise, WaiverEvent, Layer, ComparisonOverride, LedgerEntry, CalibrationRange, ClassQuality, Sensitivity, Search, SearchNode,
-    SearchTrial,
+    SearchTrial, Change, AlertEvent, Confirmation, Notification, Expectation, Release, Calibration, ShadowChange,
 )  # fmt: skip
 DICTIONARIES: dict[type[Row], str] = {
     Environment: "environment_id",

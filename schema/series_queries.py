@@ -1,4 +1,4 @@
-"""Series for detection: every figure's history with what each night was measured on."""
+"""Series for detection: every figure's, verdict's and status' history with what each night was measured on."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _NOT_WATCHED = (
 def series(connection: duckdb.DuckDBPyConnection, filters: Filters, least: int, most: int = 400) -> Answer:
     """Every series of at least `least` nights of a metric with a direction: its newest `most`, oldest first.
 
-    `values`, `run_ids`, `versions`, `environments`, `started_at` and `errors` (relative standard errors, None without an interval) go side by side.
+    `values`, `run_ids`, `versions`, `environments`, `started_at`, `hosts`, `commits`, `artifacts` and `errors` (relative standard errors, None without
+    an interval) go side by side. Figures that somebody has called invalid are left out.
     """
     sql = f"""
         with point as (
             select m.series_id, m.metric, c.name, c.model, c.variant, c.backend, c.workload, e.hardware_class, r.suite, r.started_at, r.run_id,
-                c.model_version, c.environment_id, m.value,
+                c.model_version, c.environment_id, r.host, r.git_commit, a.sha256 as artifact, m.value,
                 case when m.value != 0 then (m.high - m.low) / (2 * 1.96) / abs(m.value) end as error,
                 row_number() over (partition by m.series_id order by r.started_at desc, r.run_id desc) as age
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
-            join environment e on e.environment_id = c.environment_id
-            where m.provenance != 'imported' and isfinite(m.value) and m.metric not in {_NOT_WATCHED}
+            join environment e on e.environment_id = c.environment_id left join artifact a using (artifact_id)
+            where (m.series_id, m.run_id) not in (select (series_id, run_id) from invalid_sample) and m.provenance != 'imported' and isfinite(m.value) and m.metric not in {_NOT_WATCHED}
                 and ($suite = '' or r.suite = $suite)
                 and (len($models) = 0 or list_contains($models, c.model))
                 and (len($variants) = 0 or list_contains($variants, c.variant))
@@ -42,8 +43,47 @@ def series(connection: duckdb.DuckDBPyConnection, filters: Filters, least: int, 
             any_value(hardware_class) as hardware_class, any_value(suite) as suite, count(*) as nights,
             list(value order by age desc) as "values", list(run_id order by age desc) as run_ids,
             list(model_version order by age desc) as versions, list(environment_id order by age desc) as environments,
-            list(started_at order by age desc) as started_at, list(error order by age desc) as errors
+            list(started_at order by age desc) as started_at, list(error order by age desc) as errors,
+            list(host order by age desc) as hosts, list(git_commit order by age desc) as commits, list(artifact order by age desc) as artifacts
         from point p join metric d using (metric)
         where age <= {int(most)} and d.better in ('lower', 'higher')
         group by series_id having count(*) >= {int(least)} order by model, variant, backend, workload, metric"""
+    return ask(connection, sql, **bound(filters))
+
+
+def verdict_series(connection: duckdb.DuckDBPyConnection, filters: Filters, most: int = 400) -> Answer:
+    """Every verdict's and every case's history: `values` are 1 where it passed (or was waived; of a case: ended) and 0 where it did not, oldest first.
+
+    What could not be told (`unknown`) and cases that were skipped are no nights. `reasons` say why a night is 0. Columns as in `series`; `metric` is
+    `subject: name`, or `status`.
+    """
+    sql = f"""
+        with told as (
+            select case_id, run_id, subject || ': ' || name as metric, outcome in ('pass', 'waived') as passed, reason
+            from current_verdict where outcome != 'unknown'
+            union all
+            select case_id, run_id, 'status', status = 'ok', coalesce(error_type || ': ' || error_message, status)
+            from case_result where status != 'skipped'
+        ), point as (
+            select md5(c.case_key || '/' || t.metric || '/' || e.hardware_class) as series_id, t.metric, c.name, c.model, c.variant, c.backend, c.workload,
+                e.hardware_class, r.suite, r.started_at, r.run_id, c.model_version, c.environment_id, r.host, r.git_commit, a.sha256 as artifact, t.passed,
+                t.reason
+            from told t join case_result c using (case_id) join run r on r.run_id = t.run_id
+            join environment e on e.environment_id = c.environment_id left join artifact a using (artifact_id)
+            where ($suite = '' or r.suite = $suite)
+                and (len($models) = 0 or list_contains($models, c.model))
+                and (len($variants) = 0 or list_contains($variants, c.variant))
+                and (len($backends) = 0 or list_contains($backends, c.backend))
+                and ($hardware = '' or e.hardware_class = $hardware)
+        ), aged as (
+            select *, row_number() over (partition by series_id order by started_at desc, run_id desc) as age from point
+            where (series_id, run_id) not in (select (series_id, run_id) from invalid_sample)
+        )
+        select series_id, any_value(metric) as metric, 'higher' as better, any_value(name) as name, any_value(model) as model, any_value(variant) as variant,
+            any_value(backend) as backend, any_value(workload) as workload, any_value(hardware_class) as hardware_class, any_value(suite) as suite,
+            count(*) as nights, list(passed::int order by age desc) as "values", list(reason order by age desc) as reasons,
+            list(run_id order by age desc) as run_ids, list(model_version order by age desc) as versions,
+            list(environment_id order by age desc) as environments, list(started_at order by age desc) as started_at, list(host order by age desc) as hosts,
+            list(git_commit order by age desc) as commits, list(artifact order by age desc) as artifacts
+        from aged where age <= {int(most)} group by series_id having count(*) >= 2 order by model, variant, backend, workload, metric"""
     return ask(connection, sql, **bound(filters))

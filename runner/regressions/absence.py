@@ -1,0 +1,140 @@
+"""What should have been measured and was not: not started, crashed, and uploaded nothing are different, and retired on purpose is none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from schema.alert_rows import AlertEvent
+from schema.spool import new_id
+
+Row = Mapping[str, Any]
+STATES = ("on time", "retired", "not started", "crashed", "uploaded nothing")
+_ACTIVE = ("open", "acknowledged", "muted")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An expectation, and what came of it."""
+
+    suite: str
+    host: str
+    model: str
+    state: str
+    """One of `STATES`."""
+    why: str
+
+    @property
+    def name(self) -> str:
+        return " ".join(
+            (self.suite, *([f"model {self.model}"] if self.model else []), *([f"on {self.host}"] if self.host else []))
+        )
+
+
+def state_of(expected: Row, at: datetime) -> Watched:
+    """What became of one expectation (`schema.alert_queries.expectations`), at a moment in UTC."""
+    said = (expected["suite"], expected["host"], expected["model"])
+    if expected["action"] == "retire":
+        return Watched(*said, "retired", f"retired by {expected['owner']}: {expected['reason']}")
+    limit = timedelta(hours=expected["every_h"] + expected["grace_h"])
+    since = expected["measured_at"] or expected["recorded_at"]
+    if at - since <= limit:
+        return Watched(
+            *said,
+            "on time",
+            f"measured {since:%Y-%m-%d %H:%M}" if expected["measured_at"] else "expected, and not due yet",
+        )
+    last = f"last measured {since:%Y-%m-%d %H:%M} UTC" if expected["measured_at"] else "never measured"
+    began = expected["started_at"]
+    if began is None or at - began > limit:
+        return Watched(
+            *said,
+            "not started",
+            f"no run for {_hours(at - (began or expected['recorded_at']))}, one every {expected['every_h']:g} h is expected; {last}",
+        )
+    if not expected["ended"] and at - began <= timedelta(hours=expected["grace_h"]):
+        return Watched(*said, "on time", f"run {expected['run_id']} is under way since {began:%Y-%m-%d %H:%M}")
+    if not expected["ended"]:
+        return Watched(
+            *said, "crashed", f"run {expected['run_id']} of {began:%Y-%m-%d %H:%M} never came to its end; {last}"
+        )
+    return Watched(
+        *said,
+        "uploaded nothing",
+        f"run {expected['run_id']} of {began:%Y-%m-%d %H:%M} ended and measured nothing; {last}",
+    )
+
+
+def _hours(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} days"
+
+
+def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> list[AlertEvent]:
+    """Events of tonight: one alert a cause. A host whose every suite is absent is one cause; else each state of a suite on a host is, whatever its models."""
+    watched = [state_of(row, at) for row in expected]
+    active = {
+        alert["alert_id"]: alert for alert in alerts if alert["cause_kind"] == "absence" and alert["state"] in _ACTIVE
+    }
+    past = {alert["alert_id"] for alert in alerts if alert["cause_kind"] == "absence"}
+    causes = _causes(watched)
+    events = []
+    for cause, members in causes.items():
+        identity = _identity(cause)
+        if identity not in active:
+            why = "; ".join(f"{one.name}: {one.why}" for one in members)
+            if identity in past:
+                events.append(_event(identity, "reopened", at, why, severity="high"))
+            else:
+                events.append(
+                    _event(
+                        identity,
+                        "opened",
+                        at,
+                        why,
+                        cause_kind="absence",
+                        cause=cause,
+                        title=f"absent: {cause}",
+                        severity="high",
+                    )
+                )
+    still = {_identity(cause) for cause in causes}
+    for identity, alert in active.items():
+        if identity not in still:
+            events.append(_event(identity, "recovered", at, f"{alert['cause']}: measured again, or retired on purpose"))
+        elif alert["state"] == "muted" and alert["until"] is not None and alert["until"] <= at:
+            events.append(
+                _event(identity, "unmuted", at, f"the mute ended on {alert['until']:%Y-%m-%d}, and it is still absent")
+            )
+    return events
+
+
+def _causes(watched: Sequence[Watched]) -> dict[str, list[Watched]]:
+    """Cause -> what is absent for it."""
+    expected = [one for one in watched if one.state != "retired"]
+    absent = [one for one in expected if one.state != "on time"]
+    silent = {
+        one.host
+        for one in absent
+        if one.host and all(other.state == "not started" for other in expected if other.host == one.host)
+    }
+    several = {host for host in silent if len([one for one in absent if one.host == host]) > 1}
+    causes: dict[str, list[Watched]] = {}
+    for one in absent:
+        where = f" on {one.host}" if one.host else ""
+        cause = f"host {one.host} runs nothing" if one.host in several else f"{one.suite}{where}: {one.state}"
+        causes.setdefault(cause, []).append(one)
+    return causes
+
+
+def _identity(cause: str) -> str:
+    return hashlib.sha256(f"absence/{cause}".encode()).hexdigest()[:12]
+
+
+def _event(alert_id: str, action: str, at: datetime, reason: str, **more: Any) -> AlertEvent:
+    return AlertEvent(
+        event_id=new_id(), alert_id=alert_id, action=action, recorded_at=at, actor="assay", reason=reason, **more
+    )

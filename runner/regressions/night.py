@@ -1,0 +1,63 @@
+"""One look of the nightly job at the books: read them, decide, write what is new down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+
+from runner.regressions.absence import absences
+from runner.regressions.alerts import Night, decide
+from runner.regressions.shadow import shadow_changes
+from runner.regressions.watch import Books, Watching, new_changes
+from schema import alert_queries, ingest
+from schema.queries import Filters
+from schema.rows import Row
+from schema.series_queries import series, verdict_series
+from schema.spool import new_id, now, write_bundle
+from schema.store import Store, reading, snapshot
+
+LEAST = 4
+"""Nights that a series needs before anything can be said of it."""
+
+
+def books_of(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Books:
+    """Everything that the nightly job reads."""
+    return Books(
+        series=series(connection, filters, LEAST), verdicts=verdict_series(connection, filters),
+        changes=alert_queries.changes(connection, Filters()), accepted=alert_queries.accepted(connection),
+        releases=frozenset((row["model"], row["version"]) for row in alert_queries.releases(connection)),
+    )  # fmt: skip
+
+
+def look(
+    store: Store,
+    watching: Watching,
+    filters: Filters | None = None,
+    *,
+    at: datetime | None = None,
+    wait_s: float = 30.0,
+) -> Night:
+    """Find what is new in the published books, open and close alerts, record all of it; twice in a row the second finds nothing.
+
+    Raises:
+        StoreError: the books cannot be read or written.
+    """
+    published, moment = snapshot(store), at or now()
+    if published is None:
+        return Night()
+    with reading(published) as connection:
+        books = books_of(connection, filters or Filters())
+        alerts = alert_queries.alerts(connection, Filters())
+        expected = alert_queries.expectations(connection)
+        seen = alert_queries.shadows(connection)
+    night = decide(new_changes(books, watching, moment), alerts, books, moment)
+    night.events += absences(expected, alerts, moment)
+    made: list[Row] = [*night.changes, *night.events]
+    made += [
+        row for row in shadow_changes(books.series, moment) if (row.detector, row.series_id, row.run_id) not in seen
+    ]
+    if made:
+        write_bundle(store, f"night-{new_id()}", made)
+        ingest.sync(store, wait_s)
+    return night

@@ -1,0 +1,95 @@
+"""Nights of made-up cases in a real store: levels, versions, hosts and verdicts as a test asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from runner.metrics import METRICS
+from schema import ingest, rows
+from schema.spool import write_bundle
+from schema.store import Store
+from tests.examples import a_row, a_run, an_environment
+
+START = datetime.fromisoformat("2026-05-01T02:00:00")
+
+
+@dataclass(frozen=True)
+class Made:
+    """One case: `value` and `passes` are functions of the night."""
+
+    model: str = "m"
+    variant: str = "fp32"
+    backend: str = "onnxruntime"
+    workload: str = "w"
+    host: str = "gpu-1"
+    suite: str = "nightly"
+    metric: str = "latency_p50_ms"
+    value: Callable[[int], float] = lambda _: 10.0
+    passes: Callable[[int], bool] | None = None
+    version: Callable[[int], str] = lambda _: "v1"
+    environment: Callable[[int], str] = lambda _: "e"
+    artifact: Callable[[int], str | None] = lambda _: None
+    noise: float = 0.01
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/benchmark"
+
+
+def record(store: Store, cases: list[Made], nights: range, seed: int = 0) -> None:
+    """One run a host, suite and night; the noise of a case and night is always the same."""
+    for night in nights:
+        made: list[Any] = [METRICS[name] for name in sorted({case.metric for case in cases})]
+        started = START + timedelta(days=night)
+        for host, suite in sorted({(case.host, case.suite) for case in cases}):
+            run = a_run(f"{suite}-{host}-{night:03d}", started_at=started, host=host, git_commit=f"c{night:03d}")
+            made += [
+                a_row(rows.Run, **{**_fields(run), "suite": suite}),
+                rows.RunEnd(run_id=run.run_id, ended_at=started, exit_code=0),
+            ]
+            for case in (case for case in cases if (case.host, case.suite) == (host, suite)):
+                made += _case(case, night, run.run_id, started, seed)
+        write_bundle(store, f"night-{night}", made)
+    ingest.sync(store, 30)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _case(case: Made, night: int, run_id: str, started: datetime, seed: int) -> list[Any]:
+    case_id = f"{run_id}-{case.name}"
+    generator = np.random.default_rng([seed, night, *case.name.encode()])
+    value = float(case.value(night) * np.exp(case.noise * generator.normal()))
+    environment = case.environment(night)
+    made: list[Any] = [
+        an_environment() if environment == "e" else a_row(rows.Environment, environment_id=environment, hardware_class="cpu", onnxruntime=environment),
+        a_row(
+            rows.CaseResult, case_id=case_id, run_id=run_id, case_key=case.name, name=case.name, model=case.model, model_version=case.version(night),
+            variant=case.variant, backend=case.backend, workload=case.workload, environment_id=environment, check_kind="benchmark", status="ok",
+            started_at=started, artifact_id=case.artifact(night),
+        ),
+        a_row(
+            rows.Measurement, case_id=case_id, run_id=run_id, series_id=f"{case.name}/{case.host}/{case.metric}", metric=case.metric, value=value,
+            low=value * 0.99, high=value * 1.01, provenance="measured",
+        ),
+    ]  # fmt: skip
+    if (artifact := case.artifact(night)) is not None:
+        made.append(a_row(rows.Artifact, artifact_id=artifact, sha256=artifact, model=case.model, variant=case.variant))
+    if case.passes is not None:
+        passed = case.passes(night)
+        made.append(
+            a_row(rows.Verdict, verdict_id=f"{case_id}-v", case_id=case_id, run_id=run_id, subject="parity", name="logits", policy_id="p",
+                  outcome="pass" if passed else "fail", reason="all within" if passed else "3 elements outside", judged_at=started)
+        )  # fmt: skip
+    return made
+
+
+def stepping(at: int, factor: float, level: float = 10.0, until: int = 10**6) -> Callable[[int], float]:
+    """A level that is `factor` times as high from a night on, and back from another."""
+    return lambda night: level * (factor if at <= night < until else 1.0)
