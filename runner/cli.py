@@ -16,6 +16,7 @@ from runner.cli_alerts import alerts_app, release, schedule_app
 from runner.cli_doctor import doctor
 from runner.cli_engines import engines, trtexec
 from runner.cli_groups import db_app, golden_app, suite_app
+from runner.cli_nightly import bisect, confirm, nightly, selftest_app
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_parity import contract_app, explain, parity, policy_app, unwaive, waive
 from runner.cli_quality import graph, search
@@ -35,6 +36,7 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(policy_app, name="policy")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(selftest_app, name="selftest")
 app.command()(parity)
 app.command()(explain)
 app.command()(waive)
@@ -51,6 +53,9 @@ app.command()(detect)
 app.command()(calibrate)
 app.command()(gate)
 app.command()(release)
+app.command()(nightly)
+app.command()(confirm)
+app.command()(bisect)
 app.command(name="import")(import_)
 
 

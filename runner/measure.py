@@ -27,7 +27,7 @@ def run_group(
     """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
     timed: dict[tuple[int, str, str, str], list[Outcome]] = {}
     for case in group:
-        outcome = _outcome(suite, case, prepared)
+        outcome = outcome_of(suite, case, prepared)
         if failure := prepared.failure_for(case):
             outcome.fail(failure)
             yield outcome
@@ -38,7 +38,7 @@ def run_group(
             progress.starting(case.name)
             _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
             yield outcome
-    job = partial(_job, suite, folder, store, prepared)
+    job = partial(job_of, suite, folder, store, prepared)
     for outcomes in timed.values():
         if outcomes[0].case.check == "profile":
             profile(outcomes, job, progress)
@@ -50,7 +50,8 @@ def run_group(
         yield from outcomes
 
 
-def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
+def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
+    """A case that has not run yet, with what preparing its model told."""
     outcome = Outcome(case, prepared.version, now(), prepared=prepared.workloads.get(case.workload, {}))
     outcome.reference_told = {kind: prepared.of(kind, case) for kind in prepared.told}
     outcome.contract_sha256 = prepared.model.get("contract_sha256")
@@ -76,7 +77,8 @@ def _outcome(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     return outcome
 
 
-def _job(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
+def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
+    """What a worker is told to do an operation of a case."""
     source, options = opened_from(suite, folder, prepared, case)
     return {
         "op": op, "backend": case.choice.kind, "source": source, "options": options,
@@ -116,7 +118,7 @@ def _run_parity(
     started = time.perf_counter()
     case = outcome.case
     try:
-        job = _job(suite, folder, store, prepared, case, case.check)
+        job = job_of(suite, folder, store, prepared, case, case.check)
         job["premises"] = sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)})
         job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
         with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:

@@ -116,6 +116,13 @@ def cached_file(cache: Path, key: str) -> Path:
     return cache / key[:2] / key / _MODEL
 
 
+def kept(cache: Path, key: str) -> tuple[Path, str] | None:
+    """The intact ONNX file of a recipe's hash and its SHA-256; None where it is not there, or not what was built."""
+    path = cached_file(cache, key)
+    found = _from_cache(path.parent, path.name, key)
+    return None if found is None else (found.path, found.sha256)
+
+
 def _load(recipe: str) -> Callable[[Ingredients], dict[str, Any] | None]:
     module, _, name = {**RECIPES, **ENGINE_RECIPES}[recipe].partition(":")
     function: Callable[[Ingredients], dict[str, Any] | None] = getattr(importlib.import_module(module), name)
