@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli_options import DB_DEFAULT, Db, Json, published, store_at
+from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.errors import ExitCode, UsageError, nearest
 
 _LEAST, _ENOUGH = 4, 20
@@ -36,6 +36,15 @@ def detect(
             "--online", help="What a nightly job would have known on the last night, not what hindsight shows."
         ),
     ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="As the nightly job does: record what is new, open and close alerts.")
+    ] = False,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--floor", help="With --record: METRIC=5%, the smallest change that is told; can be given more than once."
+        ),
+    ] = None,
     db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
@@ -47,6 +56,9 @@ def detect(
     """
     if jsonl:
         _lines(online=online)
+        return
+    if record:
+        _look(db, suite, model or [], floor or [], json=json)
         return
     from runner import report
     from runner.regressions.fleet import over_all
@@ -70,58 +82,101 @@ def detect(
     report.print_table(lines, columns, f"{len(found)} changes in {len(histories)} series")
 
 
+def _look(db: Path, suite: str, models: Sequence[str], floors: list[str], *, json: bool) -> None:
+    """One look of the nightly job; exit code 1 where an alert opened or came back."""
+    from runner import report
+    from runner.regressions.floors import parse
+    from runner.regressions.night import look
+    from runner.regressions.watch import Watching
+    from schema.queries import Filters
+
+    night = look(store_at(db), Watching(floors=parse(floors)), Filters(suite=suite, models=tuple(models)))
+    if json:
+        report.print_json(
+            {
+                "changes": [asdict(change) for change in night.changes],
+                "events": [asdict(event) for event in night.events],
+            }
+        )
+    else:
+        lines = [
+            {
+                "alert": event.alert_id,
+                "action": event.action,
+                "severity": event.severity or "-",
+                "why": event.title or event.reason,
+            }
+            for event in night.events
+        ]
+        report.print_table(
+            lines,
+            ["alert", "action", "severity", "why"],
+            f"{len(night.changes)} new changes, {len(night.events)} steps of alerts",
+        )
+    raise typer.Exit(int(ExitCode.FAILED if night.of("opened", "reopened", "unmuted") else ExitCode.OK))
+
+
 def calibrate(
     suite: Annotated[str, typer.Option("--suite", help="Of this suite alone.")] = "",
+    detector: Annotated[
+        str, typer.Option("--detector", help="nightly, or a candidate that runs in the shadow: strict, eager.")
+    ] = "nightly",
     seed: Annotated[int, typer.Option("--seed", help="Of the resampling.")] = 0,
     most: Annotated[int, typer.Option("--series", min=7, help="Replay at most so many series.")] = 60,
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="Keep the figures with the rule's version.")
+    ] = True,
     db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
-    """Say what the nightly rule costs and finds: false alarms per 100 nights, and how soon planted steps are reported.
+    """Say what a rule costs and finds: false alarms per 100 nights, and how soon planted steps are reported.
 
-    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven made-up kinds of it.
+    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven made-up kinds of it. Beside it, what the rule says
+    of recorded neighbours of one artifact in one environment (A/A), between which nothing changed.
 
     Example: assay calibrate --suite quickstart
     """
     from runner import report
-    from runner.regressions.calibrate import SIZES, by_rule, false_alarms, recall
-    from runner.regressions.fleet import noises_of
+    from runner.regressions.calibration import calibrated, detector_named
 
+    rule = detector_named(detector)
     histories = _recorded(db, suite, [], _ENOUGH)
-    noises, origin = noises_of(histories, seed, most)
-    alarms = false_alarms(noises, by_rule(), seed, repeats=2)
-    low, high = alarms.interval()
-    steps = [recall(noises, by_rule(), size, seed + 1) for size in SIZES]
+    row = calibrated(histories, detector, rule, seed, most)
+    if record:
+        from schema import ingest
+        from schema.spool import write_bundle
+
+        write_bundle(store_at(db), "calibration", [row])
+        ingest.sync(store_at(db), wait)
     if json:
-        told = {
-            "per_100_nights_and_series": alarms.per_100,
-            "interval": [low, high],
-            "alarms": alarms.count,
-            "nights": alarms.nights,
-        }
-        report.print_json(
-            {"noise": origin, "series": len(noises), "false_alarms": told, "recall": [asdict(step) for step in steps]}
-        )
+        report.print_json({**asdict(row), "series_recorded": len(histories)})
         return
-    print(f"noise: {origin}")
+    print(f"rule {row.detector} ({row.rule}); noise: {row.noise}")
     print(
-        f"false alarms: {alarms.per_100:.2f} [{low:.2f}, {high:.2f}] per series in 100 nights ({alarms.count} in {alarms.nights} nights)"
+        f"false alarms: {row.per_100:.2f} [{row.low:.2f}, {row.high:.2f}] per series in 100 nights ({row.alarms} in {row.nights} nights)"
     )
+    if row.same_pairs:
+        print(
+            f"of one artifact in one environment: {row.same_alarms} reports between {row.same_pairs} pairs of neighbouring nights"
+        )
     if histories:
-        print(f"of all {len(histories)} series: {alarms.per_100 * len(histories) / 100:.2g} a night")
+        print(f"of all {len(histories)} series: {row.per_100 * len(histories) / 100:.2g} a night")
+    found = zip(row.sizes, row.within_3, row.within_5, row.within_10, strict=True)
     lines = [
-        {"step": f"{step.size:.0%}", **{f"within {limit}": f"{share:.0%}" for limit, share in step.within.items()}, "median": step.median or "-"}
-        for step in steps
-    ]  # fmt: skip
-    report.print_table(
-        lines, list(lines[0]), f"share of planted steps that is reported within so many nights, {steps[0].planted} each"
-    )
+        {"step": f"{size:.0%}", "within 3": f"{three:.0%}", "within 5": f"{five:.0%}", "within 10": f"{ten:.0%}"}
+        for size, three, five, ten in found
+    ]
+    report.print_table(lines, list(lines[0]), "share of planted steps that is reported within so many nights")
 
 
 def gate(
     suite: Annotated[str, typer.Option("--suite", help="The suite whose runs are held against each other.")],
     against: Annotated[
-        str, typer.Option("--against", help="The baseline: a run's id, latest~1, version:X, branch:X, of this suite.")
+        str,
+        typer.Option(
+            "--against", help="The baseline: a run's id, latest~1, version:X, branch:X, release, of this suite."
+        ),
     ] = "latest~1",
     run: Annotated[str, typer.Option("--run", help="The run that is asked about, likewise.")] = "latest",
     as_: Annotated[str, typer.Option("--as", help="table, md (for a pull request), junit or json.")] = "table",

@@ -12,7 +12,7 @@ import duckdb
 from runner.errors import UsageError
 from runner.record import Progress
 from runner.regressions.causes import SEVERITIES
-from runner.rerun import Answer, Budget, Impossible, bench, here, suite_path
+from runner.rerun import PAIRED, Answer, Budget, Impossible, bench, here, suite_path
 from schema import alert_queries, ingest
 from schema.alert_rows import AlertEvent, Confirmation
 from schema.queries import ask
@@ -73,7 +73,10 @@ def confirm_alert(
     ]
     if not changes:
         raise UsageError(f"alert {alert_id} has no change that could be run again.")
-    change = min(changes, key=lambda row: (row["host"] != here(), row["p_value"], row["change_id"]))
+    # Latency is paired in turns; what one launch tells once (memory, the first call) has no interval.
+    change = min(
+        changes, key=lambda row: (row["host"] != here(), row["metric"] not in PAIRED, row["p_value"], row["change_id"])
+    )
     started, answer = time.monotonic(), Answer()
     try:
         _check(change, budget)

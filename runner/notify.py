@@ -196,10 +196,13 @@ def _email(channel: Channel, digest: Digest) -> None:
 
 
 def _smtp(channel: Channel) -> smtplib.SMTP:
-    context = ssl.create_default_context()
+    context, me = (
+        ssl.create_default_context(),
+        socket.gethostname(),
+    )  # without a name smtplib asks DNS for one, which can take long
     if channel.security == "tls":
-        return smtplib.SMTP_SSL(channel.host or "", channel.port, timeout=_TIMEOUT_S, context=context)
-    server = smtplib.SMTP(channel.host or "", channel.port, timeout=_TIMEOUT_S)
+        return smtplib.SMTP_SSL(channel.host or "", channel.port, me, timeout=_TIMEOUT_S, context=context)
+    server = smtplib.SMTP(channel.host or "", channel.port, me, timeout=_TIMEOUT_S)
     if channel.security == "starttls":
         server.starttls(context=context)
     return server

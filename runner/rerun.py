@@ -28,7 +28,7 @@ from schema.comparison import ratio_of
 from schema.queries import ask
 from schema.store import Store
 
-_PAIRED = {
+PAIRED = {
     "latency_p50_ms": 1,
     "latency_mean_ms": 1,
     "token_latency_p50_ms": 1,
@@ -187,8 +187,8 @@ def _answer(old: Side, new: Side, metric: str) -> Answer:
     if ": " in metric:
         subject, name = metric.split(": ", 1)
         return Answer(passed=(_passed(before, subject, name), _passed(after, subject, name)))
-    if metric in _PAIRED and after.ratio is not None:
-        power = _PAIRED[metric]
+    if metric in PAIRED and after.ratio is not None:
+        power = PAIRED[metric]
         ends = sorted(end**power for end in (after.ratio.low, after.ratio.high) if end)
         low, high = ends if len(ends) == 2 else (None, None)
         return Answer(after.ratio.value**power, low, high, values=_values(old, new, metric))

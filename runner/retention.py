@@ -41,9 +41,9 @@ def prune_artifacts(store: Store, keep: set[str], days: float) -> list[str]:
 
 
 def _touched(folder: Path) -> float:
-    """When a file in it was last written or read, as far as the file system says."""
-    stats = [path.stat() for path in (folder, *folder.rglob("*"))]
-    return max(max(stat.st_mtime, stat.st_atime) for stat in stats)
+    """When one of its files was last written or read, as far as the file system says; looking at a folder reads the folder, so its own time says nothing."""
+    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return max((max(stat.st_mtime, stat.st_atime) for stat in stats), default=folder.stat().st_mtime)
 
 
 def prune_logs(folder: Path, days: float) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from schema import queries
+from schema import alert_queries, queries
 from schema.errors import UnknownRun, nearest
 
 _SHOWN = (
@@ -46,7 +46,9 @@ def _runs_of(connection: duckdb.DuckDBPyConnection, suite: str) -> queries.Answe
 
 
 def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -> str:
-    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X` or `branch:X`, among those of a suite if one is named.
+    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X`, `branch:X` or `release`, among those of a suite if one is named.
+
+    `release` is the newest run that has the version of the newest release of a model that the suite runs.
 
     Raises:
         UnknownRun: nothing, or more than one thing, has this name; the nearest are listed.
@@ -66,6 +68,8 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -
                 f"no run is from branch {rest!r}.{nearest(rest, {row['git_branch'] or '' for row in known} - {''})}"
             )
         return str(matching[0])
+    if name == "release":
+        return _of_release(connection, {row["run_id"] for row in known})
     head, _, back = name.partition("~")
     if head == "latest" and (not back or back.isdigit()):
         position = int(back or 0)
@@ -79,6 +83,18 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -
         raise UnknownRun(f"{name!r} begins the ids of {len(matching)} runs: {', '.join(matching[:4])}.")
     close = nearest(name, [row["run_id"] for row in known[:20]] + ["latest"])
     raise UnknownRun(f"no run is called {name!r}.{close}")
+
+
+def _of_release(connection: duckdb.DuckDBPyConnection, runs: set[str]) -> str:
+    for shipped in alert_queries.releases(connection):
+        sql = """select r.run_id from run r where r.run_id in
+            (select run_id from case_result where model = $model and model_version = $version) order by r.started_at desc"""
+        found = queries.ask(connection, sql, model=shipped["model"], version=shipped["version"])
+        if of_suite := [row["run_id"] for row in found if row["run_id"] in runs]:
+            return str(of_suite[0])
+    raise UnknownRun(
+        "no released version has been run here. Record a release: assay release MODEL=VERSION --reason ..."
+    )
 
 
 @dataclass(frozen=True, slots=True)

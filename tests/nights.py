@@ -72,7 +72,7 @@ def _case(case: Made, night: int, run_id: str, started: datetime, seed: int) -> 
         a_row(
             rows.CaseResult, case_id=case_id, run_id=run_id, case_key=case.name, name=case.name, model=case.model, model_version=case.version(night),
             variant=case.variant, backend=case.backend, workload=case.workload, environment_id=environment, check_kind="benchmark", status="ok",
-            started_at=started, artifact_id=case.artifact(night),
+            started_at=started, artifact_id=case.artifact(night), comparability=f"model={case.model}; workload={case.workload}; mode=alone; hardware=cpu; device=cpu; threads=1",
         ),
         a_row(
             rows.Measurement, case_id=case_id, run_id=run_id, series_id=f"{case.name}/{case.host}/{case.metric}", metric=case.metric, value=value,

@@ -184,7 +184,7 @@ def is_back(change: Row, history: Row) -> bool:
     after = history["values"][place + 1 :] if place is not None else history["values"]
     before, kind = change["before"], change["kind"]
     if kind in ("verdict", "status"):
-        return len(after) >= 1 and all(after[-2:])
+        return len(after) >= 2 and all(after[-2:])
     if kind == "pass_rate":
         return len(after) >= RECENT and float(np.mean(after[-RECENT:])) >= float(np.mean(before or [1.0])) - 0.05
     newest = after[-1:] if kind == "exact" else after[-_NEWEST:]

@@ -11,11 +11,15 @@ import pytest
 
 from runner.metrics import METRICS
 from runner.regressions.calibrate import Alarms, by_rule, false_alarms, recall, reports, stationary
+from runner.regressions.calibration import same_artifact
+from runner.regressions.detect import NIGHTLY
 from runner.regressions.fleet import benjamini_hochberg, noises_of, over_all, within
 from runner.regressions.histories import KINDS, nights, resampled
+from runner.regressions.rule_version import version_of
 from schema import ingest, rows
+from schema.alert_queries import calibrations
 from schema.spool import now, write_bundle
-from schema.store import Store
+from schema.store import Store, reading, snapshot
 from tests.conftest import assay
 from tests.examples import a_row, a_run, an_environment
 
@@ -142,13 +146,33 @@ def test_a_suite_without_series_has_nothing_to_detect(books: Path):
     assert "no series of 4 nights or more is recorded" in done.err
 
 
-def test_calibration_uses_the_recorded_noise_where_there_is_some(books: Path, tmp_path: Path):
+def test_calibration_uses_the_recorded_noise_where_there_is_some_and_is_kept_with_the_rules_version(
+    books: Path, tmp_path: Path
+):
     told = assay("calibrate", "--json", db=books).document
     assert told["noise"] == "2 recorded series of 20 nights or more"
-    assert told["false_alarms"]["nights"] == 2 * 2 * 60
+    assert told["nights"] == 2 * 2 * 60
+    assert told["same_pairs"] == 0  # no artifact is recorded, so no two nights are known to be of the same one
+    assert (
+        assay("calibrate", "--json", "--no-record", "--detector", "strict", db=books).document["detector"] == "strict"
+    )
+    with reading(snapshot(Store(books))) as connection:
+        (kept,) = calibrations(connection)
+    assert (kept["detector"], kept["rule"], kept["alarms"]) == ("nightly", version_of(NIGHTLY), told["alarms"])
     made_up = assay("calibrate", "--json", "--series", "7", db=tmp_path / "none.duckdb").document
     assert made_up["noise"].startswith("made up, 7 series of 7 kinds")
-    assert [step["size"] for step in made_up["recall"]] == [0.02, 0.05, 0.1, 0.2]
+    assert made_up["sizes"] == [0.02, 0.05, 0.1, 0.2]
+    unknown = assay("calibrate", "--detector", "strickt", db=books)
+    assert (unknown.code, "Did you mean 'strict'?" in unknown.err) == (2, True)
+
+
+def test_neighbouring_nights_of_one_artifact_are_a_live_test_of_false_alarms():
+    values = [10.0, 10.1, 9.9, 10.0, 10.1, 9.9] * 3 + [12.0, 12.1, 11.9] * 4
+    history = {"values": values, "environments": ["old"] * 2 + ["e"] * 28, "artifacts": ["a"] * 30}
+    pairs, alarms = same_artifact(history, NIGHTLY)
+    assert (pairs, alarms) == (27, 1)
+    built = {**history, "artifacts": ["a"] * 18 + ["b"] * 12}
+    assert same_artifact(built, NIGHTLY) == (26, 0)
 
 
 def test_every_series_is_looked_at_with_its_own_direction():
