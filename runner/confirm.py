@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import duckdb
 
 from runner.errors import UsageError
+from runner.metrics import METRICS
 from runner.record import Progress
 from runner.regressions.causes import SEVERITIES
 from runner.rerun import PAIRED, Answer, Budget, Impossible, bench, here, suite_path
 from schema import alert_queries, ingest
-from schema.alert_rows import AlertEvent, Confirmation
+from schema.alert_rows import AlertEvent, Change, Confirmation
 from schema.queries import ask
 from schema.rows import Row
 from schema.spool import new_id, now, write_bundle
@@ -73,10 +75,21 @@ def confirm_alert(
     ]
     if not changes:
         raise UsageError(f"alert {alert_id} has no change that could be run again.")
-    # Latency is paired in turns; what one launch tells once (memory, the first call) has no interval.
-    change = min(
+    return run_again(connection, store, clearest(changes), alert_id, budget, progress, suite)
+
+
+def clearest(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The change that a re-run can tell most of: made on this host, a latency (paired in turns; what a launch tells once has no interval), the smallest p."""
+    return min(
         changes, key=lambda row: (row["host"] != here(), row["metric"] not in PAIRED, row["p_value"], row["change_id"])
     )
+
+
+def run_again(
+    connection: duckdb.DuckDBPyConnection, store: Store, change: Mapping[str, Any], alert_id: str | None, budget: Budget, progress: Progress,
+    suite: str | None = None,
+) -> Confirmation:  # fmt: skip
+    """Run both sides of one change; what cannot be done here is an answer too (`impossible`)."""
     started, answer = time.monotonic(), Answer()
     try:
         _check(change, budget)
@@ -89,7 +102,7 @@ def confirm_alert(
         if same and answer.values is not None:
             outcome, reason = persisting(answer.values[1], change)
         else:
-            outcome, reason = verdict(answer, change["ratio"], better=change["better"] or "lower")
+            outcome, reason = verdict(answer, change["ratio"], better=_better(change["metric"]))
     except (Impossible, UsageError) as error:
         outcome, reason = "impossible", str(error)
     return Confirmation(
@@ -98,6 +111,10 @@ def confirm_alert(
         recorded_ratio=change["ratio"], ratio=answer.ratio, low=answer.low, high=answer.high, outcome=outcome, reason=reason,
         seconds=time.monotonic() - started, host=here(),
     )  # fmt: skip
+
+
+def _better(metric: str) -> str:
+    return METRICS[metric].better if metric in METRICS else "lower"
 
 
 def _check(change: Mapping[str, Any], budget: Budget) -> None:
@@ -126,6 +143,34 @@ def confirm(
     if made:
         ingest.sync(store, wait_s)
     return made
+
+
+def confirm_suspicions(
+    store: Store, suspected: Sequence[Change], budget: Budget, progress: Progress, wait_s: float = 30.0
+) -> tuple[list[Change], list[Confirmation]]:  # fmt: skip
+    """Run the clearest suspicion of each case again; the changes of the cases whose re-run confirmed it, and every answer. Nothing becomes an alert here.
+
+    Raises:
+        StoreError: the books cannot be read or written.
+    """
+    published = snapshot(store)
+    if published is None or not suspected:
+        return [], []
+    by_case: dict[str, list[Change]] = {}
+    for change in suspected:
+        by_case.setdefault(change.name, []).append(change)
+    believed: list[Change] = []
+    answers: list[Confirmation] = []
+    for changes in by_case.values():
+        with reading(published) as connection:
+            answers.append(
+                run_again(connection, store, clearest([asdict(change) for change in changes]), None, budget, progress)
+            )
+        if answers[-1].outcome == "confirmed":
+            believed += [replace(change, message=f"{change.message}; {answers[-1].reason}") for change in changes]
+    write_bundle(store, "suspicions", answers)
+    ingest.sync(store, wait_s)
+    return believed, answers
 
 
 def _rows(made: Confirmation) -> list[Row]:

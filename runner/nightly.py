@@ -15,17 +15,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from runner.confirm import confirm, gravest_first
+from runner.confirm import confirm, confirm_suspicions, gravest_first
 from runner.errors import EnvironmentMissing, ExitCode
 from runner.nightly_config import Nightly
 from runner.notify import digest_for, send
 from runner.record import Progress
 from runner.regressions.alerts import Night
-from runner.regressions.night import look
+from runner.regressions.night import look, suspected
 from runner.regressions.watch import Watching
 from runner.rerun import Budget
 from runner.retention import prune_artifacts, prune_logs, wanted
 from schema import alert_queries, ingest
+from schema.alert_rows import Change
 from schema.errors import StoreError
 from schema.queries import Filters
 from schema.spool import now, write_bundle
@@ -109,8 +110,10 @@ def night(config: Nightly, folder: Path, store: Store, progress: Progress) -> Re
         with path.open("w") as log:
             _run(config, folder, store, report, log)
             _sync(store, report)
-            found = look(store, Watching(fdr=config.fdr, floors=config.floors))
-            _confirm(config, store, report, found, progress)
+            budget = Budget(config.confirm_minutes * 60)
+            watching = Watching(fdr=config.fdr, floors=config.floors)
+            found = look(store, watching, believed=_suspect(config, store, report, watching, budget, progress))
+            _confirm(config, store, report, found, budget, progress)
             _tell(config, folder, store, report)
             _clean(config, store, report)
             log.write(f"{now():%Y-%m-%d %H:%M:%S} {asdict(report)}\n")
@@ -161,7 +164,20 @@ def _sync(store: Store, report: Report) -> None:
     report.problems += [f"bundle {name} was rejected: {reason}" for name, reason in done.rejected.items()]
 
 
-def _confirm(config: Nightly, store: Store, report: Report, found: Night, progress: Progress) -> None:
+def _suspect(
+    config: Nightly, store: Store, report: Report, watching: Watching, budget: Budget, progress: Progress
+) -> list[Change]:  # fmt: skip
+    """What is worse for one night only is run again at once: a re-run turns nights into minutes."""
+    if not config.confirm_minutes:
+        return []
+    believed, answers = confirm_suspicions(store, suspected(store, watching), budget, progress)
+    report.confirmations += [asdict(row) for row in answers]
+    return believed
+
+
+def _confirm(
+    config: Nightly, store: Store, report: Report, found: Night, budget: Budget, progress: Progress
+) -> None:  # fmt: skip
     opened = [event.alert_id for event in found.of("opened", "reopened", "unmuted")]
     alerts = _alerts(store)
     report.opened = [
@@ -170,8 +186,7 @@ def _confirm(config: Nightly, store: Store, report: Report, found: Night, progre
     report.recovered = [event.alert_id for event in found.of("recovered")]
     moved = [alerts[alert] for alert in opened if alert in alerts and alerts[alert]["cause_kind"] != "absence"]
     if config.confirm_minutes and moved:
-        budget = Budget(config.confirm_minutes * 60)
-        report.confirmations = [asdict(row) for row in confirm(store, gravest_first(moved), budget, progress)]
+        report.confirmations += [asdict(row) for row in confirm(store, gravest_first(moved), budget, progress)]
 
 
 def _alerts(store: Store) -> dict[str, dict[str, Any]]:

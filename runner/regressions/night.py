@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import duckdb
@@ -9,8 +10,10 @@ import duckdb
 from runner.regressions.absence import absences
 from runner.regressions.alerts import Night, decide
 from runner.regressions.shadow import shadow_changes
+from runner.regressions.suspicion import suspicions
 from runner.regressions.watch import Books, Watching, new_changes
 from schema import alert_queries, ingest
+from schema.alert_rows import Change
 from schema.queries import Filters
 from schema.rows import Row
 from schema.series_queries import series, verdict_series
@@ -30,15 +33,31 @@ def books_of(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Books:
     )  # fmt: skip
 
 
+def suspected(store: Store, watching: Watching, at: datetime | None = None) -> list[Change]:
+    """Tonight's single nights that look worse after something was built anew; see `runner.regressions.suspicion`.
+
+    Raises:
+        StoreError: the books cannot be read.
+    """
+    published = snapshot(store)
+    if published is None:
+        return []
+    with reading(published) as connection:
+        return suspicions(books_of(connection, Filters()), watching, at or now())
+
+
 def look(
     store: Store,
     watching: Watching,
     filters: Filters | None = None,
     *,
+    believed: Sequence[Change] = (),
     at: datetime | None = None,
     wait_s: float = 30.0,
 ) -> Night:
     """Find what is new in the published books, open and close alerts, record all of it; twice in a row the second finds nothing.
+
+    `believed` are changes that a re-run has confirmed, beside those that the history shows.
 
     Raises:
         StoreError: the books cannot be read or written.
@@ -51,7 +70,10 @@ def look(
         alerts = alert_queries.alerts(connection, Filters())
         expected = alert_queries.expectations(connection)
         seen = alert_queries.shadows(connection)
-    night = decide(new_changes(books, watching, moment), alerts, books, moment)
+    fresh = new_changes(books, watching, moment)
+    seen_here = {change.series_id for change in fresh}
+    fresh += [change for change in believed if change.series_id not in seen_here]
+    night = decide(fresh, alerts, books, moment)
     night.events += absences(expected, alerts, moment)
     made: list[Row] = [*night.changes, *night.events]
     made += [

@@ -64,7 +64,7 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """A change of one history, by index."""
 
     index: int
@@ -85,7 +85,7 @@ def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
     known: dict[str, list[Row]] = {}
     for row in books.changes:
         known.setdefault(row["series_id"], []).append(row)
-    found: list[tuple[Row, _Found]] = []
+    found: list[tuple[Row, Found]] = []
     for history in books.series:
         mine = known.get(history["series_id"], [])
         found += [(history, one) for one in _of_series(history, books, watching, mine) if _is_new(history, one, mine)]
@@ -97,13 +97,13 @@ def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
     q_values = dict(zip(random, benjamini_hochberg([found[place][1].p_value for place in random], tests), strict=True))
     version = watching.version()
     return [
-        _row(history, one, q_values.get(place, 0.0), version, at)
+        row_of(history, one, q_values.get(place, 0.0), version, at)
         for place, (history, one) in enumerate(found)
         if q_values.get(place, 0.0) <= watching.fdr
     ]
 
 
-def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[Row]) -> Iterator[_Found]:
+def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[Row]) -> Iterator[Found]:
     values, better, metric = history["values"], history["better"], history["metric"]
     floor = floor_of(metric, watching.floors)
     start = pieces(values, None, history["environments"])[-1][0]
@@ -130,14 +130,14 @@ def exact_so_far(values: Sequence[float], least: float) -> bool:
     return len(values) < 3 or same >= 0.8 * (len(values) - 1)
 
 
-def _exact(history: Row, start: int, watching: Watching) -> Iterator[_Found]:
+def _exact(history: Row, start: int, watching: Watching) -> Iterator[Found]:
     values = history["values"][start:]
     index = exact.moved(values, least_move(history["metric"], values[-1], watching.floors))
     if index is None:
         return
     old, new = values[index - 1], values[index]
     ratio = new / old if old > 0 and new > 0 else None
-    yield _Found(
+    yield Found(
         start + index,
         "exact",
         (new > old) == (history["better"] == "lower"),
@@ -147,16 +147,14 @@ def _exact(history: Row, start: int, watching: Watching) -> Iterator[_Found]:
     )
 
 
-def _step(one: Step) -> _Found:
+def _step(one: Step) -> Found:
     message = f"{one.ratio:.3g}x [{one.low:.3g}, {one.high:.3g}]"
-    return _Found(
-        one.index, "step", bool(one.regression), one.p_value, message, one.ratio, one.low, one.high, one.noise
-    )
+    return Found(one.index, "step", bool(one.regression), one.p_value, message, one.ratio, one.low, one.high, one.noise)
 
 
 def _drift(
     history: Row, start: int, cuts: Sequence[int], books: Books, watching: Watching, known: Sequence[Row], floor: float
-) -> Iterator[_Found]:  # fmt: skip
+) -> Iterator[Found]:  # fmt: skip
     accepted = books.accepted.get(history["series_id"])
     since = start
     while accepted is not None and since < len(history["values"]) and history["started_at"][since] <= accepted:
@@ -176,15 +174,15 @@ def _drift(
     ratio, low, high = (math.exp(v) for v in (seen.size, seen.low, seen.high))
     against = f"the best {last - first} nights" if seen.against == "best" else "the release"
     message = f"drifted to {ratio:.3g}x [{low:.3g}, {high:.3g}] of {against}"
-    yield _Found(since + seen.start, "drift", regression=True, p_value=seen.p_value, message=message, ratio=ratio, low=low, high=high,
+    yield Found(since + seen.start, "drift", regression=True, p_value=seen.p_value, message=message, ratio=ratio, low=low, high=high,
                  noise=seen.noise, before=(first, last))  # fmt: skip
 
 
-def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -> Iterator[_Found]:
+def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -> Iterator[Found]:
     seen = spread(as_log(history["values"][start:]), cuts, watching.spread)
     if seen is not None:
         message = f"nights scatter {seen.ratio:.2g}x as much ({seen.before:.1%} -> {seen.after:.1%})"
-        yield _Found(
+        yield Found(
             start + seen.start,
             "spread",
             regression=True,
@@ -195,7 +193,7 @@ def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -
         )
 
 
-def _of_verdict(history: Row) -> Iterator[_Found]:
+def _of_verdict(history: Row) -> Iterator[Found]:
     seen = flip(history["values"], _FLIPS)
     if seen is None:
         return
@@ -208,13 +206,13 @@ def _of_verdict(history: Row) -> Iterator[_Found]:
         message = (
             "passes again" if seen.after > seen.before else f"failed after {seen.index} nights of passing: {why}"[:400]
         )
-    yield _Found(seen.index, kind, seen.after < seen.before, seen.p_value, message)
+    yield Found(seen.index, kind, seen.after < seen.before, seen.p_value, message)
 
 
 _LEVELS = ("step", "drift", "exact")
 
 
-def _is_new(history: Row, one: _Found, known: Iterable[Row]) -> bool:
+def _is_new(history: Row, one: Found, known: Iterable[Row]) -> bool:
     """Whether no recorded change of this series is about the same boundary."""
     places = {run: place for place, run in enumerate(history["run_ids"])}
     for row in known:
@@ -234,7 +232,8 @@ def _is_new(history: Row, one: _Found, known: Iterable[Row]) -> bool:
     return True
 
 
-def _row(history: Row, one: _Found, q_value: float, rule: str, at: datetime) -> Change:
+def row_of(history: Row, one: Found, q_value: float, rule: str, at: datetime) -> Change:
+    """A change of one history as it is recorded, not yet part of an alert."""
     i, direction = one.index, "regression" if one.regression else "improvement"
     first, last = one.before or (max(0, i - KEPT), i)
     identity = "/".join((history["series_id"], one.kind, direction, history["run_ids"][i]))

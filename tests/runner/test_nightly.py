@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,16 +57,24 @@ CASE = "line/fp32/right/noise/benchmark"
 
 
 @pytest.fixture(scope="module")
-def slowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six nights of version v1 and three of v4, which takes half as long again; nobody has looked yet."""
-    folder = tmp_path_factory.mktemp("slowed")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight nights of version v1."""
+    return nights(tmp_path_factory.mktemp("calm"), ["v1"] * 8)
+
+
+def nights(folder: Path, versions: list[str]) -> Path:
+    """A night a version, by the real command."""
     (folder / "slow.toml").write_text(SLOW)
-    for version in ["v1"] * 6 + ["v4"] * 3:
-        done = assay(
-            "run", folder / "slow.toml", "--version", f"line={version}", db=folder / "assay.duckdb", cwd=folder
-        )
+    for version in versions:
+        done = assay("run", "slow.toml", "--version", f"line={version}", db=folder / "assay.duckdb", cwd=folder)
         assert done.code == 0, done.err
     return folder
+
+
+@pytest.fixture(scope="module")
+def slowed(calm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """After those three of v4, which takes half as long again; nobody has looked yet."""
+    return nights(shutil.copytree(calm, tmp_path_factory.mktemp("slowed") / "books"), ["v4"] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +99,35 @@ def test_a_night_finds_what_moved_runs_it_again_in_turns_and_tells_it_once(told:
     (entry,) = json.loads(line)["alerts"]
     assert [step["action"] for step in entry["steps"]] == ["opened", "confirmed"]
     assert (second.code, second.out, second.err) == (0, "", "")
+
+
+def test_one_bad_night_of_a_new_version_is_run_again_at_once_and_told_the_same_night(calm: Path, tmp_path: Path):
+    folder = nights(shutil.copytree(calm, tmp_path / "books"), ["v4"])
+    db = folder / "assay.duckdb"
+    (folder / "nightly.toml").write_text("confirm_minutes = 5\n")
+    unsure = assay("detect", "--record", db=db)
+    assert unsure.code == 0, unsure.out  # one night alone is no change
+    done = assay("nightly", "nightly.toml", "--json", db=db, cwd=folder)
+    assert done.code == 1, done.err
+    (alert,) = done.document["opened"]
+    assert alert["cause"] == "line v4"
+    assert "in one night; in turns the new one is" in alert["title"]
+    assert assay("nightly", "nightly.toml", "--json", db=db, cwd=folder).document["opened"] == []
+
+
+def test_one_bad_night_of_a_version_that_is_not_worse_is_refuted_and_tells_nobody(calm: Path, tmp_path: Path):
+    folder = shutil.copytree(calm, tmp_path / "books")
+    db = folder / "assay.duckdb"
+    # The night was bad for a reason of the host's: version v2 is as fast as v1.
+    (folder / "slow.toml").write_text(
+        SLOW.replace("v2 = { fake = { delay_ms = 2.0, gain", "v2 = { fake = { delay_ms = 3.0, gain")
+    )
+    assert assay("run", "slow.toml", "--version", "line=v2", db=db, cwd=folder).code == 0
+    (folder / "slow.toml").write_text(SLOW)
+    (folder / "nightly.toml").write_text("confirm_minutes = 5\n")
+    done = assay("nightly", "nightly.toml", "--json", db=db, cwd=folder)
+    assert (done.code, done.document["opened"]) == (0, []), done.err
+    assert [row["outcome"] for row in done.document["confirmations"]] == ["refuted"]
 
 
 def test_the_answer_of_a_re_run_stays_with_the_alert(told: tuple[Path, Done, Done]):
