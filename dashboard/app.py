@@ -14,6 +14,9 @@ PAGES = {
     "trade_offs": ("Trade-offs", ":material/scatter_plot:"),
     "quantization": ("Quantization", ":material/compress:"),
     "compare": ("Compare", ":material/compare_arrows:"),
+    "alerts": ("Alerts", ":material/notifications:"),
+    "changes": ("Changes", ":material/trending_up:"),
+    "health": ("Health", ":material/monitor_heart:"),
     "runs": ("Runs", ":material/list:"),
     "run": ("Run", ":material/article:"),
 }

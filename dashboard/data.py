@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from schema import comparison, quality_queries, queries
+from schema import alert_queries, comparison, evidence_queries, quality_queries, queries, triage
 from schema.errors import StoreError
+from schema.migrate import pending
 from schema.queries import Filters
 from schema.store import DEFAULT_DATABASE, Store, reading, sequence, snapshot
 
 _ENTRIES = 64
+_QUESTIONS = (queries, quality_queries, alert_queries, evidence_queries)
 
 
 def store() -> Store:
@@ -35,7 +37,9 @@ def problem() -> str | None:
 @st.cache_data(max_entries=_ENTRIES, show_spinner=False)
 def _problem(path: str) -> str | None:
     try:
-        with reading(Path(path)):
+        with reading(Path(path)) as connection:
+            if pending(connection):
+                return "The books were written by an older Assay. Bring them to this version, then reload: `assay db migrate`"
             return None
     except StoreError as error:
         return str(error)
@@ -45,12 +49,12 @@ def _problem(path: str) -> str | None:
 def _ask(path: str, question: str, arguments: tuple[Any, ...]) -> Any:
     """A snapshot never changes, so its path is the whole key."""
     with reading(Path(path)) as connection:
-        module = queries if hasattr(queries, question) else quality_queries
+        module = next(module for module in _QUESTIONS if hasattr(module, question))
         return getattr(module, question)(connection, *arguments)
 
 
 def ask(question: str, *arguments: Any) -> Any:
-    """The answer of one function of `schema.queries` or `schema.quality_queries`."""
+    """The answer of one function of the modules of questions in `schema`."""
     path = current()
     assert path is not None  # noqa: S101  the entry script stops before any page when nothing is recorded
     return _ask(str(path), question, arguments)
@@ -92,3 +96,26 @@ def compare(a: str, b: str) -> dict[str, Any]:
 
 def overview(chosen: Filters) -> pd.DataFrame:
     return frame("overview", chosen)
+
+
+def act(alert: str, step: str, who: str, reason: str, **more: Any) -> str | None:
+    """Record one step in the life of an alert and publish it; why it could not be done, or None. The only thing that a page writes."""
+    try:
+        triage.act(store(), alert, step, actor=who, reason=reason, wait_s=10.0, **more)
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def differs(a: str, b: str) -> dict[str, tuple[Any, Any]]:
+    """What differs between the hosts and libraries of two runs."""
+    with reading(current() or Path()) as connection:
+        return comparison.differing_environment(connection, a, b)
+
+
+def changes_drawn(chosen: Filters, metric: str, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The changes and the cuts that belong on a trend of these points."""
+    moved = frame("changes", chosen, None)
+    moved = moved[moved["series_id"].isin(points["series_id"])] if len(moved) else moved
+    cut = frame("cuts", chosen, metric)
+    return moved, cut[cut["started_at"] >= points["started_at"].min()] if len(cut) else cut

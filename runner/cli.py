@@ -274,6 +274,14 @@ def dashboard(
     db: Db = Path(DB_DEFAULT),
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
     address: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
+    triage_as: Annotated[
+        str,
+        typer.Option(
+            "--triage-as",
+            envvar="ASSAY_TRIAGE_AS",
+            help="Without a sign-in: everybody who reaches this address decides about alerts by this name.",
+        ),
+    ] = "",
 ) -> None:
     """Start the dashboard on the published snapshots.
 
@@ -288,6 +296,7 @@ def dashboard(
             "the dashboard needs the package 'streamlit'. Install it with: pip install 'assay[dashboard]'"
         )
     os.environ["ASSAY_DB"] = str(db.absolute())
+    os.environ["ASSAY_TRIAGE_AS"] = triage_as
     command = [sys.executable, "-m", "dashboard", "--port", str(port), "--address", address]
     os.execv(sys.executable, command)  # noqa: S606  this process becomes the dashboard: no shell, no runner left behind
 

@@ -304,8 +304,8 @@ def schedule_list(db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
     from dataclasses import asdict
 
     from runner import report
-    from runner.regressions.absence import state_of
     from schema.alert_queries import expectations
+    from schema.schedule import state_of
     from schema.spool import now
 
     with published(db) as connection:

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from schema.queries import Answer, Filters, ask, bound
+from schema.queries import RECENT, Answer, Filters, ask, bound
 
 _MATCHES = """
     ($suite = '' or c.suite = $suite) and (len($models) = 0 or list_contains($models, c.model))
@@ -128,7 +128,7 @@ def cuts(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str) -
             select m.series_id, r.started_at, r.run_id, c.environment_id, lag(c.environment_id) over w as environment_before
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
             join environment e on e.environment_id = c.environment_id
-            where m.metric = $metric and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
+            where m.metric = $metric and {RECENT} and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
             window w as (partition by m.series_id order by r.started_at, r.run_id)
         )
         select environment_before, environment_id, min(started_at) as started_at, count(distinct series_id) as series from point
@@ -160,7 +160,7 @@ def health(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 lag(m.value) over w as value_before, lag(c.environment_id) over w as environment_before, lag(c.artifact_id) over w as artifact_before
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
             join environment e on e.environment_id = c.environment_id
-            where m.provenance != 'imported' and isfinite(m.value) and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
+            where m.provenance != 'imported' and isfinite(m.value) and {RECENT} and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
             window w as (partition by m.series_id order by r.started_at, r.run_id)
         ), series as (
             select series_id, any_value(metric) as metric, any_value(name) as name, any_value(hardware_class) as hardware_class, count(*) as nights,

@@ -45,10 +45,12 @@ _MATCHES = """
     and (len($backends) = 0 or list_contains($backends, c.backend))
     and ($hardware = '' or e.hardware_class = $hardware)
 """
+RECENT = f"r.run_id in (select run_id from run order by started_at desc limit {_RECENT_RUNS})"
+"""Questions over history look at the newest runs, so that zone maps can prune."""
 CASES = f"""
     select c.*, r.suite, r.started_at as run_started_at, r.host, r.git_commit, e.hardware_class
     from case_result c join run r using (run_id) join environment e on e.environment_id = c.environment_id
-    where r.run_id in (select run_id from run order by started_at desc limit {_RECENT_RUNS}) and {_MATCHES}
+    where {RECENT} and {_MATCHES}
 """
 
 

@@ -224,3 +224,33 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     done = assay("run", "gpt2-tiny", "--json", db=db)
     assert done.code == 0, done.err
     return db, done.document
+
+
+@pytest.fixture(scope="session")
+def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with alerts: a model that got slower, a verdict that broke, a host that got slow; an improvement, and a change of the environment."""
+    from datetime import timedelta
+
+    from runner.regressions.night import look
+    from runner.regressions.watch import Watching
+    from schema.spool import now
+    from tests import nights
+    from tests.nights import Made, stepping
+
+    store = Store(tmp_path_factory.mktemp("alarmed") / "assay.duckdb")
+    start = now() - timedelta(days=31)
+    cases = [
+        Made(workload=w, value=stepping(20, 1.2), version=lambda night: "v2" if night >= 20 else "v1") for w in "abc"
+    ]
+    cases += [Made(model="other", workload=w) for w in "ab"]
+    cases += [Made(model="broken", passes=lambda night: night < 28)]
+    cases += [Made(model="quick", value=stepping(22, 0.8), version=lambda night: "q2" if night >= 22 else "q1")]
+    cases += [Made(model="moved", value=stepping(15, 1.4), environment=lambda night: "1.31" if night >= 15 else "e")]
+    cases += [
+        Made(model="far", workload=w, host="gpu-2", suite="other", value=stepping(26, 1.3, level=3.0)) for w in "ab"
+    ]
+    nights.record(store, cases, range(20), start=start)
+    for night in range(20, 31):
+        nights.record(store, cases, range(night, night + 1), start=start)
+        look(store, Watching(), at=start + timedelta(days=night, hours=1))
+    return store.database

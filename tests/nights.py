@@ -41,20 +41,20 @@ class Made:
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/benchmark"
 
 
-def record(store: Store, cases: list[Made], nights: range, seed: int = 0) -> None:
+def record(store: Store, cases: list[Made], nights: range, seed: int = 0, start: datetime = START) -> None:
     """One run a host, suite and night; the noise of a case and night is always the same."""
     for night in nights:
-        made: list[Any] = [METRICS[name] for name in sorted({case.metric for case in cases})]
-        started = START + timedelta(days=night)
+        started = start + timedelta(days=night)
         for host, suite in sorted({(case.host, case.suite) for case in cases}):
             run = a_run(f"{suite}-{host}-{night:03d}", started_at=started, host=host, git_commit=f"c{night:03d}")
+            made: list[Any] = [METRICS[name] for name in sorted({case.metric for case in cases})]
             made += [
                 a_row(rows.Run, **{**_fields(run), "suite": suite}),
                 rows.RunEnd(run_id=run.run_id, ended_at=started, exit_code=0),
             ]
             for case in (case for case in cases if (case.host, case.suite) == (host, suite)):
                 made += _case(case, night, run.run_id, started, seed)
-        write_bundle(store, f"night-{night}", made)
+            write_bundle(store, run.run_id, made)
     ingest.sync(store, 30)
 
 

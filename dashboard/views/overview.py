@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from dashboard import data, filters, tables
+from dashboard import data, filters, sections_alerts, tables
 
 st.title("Overview")
 found = data.overview(filters.chosen())
 if found.empty:
     filters.nothing_matches("cases")
 
+sections_alerts.banner()
 for column, (name, count) in zip(st.columns(5), tables.headline(found).items(), strict=True):
     column.metric(name, count, border=True)
 

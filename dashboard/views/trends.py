@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, figures, filters
+from dashboard import data, figures, figures_alerts, filters, tables_alerts
 
 st.title("Trends")
 known = {row["metric"]: row for row in data.ask("metrics")}
@@ -23,15 +23,16 @@ if points.empty:
 
 st.caption(
     known[metric]["description"]
-    + " Bars are 95 % intervals. A line is broken where the hardware class changes, and where a run left no figure (a red cross says why)."
+    + " Bars are 95 % intervals. A line is broken where the hardware class changes, and where a run left no figure (a red cross says why). Triangles are changes, dotted lines changes of the environment."
 )
-st.plotly_chart(
-    figures.trend(
-        points, metric, known[metric]["unit"], known[metric]["better"], data.frame("gaps", filters.chosen()), log=log
-    ),
-    key="trend",
-    width="stretch",
+figure = figures.trend(
+    points, metric, known[metric]["unit"], known[metric]["better"], data.frame("gaps", filters.chosen()), log=log
 )
+moved, cuts = data.changes_drawn(filters.chosen(), metric, points)
+st.plotly_chart(figures_alerts.marked(figure, moved, cuts), key="trend", width="stretch")
+if not moved.empty:
+    st.subheader("What moved it")
+    st.dataframe(tables_alerts.changes(moved), hide_index=True, key="moved")
 st.dataframe(points.drop(columns=["series_id", "metric"]), hide_index=True, key="points")
 if points["run_id"].nunique() < 5:
     st.info(

@@ -34,12 +34,16 @@ def serve(db: Path) -> tuple[subprocess.Popen, str]:
     server = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    url = f"http://127.0.0.1:{port}"
+    return server, wait_for(server, f"http://127.0.0.1:{port}")
+
+
+def wait_for(server: subprocess.Popen, url: str) -> str:
+    """The address, once the server answers there."""
     for _ in range(300):
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:  # noqa: S310  our own server
                 if answer.status == 200:
-                    return server, url
+                    return url
         except OSError:
             time.sleep(0.1)
     server.kill()

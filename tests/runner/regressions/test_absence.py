@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from runner.regressions.absence import absences, state_of
+from runner.regressions.absence import absences
 from schema import alert_queries, ingest, rows
 from schema.queries import Filters
+from schema.schedule import state_of
 from schema.spool import now, write_bundle
 from schema.store import Store, reading, snapshot
 from tests.conftest import assay

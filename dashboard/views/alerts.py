@@ -1,0 +1,27 @@
+"""What got worse, what it rests on, and what people decide about it. The URL names one: ?alert=ID"""
+
+import streamlit as st
+
+from dashboard import data, filters, sections_alerts, tables_alerts
+
+st.title("Alerts")
+found = data.frame("alerts", filters.chosen())
+if found.empty:
+    st.info(
+        "No alert yet, or none matches the filters. The nightly job opens them: `assay nightly --suite quickstart`",
+        icon=":material/notifications_off:",
+    )
+    st.stop()
+
+which = st.segmented_control("Show", ["Waiting", "Over", "All"], default="Waiting", key="which", bind="query-params")
+shown = tables_alerts.waiting(found, which or "Waiting")
+asked = st.query_params.get("alert", "")
+if asked in set(found["alert_id"]) - set(shown["alert_id"]):
+    shown = found[(found["alert_id"] == asked) | found["alert_id"].isin(shown["alert_id"])]
+if shown.empty:
+    st.success(f"No alert waits; {len(found)} are over.", icon=":material/check:")
+    st.stop()
+st.dataframe(tables_alerts.alerts(shown), hide_index=True, key="alerts")
+row = sections_alerts.pick(shown)
+sections_alerts.decide(row)
+sections_alerts.evidence(row)

@@ -1,0 +1,211 @@
+"""The pages on what moved: triage by key and by mouse in a real browser, and what each page says with and without anything to show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from dashboard import figures, figures_alerts, tables_alerts
+from schema import alert_queries, ingest
+from schema.queries import Filters
+from schema.store import Store, reading, snapshot
+from tests.conftest import ROOT, assay
+from tests.dashboard.test_browser import browser, free_port, page, settled, wait_for  # noqa: F401  fixtures
+from tests.dashboard.test_pages import open_page
+
+
+def alerts(db: Path) -> list[dict[str, Any]]:
+    with reading(snapshot(Store(db))) as connection:
+        return alert_queries.alerts(connection, Filters())
+
+
+@pytest.fixture(params=["alerts", "changes", "health", "trends", "overview"])
+def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, alarmed: Path) -> Any:
+    return request.param, open_page(monkeypatch, alarmed, request.param)
+
+
+def test_every_page_about_what_moved_opens(opened: tuple[str, Any]):
+    name, app = opened
+    assert not app.exception
+    assert app.title[0].value == name.capitalize()
+    assert not app.info or name == "health"  # nothing was replayed
+
+
+def test_the_alerts_that_wait_are_listed_the_gravest_first(monkeypatch: pytest.MonkeyPatch, alarmed: Path):
+    app = open_page(monkeypatch, alarmed, "alerts")
+    table = app.dataframe[0].value
+    assert list(table["severity"]) == ["critical", "high", "high"]
+    assert list(table["cause"]) == ["case", "host", "model"]
+    assert "only reads" in app.caption[0].value  # nobody has a name
+
+
+def test_a_person_with_a_name_decides_with_a_reason_and_without_one_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch, alarmed: Path, tmp_path: Path
+):
+    db = copied(alarmed, tmp_path)
+    monkeypatch.setenv("ASSAY_TRIAGE_AS", "mira")
+    app = open_page(monkeypatch, db, "alerts")
+    app.button(key="step_expect").click().run()
+    submit = next(button for button in app.button if button.label == "Record")
+    submit.click().run()
+    assert "a reason is needed" in app.error[0].value
+    app.text_input(key="reason").set_value("agreed")
+    next(button for button in app.button if button.label == "Record").click().run()
+    assert not app.exception
+    assert [
+        (alert["state"], alert["decided_by"], alert["reason"]) for alert in alerts(db) if alert["state"] != "open"
+    ] == [("expected", "mira", "agreed")]
+
+
+def test_the_overview_says_that_alerts_wait(monkeypatch: pytest.MonkeyPatch, alarmed: Path):
+    app = open_page(monkeypatch, alarmed)
+    assert "3 alerts wait" in app.warning[0].value
+
+
+def test_what_is_shown_where_nothing_is_recorded_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, history: Path, tmp_path: Path
+):
+    for name, command in (("alerts", "assay nightly"), ("changes", "assay detect --record")):
+        app = open_page(monkeypatch, history, name)
+        assert not app.exception
+        assert command in app.info[0].value
+    app = open_page(monkeypatch, history, "health")
+    assert "assay calibrate" in app.info[0].value
+    for part, command in (("Schedule", "assay schedule expect"), ("Notifications", "assay nightly")):
+        app.segmented_control(key="health_of").set_value(part).run()
+        assert command in app.info[0].value
+    store = Store(tmp_path / "empty.duckdb")
+    ingest.sync(store)
+    for name in ("alerts", "changes", "health"):
+        app = open_page(monkeypatch, store.database, name)
+        assert not app.exception
+        assert app.info
+
+
+def test_books_of_an_older_assay_name_the_command_that_brings_them_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    import zstandard
+
+    store = Store(tmp_path / "old.duckdb")
+    store.serve.mkdir(parents=True)
+    packed = (ROOT / "tests" / "golden" / "store-schema-0005.duckdb.zst").read_bytes()
+    (store.serve / "store-000001.duckdb").write_bytes(zstandard.ZstdDecompressor().decompress(packed))
+    (store.serve / "CURRENT").write_text("store-000001.duckdb\nx\n")
+    app = open_page(monkeypatch, store.database, "overview")
+    assert "assay db migrate" in app.error[0].value
+
+
+def test_the_schedule_and_what_was_told_are_shown(monkeypatch: pytest.MonkeyPatch, alarmed: Path, tmp_path: Path):
+    db = copied(alarmed, tmp_path)
+    assert assay("schedule", "expect", "nightly", "--host", "gpu-1", "--reason", "x", "--by", "mira", db=db).code == 0
+    (tmp_path / "nightly.toml").write_text('[[notify]]\nname = "file"\nkind = "file"\npath = "told.jsonl"\n')
+    assay("nightly", tmp_path / "nightly.toml", db=db)
+    app = open_page(monkeypatch, db, "health")
+    app.segmented_control(key="health_of").set_value("Schedule").run()
+    assert list(app.dataframe[0].value["state"]) == ["on time"]
+    app.segmented_control(key="health_of").set_value("Notifications").run()
+    assert list(app.dataframe[0].value["outcome"]) == ["sent"]
+
+
+def copied(db: Path, folder: Path) -> Path:
+    """A copy of a store that a test may write to."""
+    target = folder / "books"
+    shutil.copytree(db.parent, target)
+    return target / db.name
+
+
+def test_a_trend_shows_its_changes_and_its_cuts():
+    points = pd.DataFrame(
+        {"model": "m", "variant": "v", "backend": "b", "workload": "w", "hardware_class": "cpu", "started_at": pd.date_range("2026-01-01", periods=4),
+         "model_version": "v1", "value": [1.0, 1.0, 2.0, 2.0], "low": None, "high": None}
+    )  # fmt: skip
+    moved = pd.DataFrame(
+        [{"started_at": points["started_at"][2], "direction": "regression", "message": "2x", "name": "m/v/b/w", "version_before": "v1", "version": "v2",
+          "state": "expected", "state_reason": "agreed", "decided_by": "mira", "after": [2.0, 2.0]}]
+    )  # fmt: skip
+    cuts = pd.DataFrame([{"started_at": points["started_at"][1], "differs": "onnxruntime 1.30 -> 1.31", "series": 1}])
+    figure = figures_alerts.marked(figures.trend(points, "latency_p50_ms", "ms", "lower"), moved, cuts)
+    names = [trace.name for trace in figure.data]
+    assert names[-2:] == ["environment changed: the series is cut", "worse from here"]
+    assert "expected, mira: agreed" in figure.data[-1].customdata[0][0]
+    assert (figure.data[-1].y[0], figure.data[-2].customdata[0][0]) == (2.0, "onnxruntime 1.30 -> 1.31")
+    assert len(figure.layout.shapes) == 1
+    plain = figures_alerts.marked(
+        figures.trend(points, "latency_p50_ms", "ms", "lower"), pd.DataFrame(), pd.DataFrame()
+    )
+    assert len(plain.data) == 1
+
+
+def test_nights_on_both_sides_are_over_the_median_before():
+    changes = pd.DataFrame(
+        [
+            {"name": "n", "metric": "m", "before": [10.0, 10.0, 12.0], "after": [20.0], "message": "2x"},
+            {"name": "z", "metric": "m", "before": [], "after": [1.0], "message": ""},
+        ]
+    )
+    figure = figures_alerts.sides(changes)
+    assert [list(trace.y) for trace in figure.data] == [[1.0, 1.0, 1.2], [2.0]]
+    assert "n = 1 series" in figure.layout.title.text
+
+
+def test_alerts_are_told_apart_by_what_is_left_to_do():
+    found = pd.DataFrame({"state": ["open", "muted", "recovered", "fixed", "acknowledged"]})
+    assert list(tables_alerts.waiting(found, "Waiting")["state"]) == ["open", "muted", "acknowledged"]
+    assert list(tables_alerts.waiting(found, "Over")["state"]) == ["recovered", "fixed"]
+    assert len(tables_alerts.waiting(found, "All")) == 5
+
+
+@pytest.fixture(scope="module")
+def triage(alarmed: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The dashboard for one person, on a copy of the books."""
+    db = copied(alarmed, tmp_path_factory.mktemp("triage"))
+    port = free_port()
+    command = [sys.executable, "-m", "runner", "dashboard", "--port", str(port), "--db", str(db), "--triage-as", "mira"]
+    server = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    yield wait_for(server, f"http://127.0.0.1:{port}"), db
+    server.send_signal(signal.SIGTERM)
+    server.wait(10)
+
+
+@pytest.mark.browser
+def test_a_link_from_a_digest_opens_its_alert(page: Page, triage: tuple[str, Path]):  # noqa: F811
+    url, db = triage
+    wanted = next(alert for alert in alerts(db) if alert["cause_kind"] == "model")
+    settled(page, f"{url}/alerts?alert={wanted['alert_id']}")
+    expect(page.get_by_role("heading", name="model m v2")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Nights before and after (n = 3 series)").first).to_be_visible(timeout=20_000)
+    assert f"alert={wanted['alert_id']}" in page.url
+
+
+@pytest.mark.browser
+def test_an_alert_is_decided_with_the_keyboard_alone(page: Page, triage: tuple[str, Path]):  # noqa: F811
+    url, db = triage
+    wanted = next(alert for alert in alerts(db) if alert["state"] == "open")
+    settled(page, f"{url}/alerts?alert={wanted['alert_id']}")
+    expect(page.get_by_text("Reason (required; Enter records it)")).to_be_visible(timeout=20_000)
+    page.keyboard.press("f")
+    expect(page.get_by_text("Fixed by this version or commit")).to_be_visible(timeout=20_000)
+    reason = page.get_by_label("Reason (required; Enter records it)")
+    reason.focus()
+    page.keyboard.type("the old layout is back")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Recorded: fixed")).to_be_visible(timeout=30_000)
+    (now,) = [alert for alert in alerts(db) if alert["alert_id"] == wanted["alert_id"]]
+    assert (now["state"], now["decided_by"], now["reason"]) == ("fixed", "mira", "the old layout is back")
+
+
+@pytest.mark.browser
+def test_changes_are_drawn_on_their_trend(page: Page, triage: tuple[str, Path]):  # noqa: F811
+    settled(page, f"{triage[0]}/trends?metric=latency_p50_ms&model=m&log=false")
+    expect(page.get_by_text("worse from here").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("What moved it")).to_be_visible()
