@@ -38,7 +38,7 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: Any) -> A
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
-_MATCHES = """
+MATCHES = """
     ($suite = '' or r.suite = $suite)
     and (len($models) = 0 or list_contains($models, c.model))
     and (len($variants) = 0 or list_contains($variants, c.variant))
@@ -50,7 +50,7 @@ RECENT = f"r.run_id in (select run_id from run order by started_at desc limit {_
 CASES = f"""
     select c.*, r.suite, r.started_at as run_started_at, r.host, r.git_commit, e.hardware_class
     from case_result c join run r using (run_id) join environment e on e.environment_id = c.environment_id
-    where {RECENT} and {_MATCHES}
+    where {RECENT} and {MATCHES}
 """
 
 

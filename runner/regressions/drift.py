@@ -59,7 +59,7 @@ def drift(y: Array, better: str, released: Sequence[bool], floor: float, rule: D
     starts = list(range(len(y) - WINDOW, -1, -WINDOW))[::-1]
     if len(starts) < _FEWEST + 1:
         return None
-    medians = np.array([np.median(y[start : start + WINDOW]) for start in starts])
+    medians = np.median(y[starts[0] :].reshape(len(starts), WINDOW), axis=1)
     moves = np.diff(medians)
     noise = max(float(np.sqrt((moves**2).mean() / 2)), 1e-9)
     found = [_held(medians, starts, noise, sign)]

@@ -62,8 +62,9 @@ def over_all(histories: Sequence[Row], *, online: bool) -> list[Moved]:
 
 def within(errors: Sequence[float | None]) -> float:
     """The median squared relative standard error of a night; 0 where no night has one."""
-    known = [error**2 for error in errors if error is not None and np.isfinite(error)]
-    return float(np.median(known)) if known else 0.0
+    known = np.asarray(errors, np.float64)  # None becomes NaN
+    known = known[np.isfinite(known)]
+    return float(np.median(known**2)) if len(known) else 0.0
 
 
 def benjamini_hochberg(p_values: Sequence[float], tests: int) -> list[float]:

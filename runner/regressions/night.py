@@ -20,6 +20,8 @@ from schema.series_queries import series, verdict_series
 from schema.spool import new_id, now, write_bundle
 from schema.store import Store, reading, snapshot
 
+NIGHTS = 200
+"""Newest nights of a series that are looked at: drift is held against the best of these, and against every release."""
 LEAST = 4
 """Nights that a series needs before anything can be said of it."""
 
@@ -27,7 +29,7 @@ LEAST = 4
 def books_of(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Books:
     """Everything that the nightly job reads."""
     return Books(
-        series=series(connection, filters, LEAST), verdicts=verdict_series(connection, filters),
+        series=series(connection, filters, LEAST, NIGHTS), verdicts=verdict_series(connection, filters),
         changes=alert_queries.changes(connection, Filters()), accepted=alert_queries.accepted(connection),
         releases=frozenset((row["model"], row["version"]) for row in alert_queries.releases(connection)),
     )  # fmt: skip

@@ -43,7 +43,7 @@ def optimal_partition(cost: Array, penalty: float, least: int) -> list[int]:
     before = np.zeros(n + 1, np.int64)
     for end in range(least, n + 1):
         starts = best[: end - least + 1] + cost[: end - least + 1, end]
-        before[end] = int(np.argmin(starts))
+        before[end] = int(starts.argmin())
         best[end] = starts[before[end]] + penalty
     cuts: list[int] = []
     at = int(before[n])

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from runner.regressions.detect import NIGHTLY, Rule, known_tonight
 from runner.regressions.fleet import within
 from runner.regressions.rule_version import version_of
@@ -21,18 +23,41 @@ CANDIDATES: Mapping[str, Rule] = {
 }
 """Detectors that are being tried, beside the one that reports."""
 _LATELY = 60
+_BEFORE = 20
 _FRESH = 5
 """Nights of a new level after which a candidate is not asked any more: it had its chance to be early."""
 
 
 def shadow_changes(histories: Sequence[Mapping[str, Any]], at: datetime) -> list[ShadowChange]:
     """What the candidates would report tonight of levels of up to five nights."""
+    moving = _moving(histories)
     return [
         _row(name, rule, history, at, index, ratio, p_value)
         for name, rule in CANDIDATES.items()
-        for history in histories
+        for history in moving
         for index, ratio, p_value in _said(rule, history)
     ]
+
+
+def _moving(histories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Series in which a level of up to five nights could hold at all: one that differs by 1.5 noises (2 are asked for) from the twenty nights before it.
+
+    Spares the others the partition; those that are shorter or not positive are not judged here.
+    """
+    nights = _FRESH + _BEFORE
+    judged = [
+        history for history in histories if len(history["values"]) >= nights and min(history["values"][-nights:]) > 0
+    ]
+    if not judged:
+        return [*histories]
+    y = np.log(np.array([history["values"][-nights:] for history in judged]))
+    before = y[:, :-_FRESH]
+    noise = np.median(np.abs(np.diff(before, axis=1)), axis=1) / (0.6745 * 2**0.5)
+    level = np.median(before, axis=1)
+    newest = np.stack([np.median(y[:, -count:], axis=1) for count in range(2, _FRESH + 1)])
+    still = np.abs(newest - level).max(axis=0) < 1.5 * noise
+    calm = {id(history) for history, quiet in zip(judged, still, strict=True) if quiet}
+    return [history for history in histories if id(history) not in calm]
 
 
 def _said(rule: Rule, history: Mapping[str, Any]) -> list[tuple[int, float, float]]:

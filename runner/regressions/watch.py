@@ -22,8 +22,8 @@ from runner.regressions.spread import SPREAD, SpreadRule, spread
 from schema.alert_rows import Change
 
 Row = Mapping[str, Any]
-LATELY = 100
-"""Nights that steps are looked for in: what is older has been told, and a night costs the square of them."""
+LATELY = 60
+"""Nights that steps are looked for in, as many as a rule is replayed on: what is older has been told, and a night costs the square of them."""
 KEPT = 30
 """Nights of either level that a change keeps."""
 _NEAR = 2
