@@ -10,6 +10,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from runner.regressions import exact
 from runner.regressions.detect import NIGHTLY, Rule, as_log, known_tonight, pieces
 from runner.regressions.detect import Change as Step
@@ -29,6 +31,7 @@ KEPT = 30
 _NEAR = 2
 """A boundary that wanders by so many nights from one night to the next is the same."""
 _FLIPS = 0.001
+_WAY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[R
         values[old:], better=better, environment=history["environments"][old:], within=within(history["errors"][old:]), rule=rule
     )  # fmt: skip
     steps = [replace(one, index=one.index + old) for one in steps]
-    yield from (_step(one) for one in steps)
+    yield from (_step(one) for one in steps if not _excused(history, one, known))
     if len(values) - start > 0 and min(values[start:]) > 0:
         cuts = [one.index - start for one in steps if one.index > start]
         yield from _drift(history, start, cuts, books, watching, known, floor)
@@ -145,6 +148,44 @@ def _exact(history: Row, start: int, watching: Watching) -> Iterator[Found]:
         f"{old:.6g} -> {new:.6g}, without noise before",
         ratio,
     )
+
+
+def _excused(history: Row, one: Step, known: Iterable[Row]) -> bool:
+    """Whether a new level is only one that the series goes to and comes back from, and says nothing new. What was built anew at the boundary is never excused.
+
+    Either it has been told twice that the series got worse, and once that it got better, with nothing built anew, and the new level is between the levels of then; or the
+    series has been there twice or more, and has not stayed twice as long as ever.
+    """
+    i = one.index
+    if history["versions"][i] != history["versions"][i - 1] or history["artifacts"][i] != history["artifacts"][i - 1]:
+        return False
+    same = [
+        row
+        for row in known
+        if row["kind"] == "step" and row["version"] == row["version_before"] and row["before"] and row["after"]
+    ]
+    if [row["direction"] for row in same].count("regression") >= 2 and any(
+        row["direction"] == "improvement" for row in same
+    ):
+        levels = [float(np.median(row[side])) for row in same for side in ("before", "after")]
+        room = 1 + one.noise
+        return min(levels) / room <= float(np.median(history["values"][i:])) <= max(levels) * room
+    return _visits(history, one)
+
+
+def _visits(history: Row, one: Step) -> bool:
+    """Two or more earlier stays beyond 70 % of the way to the new level, one of them at least half as long as this one."""
+    i, values = one.index, history["values"]
+    y = as_log(values[max(0, i - LATELY) :])
+    at = min(i, LATELY)
+    new = float(np.median(y[at:]))
+    old = (
+        new - math.log(one.ratio) if one.ratio > 0 and min(values) > 0 else float(np.median(y[max(0, at - KEPT) : at]))
+    )
+    there = np.concatenate([[0], (y[:at] - old) * np.sign(new - old) > _WAY * abs(new - old), [0]]).astype(np.int8)
+    turns = np.flatnonzero(np.diff(there))
+    stays = turns[1::2] - turns[::2]
+    return len(stays) >= 2 and len(y) - at <= 2 * int(stays.max())
 
 
 def _step(one: Step) -> Found:
