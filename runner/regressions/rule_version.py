@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any
 
 
-def version_of(settings: DataclassInstance) -> str:
-    """12 hexadecimal digits; the same settings have the same, whatever order they are in."""
+def version_of(settings: Any) -> str:
+    """12 hexadecimal digits of a dataclass; the same settings have the same, whatever order they are in.
+
+    Raises:
+        TypeError: it is no instance of a dataclass.
+    """
     return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:12]
