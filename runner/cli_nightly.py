@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 
 from runner.cli_options import DB_DEFAULT, Db, Json, Wait, published, store_at
 from runner.cli_run import progress_of
-from runner.errors import ExitCode, UsageError
+from runner.errors import EnvironmentMissing, ExitCode, UsageError
 
 selftest_app = typer.Typer(help="Check that the checks work.", no_args_is_help=True)
 
@@ -44,7 +45,12 @@ def nightly(
     loaded = load_nightly(config) if config else Nightly(suites=tuple(suite or ()))
     folder = config.parent.absolute() if config else Path.cwd()
     _check_suites(loaded.suites, folder)
-    done = night(loaded, folder, store_at(db), LineProgress(0) if verbose else _Silent())
+    try:
+        done = night(loaded, folder, store_at(db), LineProgress(0) if verbose else _Silent())
+    except OSError as error:
+        raise EnvironmentMissing(
+            f"cannot write beside {db}: {error.strerror}. What was recorded is safe in the spool."
+        ) from None
     if json:
         report.print_json({**asdict(done), "exit_code": int(done.exit_code)})
     else:
@@ -52,6 +58,8 @@ def nightly(
             print(f"[{alert['severity']}] {alert['title']} (alert {alert['alert']})")
         for row in done.confirmations:
             print(f"  {row['outcome']}: {row['name']}: {row['reason']}")
+        for note in done.notes:
+            print(f"  {note}")
         if verbose:
             told = ", ".join(f"{name}: {outcome}" for name, outcome in done.notified.items()) or "nobody to tell"
             print(
@@ -153,7 +161,10 @@ def selftest_alerts(
     from runner import report
     from runner.selftest import selftest_alerts as plant
 
-    found = plant(store_at(db), seed)
+    try:
+        found = plant(store_at(db), seed)
+    except OSError as error:
+        raise EnvironmentMissing(f"cannot make a scratch copy in {tempfile.gettempdir()}: {error.strerror}.") from None
     if json:
         report.print_json({**asdict(found), "passed": found.passed})
     else:

@@ -43,10 +43,13 @@ def published(db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreError: nothing has been recorded, or it cannot be read.
     """
     from schema.errors import StoreError
+    from schema.migrate import pending
     from schema.store import reading, snapshot
 
     newest = snapshot(store_at(db))
     if newest is None:
         raise StoreError(f"nothing is recorded in {db} yet. Record something: assay run quickstart")
     with reading(newest) as connection:
+        if pending(connection):
+            raise StoreError(f"{db} was written by an older Assay. Bring it to this version: assay db migrate")
         yield connection

@@ -88,8 +88,10 @@ def _look(db: Path, suite: str, models: Sequence[str], floors: list[str], *, jso
     from runner.regressions.floors import parse
     from runner.regressions.night import look
     from runner.regressions.watch import Watching
+    from schema import ingest
     from schema.queries import Filters
 
+    ingest.sync(store_at(db), 30.0)
     night = look(store_at(db), Watching(floors=parse(floors)), Filters(suite=suite, models=tuple(models)))
     if json:
         report.print_json(

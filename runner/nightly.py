@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from runner.confirm import confirm, confirm_suspicions, gravest_first
-from runner.errors import EnvironmentMissing, ExitCode
+from runner.errors import AssayError, EnvironmentMissing, ExitCode
+from runner.explain import explain_case, record
 from runner.nightly_config import Nightly
 from runner.notify import digest_for, send
 from runner.record import Progress
 from runner.regressions.alerts import Night
 from runner.regressions.night import look, suspected
 from runner.regressions.watch import Watching
-from runner.rerun import Budget
+from runner.rerun import Budget, here
 from runner.retention import prune_artifacts, prune_logs, wanted
 from schema import alert_queries, ingest
 from schema.alert_rows import Change
@@ -52,6 +53,8 @@ class Report:
     """Channel -> `sent`, or why not."""
     deleted: int = 0
     """Artifacts that nothing used any more."""
+    notes: list[str] = field(default_factory=list)
+    """What the first divergences are, or why there are none."""
     problems: list[str] = field(default_factory=list)
     log: str = ""
 
@@ -187,6 +190,39 @@ def _confirm(
     moved = [alerts[alert] for alert in opened if alert in alerts and alerts[alert]["cause_kind"] != "absence"]
     if config.confirm_minutes and moved:
         report.confirmations += [asdict(row) for row in confirm(store, gravest_first(moved), budget, progress)]
+        if config.explain:
+            _explain(store, report, [alert["alert_id"] for alert in moved], budget)
+
+
+def _explain(store: Store, report: Report, alerts: Sequence[str], budget: Budget) -> None:
+    """The first divergence of parity cases that broke, kept with their alerts; one a case and night, while there is time."""
+    published, done = snapshot(store), set[str]()
+    assert published is not None  # noqa: S101  alerts come from one
+    with reading(published) as connection:
+        for change in (row for alert in alerts for row in alert_queries.changes_of(connection, alert)):
+            if change["kind"] != "verdict" or not change["metric"].startswith("parity: ") or change["name"] in done:
+                continue
+            if change["host"] != here() or budget.left_s <= 0:
+                continue
+            done.add(change["name"])
+            try:
+                answer = explain_case(
+                    connection, store, change["run_id"], change["name"], suite=None, step=None, max_memory=None, out=logs_of(store) / "explained"
+                )  # fmt: skip
+            except AssayError as error:
+                report.notes.append(f"{change['name']} could not be explained: {error}")
+                continue
+            record(store, answer)
+            report.notes.append(
+                f"{change['name']}: "
+                + (
+                    f"first divergence {answer.suspect['node']}"
+                    if answer.suspect
+                    else answer.note or "no node is wrong by itself"
+                )
+            )
+    if done:
+        _sync(store, report)
 
 
 def _alerts(store: Store) -> dict[str, dict[str, Any]]:

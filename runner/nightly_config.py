@@ -74,6 +74,10 @@ class Nightly(_Strict):
     confirm_minutes: float = Field(
         default=0.0, ge=0, description="To run what moved again, old and new in turns; 0 runs nothing again."
     )
+    explain: bool = Field(
+        default=True,
+        description="With confirm_minutes: walk the graph of a parity case that broke, for the first divergence.",
+    )
     fdr: float = Field(default=0.05, gt=0, lt=1, description="Share of a night's changes that may be false.")
     floors: dict[str, float] = Field(
         default_factory=dict, description="Metric -> smallest change that is told, as a share: 0.05 is 5 %."

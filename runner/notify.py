@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import smtplib
 import socket
@@ -159,19 +160,21 @@ def _webhook(channel: Channel, digest: Digest) -> None:
 
 def _post(channel: Channel, document: Mapping[str, Any], identity: str) -> None:
     address = channel.secret(channel.url_env or "")
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise Undelivered(f"{channel.url_env} is no http or https address", again=False)
     headers = {"Content-Type": "application/json", "User-Agent": "assay", "Idempotency-Key": identity}
-    request = urllib.request.Request(address, json.dumps(document).encode(), headers, method="POST")  # noqa: S310  the scheme was checked
     try:
+        if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
+            raise Undelivered(f"{channel.url_env} is no http or https address", again=False)
+        request = urllib.request.Request(address, json.dumps(document).encode(), headers, method="POST")  # noqa: S310  the scheme was checked
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             answer.read(1000)
     except urllib.error.HTTPError as error:
         again = error.code >= 500 or error.code in (408, 425, 429)
         raise Undelivered(f"the server answered {error.code} {error.reason}", again=again) from None
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (http.client.InvalidURL, ValueError):  # its message would tell the address
+        raise Undelivered(f"what {channel.url_env} holds cannot be asked: it is no address", again=False) from None
+    except (http.client.HTTPException, OSError) as error:
         raise Undelivered(
-            f"not reached: {getattr(error, 'reason', error)}", again=not isinstance(error, ValueError)
+            f"not reached: {getattr(error, 'reason', None) or type(error).__name__}", again=True
         ) from None
 
 

@@ -21,8 +21,13 @@ _NOT_WATCHED = (
 
 
 def _newest_runs(most: int) -> str:
-    """Runs come in order of time, so that naming the newest spares the rest of a long history."""
-    newest = f"select run_id from run qualify row_number() over (partition by suite, host order by started_at desc) <= {int(most)}"
+    """Runs come in order of time, so that naming the newest spares the rest of a long history.
+
+    Where a suite has nightly runs on a host, those are its nights: what somebody tried by hand, or CI on a branch, is none.
+    """
+    nights = "bool_or(trigger = 'nightly') over (partition by suite, host) as has_nights"
+    newest = f"""select run_id from (select *, {nights} from run) where trigger = 'nightly' or not has_nights
+        qualify row_number() over (partition by suite, host order by started_at desc) <= {int(most)}"""
     return f"m.run_id in ({newest}) and r.run_id in ({newest})"
 
 

@@ -23,6 +23,7 @@ _WAITING = ("open", "acknowledged", "muted")
 def act(
     store: Store, alert: str, action: str, *, actor: str, reason: str, assignee: str | None = None, until: datetime | None = None,
     until_version: str | None = None, version: str | None = None, run_ids: list[str] | None = None, wait_s: float = 30.0,
+    at: datetime | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Record one step in the life of an alert, and publish it; returns the alert as it is then.
 
@@ -40,10 +41,11 @@ def act(
             raise BadTriage(f"a {name} is needed: the history of an alert says who decided what, and why.")
     ingest.sync(store, wait_s)
     row, new_level = _found(store, alert)
-    _check(row, action, assignee, until, until_version)
+    moment = at or now()
+    _check(row, action, moment, assignee, until, until_version)
     runs = (run_ids or new_level) if action == "invalid" else None
     event = AlertEvent(
-        event_id=new_id(), alert_id=row["alert_id"], action=ACTIONS[action], recorded_at=now(), actor=actor.strip(), reason=reason.strip(),
+        event_id=new_id(), alert_id=row["alert_id"], action=ACTIONS[action], recorded_at=moment, actor=actor.strip(), reason=reason.strip(),
         assignee=assignee if action == "assign" else None, until=until if action == "mute" else None,
         until_version=until_version if action == "mute" else None, version=version if action == "fix" else None, run_ids=runs,
     )  # fmt: skip
@@ -82,13 +84,18 @@ def _found(store: Store, name: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _check(
-    row: dict[str, Any], action: str, assignee: str | None, until: datetime | None, until_version: str | None
+    row: dict[str, Any],
+    action: str,
+    moment: datetime,
+    assignee: str | None,
+    until: datetime | None,
+    until_version: str | None,
 ) -> None:
     if action == "assign" and not (assignee or "").strip():
         raise BadTriage("to assign an alert, say to whom.")
     if action == "mute" and until is None and not until_version:
         raise BadTriage("a mute ends: say until when, or with which version.")
-    if action == "mute" and until is not None and until <= now():
+    if action == "mute" and until is not None and until <= moment:
         raise BadTriage(f"the mute would end on {until:%Y-%m-%d}, which is past.")
     if action == "reopen" and row["state"] in _WAITING[:2]:
         raise BadTriage(f"alert {row['alert_id']} is {row['state']} already.")

@@ -41,12 +41,20 @@ class Made:
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/benchmark"
 
 
-def record(store: Store, cases: list[Made], nights: range, seed: int = 0, start: datetime = START) -> None:
+def record(
+    store: Store, cases: list[Made], nights: range, seed: int = 0, start: datetime = START, trigger: str = "x"
+) -> None:
     """One run a host, suite and night; the noise of a case and night is always the same."""
     for night in nights:
         started = start + timedelta(days=night)
         for host, suite in sorted({(case.host, case.suite) for case in cases}):
-            run = a_run(f"{suite}-{host}-{night:03d}", started_at=started, host=host, git_commit=f"c{night:03d}")
+            run = a_run(
+                f"{suite}-{host}-{night:03d}",
+                started_at=started,
+                host=host,
+                git_commit=f"c{night:03d}",
+                trigger=trigger,
+            )
             made: list[Any] = [METRICS[name] for name in sorted({case.metric for case in cases})]
             made += [
                 a_row(rows.Run, **{**_fields(run), "suite": suite}),

@@ -21,12 +21,17 @@ def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> li
     active = {
         alert["alert_id"]: alert for alert in alerts if alert["cause_kind"] == "absence" and alert["state"] in _ACTIVE
     }
+    accepted = {
+        alert["alert_id"]: alert
+        for alert in alerts
+        if alert["cause_kind"] == "absence" and alert["state"] == "expected"
+    }
     past = {alert["alert_id"] for alert in alerts if alert["cause_kind"] == "absence"}
     causes = _causes(watched)
     events = []
     for cause, members in causes.items():
         identity = _identity(cause)
-        if identity not in active:
+        if identity not in active and identity not in accepted:
             why = "; ".join(f"{one.name}: {one.why}" for one in members)
             if identity in past:
                 events.append(_event(identity, "reopened", at, why, severity="high"))
@@ -44,7 +49,7 @@ def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> li
                     )
                 )
     still = {_identity(cause) for cause in causes}
-    for identity, alert in active.items():
+    for identity, alert in (active | accepted).items():
         if identity not in still:
             events.append(_event(identity, "recovered", at, f"{alert['cause']}: measured again, or retired on purpose"))
         elif alert["state"] == "muted" and alert["until"] is not None and alert["until"] <= at:

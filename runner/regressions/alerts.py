@@ -56,7 +56,18 @@ def decide(fresh: Sequence[Change], alerts: Sequence[Row], books: Books, at: dat
             _event(alert_id, "opened", at, _why(cause), cause_kind=cause.kind, cause=cause.name, title=cause.title, severity=cause.severity)
         )  # fmt: skip
         night.changes += [replace(change, alert_id=alert_id) for change in cause.changes]
-    night.events += [event for alert in alerts if (event := _became(alert, books, at)) is not None]
+    decided = {event.alert_id for event in night.events}
+    histories = {history["series_id"]: history for history in (*books.series, *books.verdicts)}
+    for alert in alerts:
+        if alert["alert_id"] in decided or alert["state"] not in (*ACTIVE, "fixed") or alert["cause_kind"] == "absence":
+            continue
+        rows = [
+            row for row in books.changes if row["alert_id"] == alert["alert_id"] and row["direction"] == "regression"
+        ]
+        event = _became(
+            alert, [(row, histories[row["series_id"]]) for row in rows if row["series_id"] in histories], at
+        )
+        night.events += [event] if event is not None else []
     return night
 
 
@@ -67,15 +78,14 @@ def _watched(books: Books) -> list[dict[str, Any]]:
 def _reopen(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: Night, at: datetime) -> list[Change]:
     """Changes of series whose alert was over go to that alert again; returns the others."""
     over = {alert["alert_id"] for alert in alerts if alert["state"] in _OVER}
-    last: dict[str, str] = {
-        row["series_id"]: row["alert_id"]
-        for row in books.changes
-        if row["alert_id"] in over and row["direction"] == "regression"
+    newest_last = sorted(books.changes, key=lambda row: row["started_at"])
+    last = {
+        row["series_id"]: row for row in newest_last if row["alert_id"] in over and row["direction"] == "regression"
     }
     again: dict[str, list[Change]] = {}
     for change in told:
-        if change.series_id in last:
-            again.setdefault(last[change.series_id], []).append(change)
+        if change.series_id in last and _is_again(last[change.series_id], change):
+            again.setdefault(last[change.series_id]["alert_id"], []).append(change)
     for alert_id, changes in again.items():
         alert = next(alert for alert in alerts if alert["alert_id"] == alert_id)
         fixed = (
@@ -87,7 +97,18 @@ def _reopen(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: 
         reason = f"it came back{fixed}: {changes[0].name} {changes[0].metric}: {changes[0].message} (version {changes[0].version})"
         night.events.append(_event(alert_id, "reopened", at, reason, severity=severity))
         night.changes += [replace(change, alert_id=alert_id) for change in changes]
-    return [change for change in told if change.series_id not in last]
+    taken = {change.change_id for changes in again.values() for change in changes}
+    return [change for change in told if change.change_id not in taken]
+
+
+def _is_again(old: Row, new: Change) -> bool:
+    """Whether a change leads to the level of an earlier one (within half of its size): then it came back. Another level is another alert."""
+    if new.kind in ("verdict", "status", "pass_rate", "spread") or not (old["before"] and old["after"] and new.after):
+        return bool(old["kind"] == new.kind)
+    before, level, now = (float(np.median(side)) for side in (old["before"], old["after"], new.after))
+    if min(before, level, now) > 0:
+        before, level, now = math.log(before), math.log(level), math.log(now)
+    return abs(now - level) <= 0.5 * abs(level - before)
 
 
 def _join(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: Night, at: datetime) -> list[Change]:
@@ -144,37 +165,57 @@ def _why(cause: Cause) -> str:
     return f"{versions}{commits}; runs {first.run_before} -> {first.run_id}{bytes_}"
 
 
-def _became(alert: Row, books: Books, at: datetime) -> AlertEvent | None:
-    """Recovered, or its mute is over; None where nothing changed."""
-    if alert["state"] not in ACTIVE or alert["cause_kind"] == "absence":
-        return None
-    histories = {history["series_id"]: history for history in (*books.series, *books.verdicts)}
-    mine = [row for row in books.changes if row["alert_id"] == alert["alert_id"] and row["direction"] == "regression"]
-    known = [(row, histories[row["series_id"]]) for row in mine if row["series_id"] in histories]
-    if known and all(is_back(row, history) for row, history in known):
-        _, history = known[0]
-        return _event(
-            alert["alert_id"],
-            "recovered",
-            at,
-            f"all {len(known)} series are back, by run {history['run_ids'][-1]} (version {history['versions'][-1]})",
-        )
-    if alert["state"] != "muted":
-        return None
+def _became(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> AlertEvent | None:
+    """Recovered, not fixed after all, or its mute is over; None where nothing changed. `mine` are the alert's changes with their histories."""
+    if alert["state"] == "fixed":
+        return _unfixed(alert, mine, at)
+    if mine and all(is_back(row, history) for row, history in mine):
+        _, history = mine[0]
+        reason = f"all {len(mine)} series are back, by run {history['run_ids'][-1]} (version {history['versions'][-1]})"
+        return _event(alert["alert_id"], "recovered", at, reason)
+    why = _mute_over(alert, mine, at) if alert["state"] == "muted" else None
+    return None if why is None else _event(alert["alert_id"], "unmuted", at, f"{why}, and it is still there")
+
+
+def _mute_over(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> str | None:
+    """Why a mute is over: its day has come, or its version has run since."""
     if alert["until"] is not None and alert["until"] <= at:
-        return _event(
-            alert["alert_id"], "unmuted", at, f"the mute ended on {alert['until']:%Y-%m-%d}, and it is still there"
-        )
+        return f"the mute ended on {alert['until']:%Y-%m-%d}"
     ran = {
         version
-        for _, history in known
+        for _, history in mine
         for version, start in zip(history["versions"], history["started_at"], strict=True)
         if start > alert["decided_at"]
     }
-    if alert["until_version"] in ran:
-        return _event(
-            alert["alert_id"], "unmuted", at, f"version {alert['until_version']} has run, and it is still there"
-        )
+    return f"version {alert['until_version']} has run" if alert["until_version"] in ran else None
+
+
+def _unfixed(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> AlertEvent | None:
+    """A fix that its first three nights do not show opens the alert again: saying so does not make a level normal.
+
+    The nights are those of the version that was said to fix it, or all since it was said.
+    """
+    for row, history in mine:
+        nights = [
+            i for i, (version, start) in enumerate(zip(history["versions"], history["started_at"], strict=True))
+            if start > row["started_at"] and (version == alert["fixed_by"] if alert["fixed_by"] else start > alert["decided_at"])
+        ]  # fmt: skip
+        if len(nights) < _NEWEST:
+            continue
+        until = nights[_NEWEST - 1] + 1
+        seen = {**history, "run_ids": history["run_ids"][:until], "values": history["values"][:until]}
+        if not is_back(row, seen) and not is_back(row, history):
+            by = (
+                f"{alert['fixed_by']} has run {_NEWEST} nights"
+                if alert["fixed_by"]
+                else f"{_NEWEST} nights have run since"
+            )
+            return _event(
+                alert["alert_id"],
+                "reopened",
+                at,
+                f"it is not fixed: {by}, and {row['name']} {row['metric']} is where it was",
+            )
     return None
 
 

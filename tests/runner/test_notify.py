@@ -118,12 +118,15 @@ def test_an_address_that_cannot_be_reached_or_is_none_is_told(monkeypatch: pytes
     for address, told in (
         ("http://127.0.0.1:9/x", "not reached"),
         ("file:///etc/passwd", "no http or https address"),
+        ("http://a b/secret", "it is no address"),
+        ("http://[::1/secret", "it is no address"),
         ("", "HOOK, which is not set"),
     ):
         monkeypatch.setenv("HOOK", address)
         row = send(HOOK, a_digest(), tmp_path, wait_s=0.001)
         assert row.outcome == "failed"
         assert told in (row.error or "")
+        assert "secret" not in (row.error or "")
 
 
 class Mailbox:

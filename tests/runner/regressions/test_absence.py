@@ -97,6 +97,9 @@ def test_an_absence_is_told_once_and_is_over_when_it_is_measured_or_retired():
     assert [event.action for event in absences([expected(action="retire")], [alert], AT)] == ["recovered"]
     again = absences([expected(measured_at=late, started_at=late)], [{**alert, "state": "recovered"}], AT)
     assert [event.action for event in again] == ["reopened"]
+    accepted = {**alert, "state": "expected"}
+    assert absences([expected(measured_at=late, started_at=late)], [accepted], AT) == []
+    assert [event.action for event in absences([expected()], [accepted], AT)] == ["recovered"]
     muted = {**alert, "state": "muted", "until": AT - timedelta(hours=1)}
     assert [event.action for event in absences([expected(measured_at=late, started_at=late)], [muted], AT)] == [
         "unmuted"

@@ -16,6 +16,7 @@ from runner.regressions.watch import Watching
 from schema import alert_queries, evidence_queries, rows, triage
 from schema.errors import BadTriage
 from schema.queries import Filters
+from schema.series_queries import series
 from schema.spool import write_bundle
 from schema.store import Store, reading, snapshot
 from tests.conftest import assay
@@ -185,7 +186,7 @@ def test_an_alert_is_over_when_its_level_is_back_and_comes_back_with_it(store: S
 
 def test_what_was_said_to_be_fixed_and_comes_back_says_so(slower: Store):
     alert = alerts(slower)[0]["alert_id"]
-    triage.act(slower, alert, "fix", actor="mira", reason="old layout", version="v3")
+    triage.act(slower, alert, "fix", actor="mira", reason="old layout", version="v3", at=START + timedelta(days=25))
     assert alerts(slower)[0]["state"] == "fixed"
     cases = [
         Made(
@@ -199,6 +200,35 @@ def test_what_was_said_to_be_fixed_and_comes_back_says_so(slower: Store):
     reopened = [event for night in nights for event in night.events if event.action == "reopened"]
     assert len(reopened) == 1
     assert "although v3 was said to fix it" in reopened[0].reason
+
+
+def test_a_step_to_another_level_long_after_is_a_new_alert_and_not_the_old_one_come_back(store: Store):
+    levels = lambda night: 10.0 * (1.2 if 20 <= night < 26 else 2.0 if night >= 34 else 1.0)  # noqa: E731
+    cases = [Made(value=levels, **V2_FROM_20)]
+    record(store, cases, range(20))
+    assert actions(watch(store, cases, 20, 38)) == ["opened", "recovered", "opened"]
+    assert sorted(alert["state"] for alert in alerts(store)) == ["open", "recovered"]
+
+
+def test_a_fix_that_three_nights_of_its_version_do_not_show_is_none(slower: Store):
+    alert = alerts(slower)[0]["alert_id"]
+    triage.act(slower, alert, "fix", actor="mira", reason="surely", version="v3", at=START + timedelta(days=25))
+    cases = [Made(workload=w, value=lambda _: 12.0, version=lambda night: "v3" if night >= 27 else "v2") for w in "abc"]
+    nights = watch(slower, cases, 25, 31)
+    events = [(place, event.action, event.reason) for place, night in enumerate(nights, 25) for event in night.events]
+    ((night, action, reason),) = events
+    assert (night, action) == (29, "reopened")
+    assert "v3 has run 3 nights" in reason
+
+
+def test_what_was_tried_by_hand_is_no_night_where_there_are_nightly_runs(store: Store):
+    record(store, [Made()], range(6), trigger="manual")
+    assert [row["nights"] for row in ask(store, series, Filters(), 1)] == [6]
+    record(store, [Made()], range(6, 10), trigger="nightly")
+    record(store, [Made(value=lambda _: 99.0)], range(10, 12), trigger="manual")
+    (row,) = ask(store, series, Filters(), 1)
+    assert row["nights"] == 4
+    assert max(row["values"]) < 11
 
 
 def test_an_expected_level_is_the_baseline_from_then_on_and_a_second_step_is_a_new_alert(slower: Store):
@@ -264,8 +294,6 @@ def slower_synced(store: Store) -> Store:
 def test_invalid_samples_count_no_more_and_stay_in_the_books(slower: Store):
     alert = alerts(slower)[0]["alert_id"]
     triage.act(slower, alert, "invalid", actor="mira", reason="somebody trained on that GPU")
-    from schema.series_queries import series
-
     counted = [row["nights"] for row in ask(slower, series, Filters(models=("m",)), 1)]
     assert counted == [20, 20, 20]
     assert (
