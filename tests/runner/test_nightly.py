@@ -387,3 +387,26 @@ def test_a_detector_that_hears_nothing_or_everything_fails_the_planted_regressio
     monkeypatch.setattr(selftest, "look", lambda *_, **__: Night())
     deaf = selftest_alerts(store, 0)
     assert (deaf.passed, deaf.after_nights) == (False, None)
+
+
+def test_a_translation_that_breaks_is_run_again_and_explained_the_same_night(tmp_path: Path):
+    """A real model: the version that interpolates quantiles passes, the one that rounds them fails, and the node that rounds is named."""
+    db = tmp_path / "a.duckdb"
+    only = ("--only", "scaling/fp32/onnxruntime/recording/parity")
+    for version in ("interpolated", "interpolated", "rounded"):
+        assay("run", "quickstart", *only, "--version", f"scaling={version}", db=db, cwd=tmp_path)
+    (tmp_path / "nightly.toml").write_text("confirm_minutes = 10\n")
+    done = assay("nightly", "nightly.toml", "--json", db=db, cwd=tmp_path)
+    assert done.code == 1, done.err
+    (alert,) = done.document["opened"]
+    assert (alert["severity"], alert["cause"]) == ("critical", "scaling rounded")
+    assert [(row["outcome"], row["reason"]) for row in done.document["confirmations"]] == [
+        ("confirmed", "the old one passes, the new one fails")
+    ]
+    shown = assay("alerts", "show", alert["alert"], "--json", db=db).document
+    assert [row["name"] for row in shown["first_divergence"]] == ["scaling/fp32/onnxruntime/recording/parity"]
+    assert any("first divergence" in note for note in done.document["notes"])
+    found = assay(
+        "bisect", "quickstart", "--case", only[1], "--metric", shown["changes"][0]["metric"], "--good", "interpolated", "--bad", "rounded", "--json", db=db, cwd=tmp_path
+    )  # fmt: skip
+    assert (found.code, "comes after" in found.err) == (2, True)  # the suite wrote the bad one first

@@ -419,3 +419,50 @@ def test_one_look_by_hand_is_the_nightly_jobs(store: Store):
     assert done.code == 1, done.err
     assert "1 new changes, 1 steps of alerts" in done.out
     assert assay("detect", "--record", db=store.database).code == 0
+
+
+def test_what_speaks_for_an_alert_beside_its_figures(slower: Store):
+    """Tensors and operators that got worse between the two runs, suspects found since, and what else moved."""
+    (alert,) = alerts(slower)
+    before, after = ask(slower, evidence_queries.pair_of, alert["alert_id"])
+    cases = {before: f"{before}-m/fp32/onnxruntime/a/benchmark", after: f"{after}-m/fp32/onnxruntime/a/benchmark"}
+    made: list[Any] = []
+    for run, sqnr, us in ((before, 40.0, 100.0), (after, 22.0, 160.0)):
+        of = {"case_id": cases[run], "run_id": run}
+        made += [
+            a_row(rows.LedgerEntry, name="conv.weight", node="conv", sqnr_db=sqnr, kind="weight", **of),
+            a_row(rows.LedgerEntry, name="fc.weight", sqnr_db=41.0, **of),
+        ]
+        made += [
+            a_row(rows.Layer, name="conv", op_type="Conv", median_us=us, **of),
+            a_row(rows.Layer, name="fc", median_us=5.0, **of),
+        ]
+    made += [
+        a_row(
+            rows.Divergence,
+            case_id=cases[after],
+            run_id=after,
+            explanation_id="x",
+            node=node,
+            position=i,
+            suspect=i > 0,
+        )
+        for i, node in enumerate(("fine", "wrong", "later"))
+    ]
+    write_bundle(slower, after, made)
+    slower_synced(slower)
+    (tensor,) = ask(slower, evidence_queries.ledger_difference, alert["alert_id"])
+    assert (tensor["name"], tensor["before_db"], tensor["after_db"], tensor["drop_db"]) == (
+        "conv.weight",
+        40.0,
+        22.0,
+        18.0,
+    )
+    (layer,) = ask(slower, evidence_queries.layer_difference, alert["alert_id"])
+    assert (layer["name"], layer["lost_us"]) == ("conv", 60.0)
+    (suspect,) = ask(slower, evidence_queries.first_divergence, alert["alert_id"])
+    assert suspect["node"] == "wrong"
+    assert ask(slower, evidence_queries.moved_beside, alert["alert_id"]) == []
+    told = assay("alerts", "show", alert["alert_id"], db=slower.database).out
+    for title in ("tensors that lost most", "operators that got slower", "first divergence"):
+        assert title in told
