@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -40,8 +42,12 @@ def marked(figure: go.Figure, changes: pd.DataFrame, cuts: pd.DataFrame) -> go.F
 
 def _triangles(some: pd.DataFrame, colour: str, symbol: str, words: str) -> go.Scatter:
     told = [
-        f"{row['name']}<br>{row['message']}<br>version {row['version_before']} → {row['version']}"
-        + (f"<br>{row['state']}, {row['decided_by']}: {row['state_reason']}" if isinstance(row["state"], str) else "")
+        f"{escape(str(row['name']))}<br>{escape(str(row['message']))}<br>version {escape(str(row['version_before']))} → {escape(str(row['version']))}"
+        + (
+            f"<br>{row['state']}, {escape(str(row['decided_by']))}: {escape(str(row['state_reason']))}"
+            if isinstance(row["state"], str)
+            else ""
+        )
         for _, row in some.iterrows()
     ]
     return go.Scatter(
@@ -69,7 +75,7 @@ def sides(changes: pd.DataFrame) -> go.Figure:
                 go.Box(
                     x=[["before", "after"][place]] * len(nights), y=[value / middle for value in nights], name=label, legendgroup=label, showlegend=shown,
                     boxpoints="all", jitter=0.4, pointpos=0, marker={"color": theme.colour(label), "size": 5}, line={"width": 1},
-                    hovertemplate="%{y:.4g}<br>" + row["message"] + "<extra>" + label + "</extra>",
+                    hovertemplate="%{y:.4g}<br>" + escape(str(row["message"])) + "<extra>" + label + "</extra>",
                 )
             )  # fmt: skip
     figure.update_layout(boxmode="group")
@@ -92,8 +98,8 @@ def timeline(changes: pd.DataFrame) -> go.Figure:
             continue
         told = [
             [
-                f"{row['metric']}: {row['message']}<br>version {row['version']}"
-                + (f"<br>{row['state']}: {row['state_reason']}" if isinstance(row["state"], str) else "")
+                f"{escape(str(row['metric']))}: {escape(str(row['message']))}<br>version {escape(str(row['version']))}"
+                + (f"<br>{row['state']}: {escape(str(row['state_reason']))}" if isinstance(row["state"], str) else "")
             ]
             for _, row in some.iterrows()
         ]

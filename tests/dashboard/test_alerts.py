@@ -129,13 +129,13 @@ def test_a_trend_shows_its_changes_and_its_cuts():
     )  # fmt: skip
     moved = pd.DataFrame(
         [{"started_at": points["started_at"][2], "direction": "regression", "message": "2x", "name": "m/v/b/w", "version_before": "v1", "version": "v2",
-          "state": "expected", "state_reason": "agreed", "decided_by": "mira", "after": [2.0, 2.0]}]
+          "state": "expected", "state_reason": "agreed <a>", "decided_by": "mira", "after": [2.0, 2.0]}]
     )  # fmt: skip
     cuts = pd.DataFrame([{"started_at": points["started_at"][1], "differs": "onnxruntime 1.30 -> 1.31", "series": 1}])
     figure = figures_alerts.marked(figures.trend(points, "latency_p50_ms", "ms", "lower"), moved, cuts)
     names = [trace.name for trace in figure.data]
     assert names[-2:] == ["environment changed: the series is cut", "worse from here"]
-    assert "expected, mira: agreed" in figure.data[-1].customdata[0][0]
+    assert "expected, mira: agreed &lt;a&gt;" in figure.data[-1].customdata[0][0]
     assert (figure.data[-1].y[0], figure.data[-2].customdata[0][0]) == (2.0, "onnxruntime 1.30 -> 1.31")
     assert len(figure.layout.shapes) == 1
     plain = figures_alerts.marked(
