@@ -23,7 +23,7 @@ from schema.errors import StoreError
 from schema.spool import new_id, now, write_bundle
 from schema.store import Store, reading, snapshot
 
-_VERSION = "0.4.0"
+_VERSION = "0.5.0"
 
 
 @dataclass(frozen=True, slots=True)
