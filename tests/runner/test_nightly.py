@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -378,15 +379,16 @@ def test_a_planted_regression_is_caught_and_the_same_nights_without_it_are_silen
     assert store.database.read_bytes() == before
 
 
-def test_a_detector_that_hears_nothing_or_everything_fails_the_planted_regression(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_detector_that_hears_nothing_or_everything_fails_the_selftest(store: Store, monkeypatch: pytest.MonkeyPatch):
     from runner import selftest
     from runner.regressions.alerts import Night
 
     monkeypatch.setattr(selftest, "look", lambda *_, **__: Night())
     deaf = selftest_alerts(store, 0)
     assert (deaf.passed, deaf.after_nights) == (False, None)
+    assert replace(deaf, after_nights=3, told=True).passed
+    assert not replace(deaf, after_nights=3, told=True, false_alarm=True).passed
+    assert not replace(deaf, after_nights=3).passed
 
 
 def test_a_translation_that_breaks_is_run_again_and_explained_the_same_night(tmp_path: Path):
