@@ -95,6 +95,7 @@ def run_again(
         _check(change, budget)
         command = ask(connection, "select command from run where run_id = $run", run=change["run_id"])[0]["command"]
         made = bench(connection, store, suite or suite_path(command, change["suite"]), progress)
+        made.limit_s = budget.left_s
         old = made.side(change["name"], change["version_before"], change["artifact_before"], 0)
         new = made.side(change["name"], change["version"], change["artifact"], 1)
         answer = made.compare(old, new, change["metric"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -75,6 +76,8 @@ class Bench:
     progress: Progress
     artifacts: Mapping[tuple[str, str, str], list[Event]] = field(default_factory=dict)
     """(model, variant, version) -> recorded artifacts, the newest first."""
+    limit_s: float = math.inf
+    """That a worker may take."""
 
     def side(self, name: str, version: str, sha256: str | None, place: int) -> Side:
         """A case at a version: built again where the suite names it, else from the recorded file.
@@ -89,7 +92,8 @@ class Bench:
         if not cases:
             raise Impossible(f"suite {self.suite.name!r} has no case {name!r} now")
         # Both sides are their own table's base: the ratio is the second over the first.
-        case = replace(cases[0], group=place, against=f"{cases[0].variant}/{cases[0].backend}")
+        itself, limit_s = f"{cases[0].variant}/{cases[0].backend}", min(cases[0].timeout_s, max(self.limit_s, 1.0))
+        case = replace(cases[0], group=place, against=itself, timeout_s=limit_s)
         prepared = prepare(self.suite, self.folder, self.store, [case])
         if failure := prepared.failure_for(case):
             raise Impossible(f"version {version} cannot be prepared: {failure.message}")
@@ -121,6 +125,10 @@ class Bench:
         if file is None or made is None or file[1] != wanted or (case.variant, case.backend) in prepared.engines:
             raise Impossible(
                 f"version {version} ran {wanted[:12]}, the suite makes {str(today or 'nothing')[:12]} now, and what was recorded is not kept here"
+            )
+        if not case.is_timed and case.golden is None:
+            raise Impossible(
+                f"the reference of version {version} cannot be made again: the suite makes another version now"
             )
         made |= {"path": str(file[0]), "sha256": wanted}
 

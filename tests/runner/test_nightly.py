@@ -19,7 +19,8 @@ import pytest
 
 from runner.bisect import halve
 from runner.confirm import persisting, verdict
-from runner.rerun import Answer, suite_path
+from runner.report import LineProgress
+from runner.rerun import Answer, Impossible, bench, suite_path
 from runner.retention import prune_artifacts, prune_logs, wanted
 from runner.selftest import selftest_alerts
 from schema import alert_queries, ingest, rows
@@ -412,3 +413,50 @@ def test_a_translation_that_breaks_is_run_again_and_explained_the_same_night(tmp
         "bisect", "quickstart", "--case", only[1], "--metric", shown["changes"][0]["metric"], "--good", "interpolated", "--bad", "rounded", "--json", db=db, cwd=tmp_path
     )  # fmt: skip
     assert (found.code, "comes after" in found.err) == (2, True)  # the suite wrote the bad one first
+
+
+GIVEN = """
+name = "given"
+[model.scaling]
+pytorch = "runner.models.scaling:module"
+onnx = "runner.models.scaling:onnx_model"
+onnx_options = { quantile = "QUANTILE", median = "lower" }
+outputs = ["iqr", "scaling"]
+version = "VERSION"
+[workload.small]
+generator = "runner.models.scaling:traces"
+options = { regime = "small", channels = 8, samples = 12 }
+[[case]]
+check = ["parity", "benchmark"]
+models = ["scaling"]
+backends = ["onnxruntime"]
+workloads = ["small"]
+timing = { launches = 2, rounds = 1, block_ms = 10.0, max_warmup_s = 0.2 }
+"""
+
+
+def test_a_version_that_the_suite_makes_no_more_runs_from_the_file_that_was_recorded(tmp_path: Path):
+    store, suite = Store(tmp_path / "a.duckdb"), tmp_path / "given.toml"
+    for version, quantile in (("old", "round"), ("new", "linear")):
+        suite.write_text(GIVEN.replace("VERSION", version).replace("QUANTILE", quantile))
+        assay("run", suite, db=store.database)
+    with reading(snapshot(store)) as connection:
+        made = bench(connection, store, str(suite), LineProgress(0))
+    name = "scaling/fp32/onnxruntime/small/"
+    ((old_file,), (new_file,)) = (made.artifacts["scaling", "fp32", version] for version in ("old", "new"))
+    old, new = (
+        made.side(name + "benchmark", "old", old_file["sha256"], 0),
+        made.side(name + "benchmark", "new", new_file["sha256"], 1),
+    )
+    assert old_file["recipe_sha256"] in old.prepared.artifacts["fp32"]["path"]
+    assert new_file["recipe_sha256"] in new.prepared.artifacts["fp32"]["path"]
+    answer = made.compare(old, new, "latency_p50_ms")
+    assert answer.ratio is not None
+    assert answer.ratio > 0
+    with pytest.raises(Impossible, match="the reference of version old cannot be made again"):
+        made.side(name + "parity", "old", old_file["sha256"], 0)
+    shutil.rmtree(store.artifacts / old_file["recipe_sha256"][:2] / old_file["recipe_sha256"])
+    with pytest.raises(Impossible, match="what was recorded is not kept here"):
+        made.side(name + "benchmark", "old", old_file["sha256"], 0)
+    with pytest.raises(Impossible, match="has no case"):
+        made.side("scaling/fp32/onnxruntime/large/benchmark", "old", None, 0)
