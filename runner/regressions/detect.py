@@ -47,8 +47,11 @@ class Rule:
     """... and the same boundary the night before, unless it is this clear."""
     short: int = 0
     """A history of fewer nights needs a p value smaller by (nights / short)^2."""
+    visits: bool = False
+    """A level that the series goes to and comes back from is not told; see `visited`."""
 
 
+_WAY = 0.7
 HISTORY = Rule()
 """For looking back."""
 NIGHTLY = Rule(
@@ -62,6 +65,7 @@ NIGHTLY = Rule(
     clear_p=1e-6,
     clear_noises=6.0,
     short=8,
+    visits=True,
 )
 """For a nightly job: every night is another look, and the newest level is short."""
 
@@ -148,8 +152,22 @@ def known_tonight(
                 before = [one.index for one in prune(y[:-1], own, rule)]
             if not any(abs(evidence.index - other) <= 1 for other in before):
                 continue
-        found.append(_change(y, evidence, start, better, positive=min(values[start:end]) > 0))
+        change = _change(y, evidence, start, better, positive=min(values[start:end]) > 0)
+        if not (rule.visits and visited(y, evidence.index, evidence.size)):
+            found.append(change)
     return found
+
+
+def visited(y: Array, index: int, size: float) -> bool:
+    """Whether a new level is only one that the series goes to and comes back from: two or more earlier stays there, and this one is not twice as long as the longest.
+
+    A stay is nights beyond 70 % of the way from the old level to the new one; `size` is the difference of the two.
+    """
+    old = float(np.median(y[index:])) - size
+    there = np.concatenate([[0], (y[:index] - old) * np.sign(size) > _WAY * abs(size), [0]]).astype(np.int8)
+    turns = np.flatnonzero(np.diff(there))
+    stays = turns[1::2] - turns[::2]
+    return len(stays) >= 2 and len(y) - index <= 2 * int(stays.max())
 
 
 def prune(y: Array, within: float, rule: Rule) -> list[Evidence]:

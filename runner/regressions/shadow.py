@@ -18,7 +18,7 @@ from runner.regressions.rule_version import version_of
 from schema.alert_rows import ShadowChange
 
 CANDIDATES: Mapping[str, Rule] = {
-    "strict": replace(NIGHTLY, penalty=1.0),
+    "strict": replace(NIGHTLY, penalty=1.0, bandwidth=1.2, alpha=0.003, noises=1.8, straight=1.1),
     "eager": replace(NIGHTLY, tighter=3.0, young=3, clear_p=1e-4),
 }
 """Detectors that are being tried, beside the one that reports."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from runner.regressions import exact
-from runner.regressions.detect import NIGHTLY, Rule, as_log, known_tonight, pieces
+from runner.regressions.detect import NIGHTLY, Rule, as_log, known_tonight, pieces, visited
 from runner.regressions.detect import Change as Step
 from runner.regressions.drift import DRIFT, DriftRule, drift
 from runner.regressions.fleet import benjamini_hochberg, within
@@ -31,7 +31,6 @@ KEPT = 30
 _NEAR = 2
 """A boundary that wanders by so many nights from one night to the next is the same."""
 _FLIPS = 0.001
-_WAY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[R
         yield from _exact(history, start, watching)
         if exact_so_far(values[start:], least_move(metric, values[-1], watching.floors)):
             return
-    rule = replace(watching.rule, floor=floor)
+    rule = replace(watching.rule, floor=floor, visits=False)  # what was built anew is never excused: see below
     old = max(0, len(values) - LATELY)
     steps = known_tonight(
         values[old:], better=better, environment=history["environments"][old:], within=within(history["errors"][old:]), rule=rule
@@ -170,22 +169,9 @@ def _excused(history: Row, one: Step, known: Iterable[Row]) -> bool:
         levels = [float(np.median(row[side])) for row in same for side in ("before", "after")]
         room = 1 + one.noise
         return min(levels) / room <= float(np.median(history["values"][i:])) <= max(levels) * room
-    return _visits(history, one)
-
-
-def _visits(history: Row, one: Step) -> bool:
-    """Two or more earlier stays beyond 70 % of the way to the new level, one of them at least half as long as this one."""
-    i, values = one.index, history["values"]
-    y = as_log(values[max(0, i - LATELY) :])
-    at = min(i, LATELY)
-    new = float(np.median(y[at:]))
-    old = (
-        new - math.log(one.ratio) if one.ratio > 0 and min(values) > 0 else float(np.median(y[max(0, at - KEPT) : at]))
-    )
-    there = np.concatenate([[0], (y[:at] - old) * np.sign(new - old) > _WAY * abs(new - old), [0]]).astype(np.int8)
-    turns = np.flatnonzero(np.diff(there))
-    stays = turns[1::2] - turns[::2]
-    return len(stays) >= 2 and len(y) - at <= 2 * int(stays.max())
+    old = max(0, len(history["values"]) - LATELY)
+    size = math.log(one.ratio) if one.ratio > 0 and min(history["values"]) > 0 else 0.0
+    return bool(size) and visited(as_log(history["values"][old:]), i - old, size)
 
 
 def _step(one: Step) -> Found:

@@ -201,7 +201,7 @@ def test_a_level_that_the_series_has_visited_twice_is_told_only_when_it_stays_lo
     for stayed, told in ((4, 0), (10, 0), (12, 1)):
         found = [change for change in seen(history(noisy(visits + [12.0] * stayed, 0.004))) if change.run_id == "r038"]
         assert len(found) == told, stayed
-    built = history(noisy(visits + [12.0] * 4, 0.004), versions=["v1"] * 38 + ["v2"] * 4)
+    built = history(noisy(visits + [12.0] * 6, 0.004), versions=["v1"] * 38 + ["v2"] * 6)
     assert [change.version for change in seen(built) if change.run_id == "r038"] == ["v2"]
 
 
