@@ -45,11 +45,12 @@ def list_(
     """
     from runner import report
     from schema import alert_queries
+    from schema.alert_rows import ACTIVE
     from schema.queries import Filters
 
     with published(db) as connection:
         found = alert_queries.alerts(connection, Filters(suite=suite, models=tuple(model or ())))
-    shown = [row for row in found if all_ or row["state"] in ("open", "acknowledged", "muted")]
+    shown = [row for row in found if all_ or row["state"] in ACTIVE]
     if json:
         report.print_json(shown)
         return
@@ -73,13 +74,9 @@ def show(alert: Alert, db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
     from runner import report
     from schema import alert_queries, evidence_queries
     from schema.comparison import differing_environment
-    from schema.errors import BadTriage
 
     with published(db) as connection:
-        found = alert_queries.alert_of(connection, alert)
-        if len(found) != 1:
-            raise BadTriage(f"{alert!r} begins the ids of {len(found)} alerts. See: assay alerts list --all")
-        (row,) = found
+        row = alert_queries.alert_of(connection, alert)
         pair = evidence_queries.pair_of(connection, row["alert_id"])
         document: dict[str, Any] = {
             "alert": row, "changes": alert_queries.changes_of(connection, row["alert_id"]), "events": alert_queries.alert_events(connection, row["alert_id"]),

@@ -102,16 +102,11 @@ def confirm(
     from runner.confirm import confirm as run_again
     from runner.rerun import Budget
     from schema.alert_queries import alert_of
-    from schema.errors import BadTriage
 
     with published(db) as connection:
         found = alert_of(connection, alert)
-    if len(found) != 1:
-        raise BadTriage(f"{alert!r} begins the ids of {len(found)} alerts. See: assay alerts list --all")
     with progress_of(1, budget * 60) as progress:
-        (row,) = run_again(
-            store_at(db), [found[0]["alert_id"]], Budget(budget * 60), progress, suite=suite, wait_s=wait
-        )
+        (row,) = run_again(store_at(db), [found["alert_id"]], Budget(budget * 60), progress, suite=suite, wait_s=wait)
     if json:
         report.print_json(asdict(row))
     else:

@@ -14,9 +14,10 @@ from runner.errors import UsageError
 from runner.metrics import METRICS
 from runner.record import Progress
 from runner.regressions.causes import SEVERITIES
+from runner.regressions.events import event_of
 from runner.rerun import PAIRED, Answer, Budget, Impossible, bench, here, suite_path
 from schema import alert_queries, ingest
-from schema.alert_rows import AlertEvent, Change, Confirmation
+from schema.alert_rows import Change, Confirmation
 from schema.queries import ask
 from schema.rows import Row
 from schema.spool import new_id, now, write_bundle
@@ -177,15 +178,7 @@ def confirm_suspicions(
 def _rows(made: Confirmation) -> list[Row]:
     if made.outcome not in ("confirmed", "refuted") or made.alert_id is None:
         return [made]
-    event = AlertEvent(
-        event_id=new_id(),
-        alert_id=made.alert_id,
-        action=made.outcome,
-        recorded_at=now(),
-        actor="assay",
-        reason=f"{made.name}: {made.reason}",
-    )
-    return [made, event]
+    return [made, event_of(made.alert_id, made.outcome, now(), f"{made.name}: {made.reason}")]
 
 
 def gravest_first(alerts: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from schema.errors import BadTriage, nearest
 from schema.queries import RECENT, Answer, Filters, ask, bound
 
 _MATCHES = """
@@ -36,9 +37,20 @@ def alerts(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     return ask(connection, sql, **bound(filters))
 
 
-def alert_of(connection: duckdb.DuckDBPyConnection, name: str) -> Answer:
-    """Alerts whose id begins so."""
-    return [row for row in alerts(connection, Filters()) if row["alert_id"].startswith(name)] if name else []
+def alert_of(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    """The alert whose id begins so.
+
+    Raises:
+        BadTriage: none does, or more than one; the nearest is told.
+    """
+    every = alerts(connection, Filters())
+    found = [row for row in every if row["alert_id"].startswith(name)] if name else []
+    if len(found) != 1:
+        none = f"no alert is called {name!r}.{nearest(name, [row['alert_id'] for row in every])}"
+        raise BadTriage(
+            f"{f'{name!r} begins the ids of {len(found)} alerts' if found else none} See: assay alerts list --all"
+        )
+    return found[0]
 
 
 def changes_of(connection: duckdb.DuckDBPyConnection, alert_id: str) -> Answer:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+ACTIVE = ("open", "acknowledged", "muted")
+"""States of an alert that is not over (view `alert`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from schema import ingest
-from schema.alert_queries import alert_of, alerts, changes_of
-from schema.alert_rows import AlertEvent, Release
+from schema.alert_queries import alert_of, changes_of
+from schema.alert_rows import ACTIVE, AlertEvent, Release
 from schema.errors import BadTriage, nearest
-from schema.queries import Filters
 from schema.spool import new_id, now, write_bundle
 from schema.store import Store, reading, snapshot
 
@@ -17,7 +16,6 @@ ACTIONS = {
     "acknowledge": "acknowledged", "assign": "assigned", "mute": "muted", "expect": "expected", "invalid": "invalid", "fix": "fixed", "reopen": "reopened",
 }  # fmt: skip
 """What a person says -> the event that it is."""
-_WAITING = ("open", "acknowledged", "muted")
 
 
 def act(
@@ -61,15 +59,7 @@ def _found(store: Store, name: str) -> tuple[dict[str, Any], list[str]]:
         raise BadTriage("nothing is recorded yet. Record something: assay run quickstart")
     with reading(published) as connection:
         found = alert_of(connection, name)
-        if len(found) != 1:
-            every = [row["alert_id"] for row in alerts(connection, Filters())]
-            told = (
-                f"{name!r} begins the ids of {len(found)} alerts"
-                if found
-                else f"no alert is called {name!r}.{nearest(name, every)}"
-            )
-            raise BadTriage(f"{told} See: assay alerts list")
-        mine = changes_of(connection, found[0]["alert_id"])
+        mine = changes_of(connection, found["alert_id"])
         runs = [
             run
             for change in mine
@@ -80,7 +70,7 @@ def _found(store: Store, name: str) -> tuple[dict[str, Any], list[str]]:
                 {"series": change["series_id"], "start": change["started_at"], "name": change["name"]},
             ).fetchall()
         ]
-    return found[0], sorted(set(runs))
+    return found, sorted(set(runs))
 
 
 def _check(
@@ -97,9 +87,9 @@ def _check(
         raise BadTriage("a mute ends: say until when, or with which version.")
     if action == "mute" and until is not None and until <= moment:
         raise BadTriage(f"the mute would end on {until:%Y-%m-%d}, which is past.")
-    if action == "reopen" and row["state"] in _WAITING[:2]:
+    if action == "reopen" and row["state"] in ("open", "acknowledged"):
         raise BadTriage(f"alert {row['alert_id']} is {row['state']} already.")
-    if action != "reopen" and row["state"] not in _WAITING:
+    if action != "reopen" and row["state"] not in ACTIVE:
         raise BadTriage(f"alert {row['alert_id']} is {row['state']} ({row['reason']}). Reopen it first.")
 
 

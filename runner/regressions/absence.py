@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from schema.alert_rows import AlertEvent
+from runner.regressions.events import event_of
+from schema.alert_rows import ACTIVE, AlertEvent
 from schema.schedule import Watched, state_of
-from schema.spool import new_id
 
 Row = Mapping[str, Any]
-_ACTIVE = ("open", "acknowledged", "muted")
 
 
 def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> list[AlertEvent]:
     """Events of tonight: one alert a cause. A host whose every suite is absent is one cause; else each state of a suite on a host is, whatever its models."""
     watched = [state_of(row, at) for row in expected]
     active = {
-        alert["alert_id"]: alert for alert in alerts if alert["cause_kind"] == "absence" and alert["state"] in _ACTIVE
+        alert["alert_id"]: alert for alert in alerts if alert["cause_kind"] == "absence" and alert["state"] in ACTIVE
     }
     accepted = {
         alert["alert_id"]: alert
@@ -34,10 +33,10 @@ def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> li
         if identity not in active and identity not in accepted:
             why = "; ".join(f"{one.name}: {one.why}" for one in members)
             if identity in past:
-                events.append(_event(identity, "reopened", at, why, severity="high"))
+                events.append(event_of(identity, "reopened", at, why, severity="high"))
             else:
                 events.append(
-                    _event(
+                    event_of(
                         identity,
                         "opened",
                         at,
@@ -51,10 +50,14 @@ def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> li
     still = {_identity(cause) for cause in causes}
     for identity, alert in (active | accepted).items():
         if identity not in still:
-            events.append(_event(identity, "recovered", at, f"{alert['cause']}: measured again, or retired on purpose"))
+            events.append(
+                event_of(identity, "recovered", at, f"{alert['cause']}: measured again, or retired on purpose")
+            )
         elif alert["state"] == "muted" and alert["until"] is not None and alert["until"] <= at:
             events.append(
-                _event(identity, "unmuted", at, f"the mute ended on {alert['until']:%Y-%m-%d}, and it is still absent")
+                event_of(
+                    identity, "unmuted", at, f"the mute ended on {alert['until']:%Y-%m-%d}, and it is still absent"
+                )
             )
     return events
 
@@ -79,9 +82,3 @@ def _causes(watched: Sequence[Watched]) -> dict[str, list[Watched]]:
 
 def _identity(cause: str) -> str:
     return hashlib.sha256(f"absence/{cause}".encode()).hexdigest()[:12]
-
-
-def _event(alert_id: str, action: str, at: datetime, reason: str, **more: Any) -> AlertEvent:
-    return AlertEvent(
-        event_id=new_id(), alert_id=alert_id, action=action, recorded_at=at, actor="assay", reason=reason, **more
-    )

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from runner.regressions.causes import SEVERITIES, TOGETHER, Cause, grouped, severity_of, suspects
+from runner.regressions.events import event_of
 from runner.regressions.spread import RECENT
 from runner.regressions.watch import Books
-from schema.alert_rows import AlertEvent, Change
-from schema.spool import new_id
+from schema.alert_rows import ACTIVE, AlertEvent, Change
 
 Row = Mapping[str, Any]
-ACTOR = "assay"
 TELL = 10
 """Nights after which a new level is history: it is recorded, and opens no alert. A first look at old books does not cry about last winter."""
-ACTIVE = ("open", "acknowledged", "muted")
 _OVER = ("recovered", "fixed")
 _NEWEST = 3
 _BACK = 1 / 3
@@ -53,7 +51,7 @@ def decide(fresh: Sequence[Change], alerts: Sequence[Row], books: Books, at: dat
     for cause in grouped(told, _watched(books)):
         alert_id = _identity(cause)
         night.events.append(
-            _event(alert_id, "opened", at, _why(cause), cause_kind=cause.kind, cause=cause.name, title=cause.title, severity=cause.severity)
+            event_of(alert_id, "opened", at, _why(cause), cause_kind=cause.kind, cause=cause.name, title=cause.title, severity=cause.severity)
         )  # fmt: skip
         night.changes += [replace(change, alert_id=alert_id) for change in cause.changes]
     decided = {event.alert_id for event in night.events}
@@ -95,7 +93,7 @@ def _reopen(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: 
         )
         severity = max((severity_of(change) for change in changes), key=SEVERITIES.index)
         reason = f"it came back{fixed}: {changes[0].name} {changes[0].metric}: {changes[0].message} (version {changes[0].version})"
-        night.events.append(_event(alert_id, "reopened", at, reason, severity=severity))
+        night.events.append(event_of(alert_id, "reopened", at, reason, severity=severity))
         night.changes += [replace(change, alert_id=alert_id) for change in changes]
     taken = {change.change_id for changes in again.values() for change in changes}
     return [change for change in told if change.change_id not in taken]
@@ -131,7 +129,7 @@ def _join(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: Ni
             f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         )
         night.events.append(
-            _event(alert_id, "grew", at, reason, severity=_worse(alert["severity"], severity_of(worst)))
+            event_of(alert_id, "grew", at, reason, severity=_worse(alert["severity"], severity_of(worst)))
         )
         night.changes += [replace(change, alert_id=alert_id) for change in changes]
     taken = {change.change_id for changes in theirs.values() for change in changes}
@@ -172,9 +170,9 @@ def _became(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> AlertE
     if mine and all(is_back(row, history) for row, history in mine):
         _, history = mine[0]
         reason = f"all {len(mine)} series are back, by run {history['run_ids'][-1]} (version {history['versions'][-1]})"
-        return _event(alert["alert_id"], "recovered", at, reason)
+        return event_of(alert["alert_id"], "recovered", at, reason)
     why = _mute_over(alert, mine, at) if alert["state"] == "muted" else None
-    return None if why is None else _event(alert["alert_id"], "unmuted", at, f"{why}, and it is still there")
+    return None if why is None else event_of(alert["alert_id"], "unmuted", at, f"{why}, and it is still there")
 
 
 def _mute_over(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> str | None:
@@ -210,7 +208,7 @@ def _unfixed(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> Alert
                 if alert["fixed_by"]
                 else f"{_NEWEST} nights have run since"
             )
-            return _event(
+            return event_of(
                 alert["alert_id"],
                 "reopened",
                 at,
@@ -243,9 +241,3 @@ def is_back(change: Row, history: Row) -> bool:
     if min(old, moved, now) > 0:
         old, moved, now = math.log(old), math.log(moved), math.log(now)
     return (now - old) * math.copysign(1, moved - old) <= _BACK * abs(moved - old)
-
-
-def _event(alert_id: str, action: str, at: datetime, reason: str, **more: Any) -> AlertEvent:
-    return AlertEvent(
-        event_id=new_id(), alert_id=alert_id, action=action, recorded_at=at, actor=ACTOR, reason=reason, **more
-    )
