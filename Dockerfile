@@ -10,6 +10,7 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY schema schema
 COPY runner runner
 COPY dashboard dashboard
+COPY src src
 RUN pip install --no-cache-dir -c constraints.txt '.[dashboard]' \
     && useradd --create-home --uid 1001 assay \
     && mkdir /data && chown assay /data
@@ -32,6 +33,7 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY schema schema
 COPY runner runner
 COPY dashboard dashboard
+COPY src src
 # onnxruntime-gpu and onnxruntime share one folder, and the one installed last wins: only the first is installed here.
 # Its TensorRT provider is linked against TensorRT 10: those libraries alone are beside it. TensorRT 11 has an environment of its own.
 RUN pip install --no-cache-dir -c constraints.txt '.[pytorch,onnxruntime-gpu,compiled-cuda,quality]' \

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from runner.metrics import METRICS
-from runner.regressions.alerts import decide
-from runner.regressions.histories import KINDS, nights
-from runner.regressions.night import books_of, look
-from runner.regressions.watch import Watching, new_changes
-from schema import ingest
-from schema.queries import Filters
-from schema.store import Store, exclusive, reading, snapshot, writing
+from assay.runner.metrics import METRICS
+from assay.runner.nights.look import books_of, look
+from assay.runner.regressions.alerts.life import decide
+from assay.runner.regressions.alerts.new_changes import Watching, new_changes
+from assay.runner.regressions.detection.histories import KINDS, nights
+from assay.schema.queries import Filters
+from assay.schema.store import ingest
+from assay.schema.store.database import Store, exclusive, reading, snapshot, writing
 
 CASES, NIGHTS = 500, 400
 WATCHED = (

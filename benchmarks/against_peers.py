@@ -154,7 +154,7 @@ def assay(suite: str) -> Callable[[Path], float]:
             command = [
                 sys.executable,
                 "-m",
-                "runner",
+                "assay",
                 "run",
                 folder / "suite.toml",
                 "--json",

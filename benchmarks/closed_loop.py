@@ -18,13 +18,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from runner.backends import Source
-from runner.backends.onnxruntime_session import open_session
-from runner.models import faults, streaming_encoder
-from runner.parity.comparison import Comparison
-from runner.parity.contract import Contract, parse_contract
-from runner.parity.policies import shipped_policies
-from runner.parity.steps import Plan, walk
+from assay.runner.backends.onnxruntime_session import open_session
+from assay.runner.models import faults, streaming_encoder
+from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.steps import Plan, walk
+from assay.runner.rules.contract import Contract, parse_contract
+from assay.runner.rules.policies import shipped_policies
+from assay.runner.session import Source
 
 SIZE = sys.argv[1] if len(sys.argv) > 1 else "small"
 STEPS, ROUNDS = 100, 15

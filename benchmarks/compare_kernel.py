@@ -15,9 +15,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", POLYGRAPHY_AUTO
 
 import numpy as np
 
-from runner.parity.compare import tally
-from runner.parity.receipt import receipt
-from runner.timing.memory import peak_rss_bytes
+from assay.runner.parity.compare import tally
+from assay.runner.parity.receipt import receipt
+from assay.runner.timing.memory import peak_rss_bytes
 
 N = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000_000
 REPEATS = 3

@@ -6,8 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from runner.regressions.detect import changes, known_tonight
-from runner.regressions.histories import KINDS, nights
+from assay.runner.regressions.detection.detect import changes, known_tonight
+from assay.runner.regressions.detection.histories import KINDS, nights
 
 SERIES = 5000
 NIGHTS = 400

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from runner.divergence.explain import explain
-from runner.divergence.torch_walk import TorchReference
-from runner.parity.compare import tally
+from assay.runner.divergence.explanation import explain
+from assay.runner.divergence.torch_walk import TorchReference
+from assay.runner.parity.compare import tally
 
 PEER_LIMIT_S = float(os.environ.get("ASSAY_PEER_LIMIT_S", "240"))
 WIDTH, DEPTH, ROWS, LARGE_ROWS = 256, 54, 64, 65_536

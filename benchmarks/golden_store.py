@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from runner.golden_import import import_golden
-from runner.parity import golden
-from runner.parity.golden_import import read_reference
+from assay.runner.workloads import golden
+from assay.runner.workloads.golden_files import read_reference
+from assay.runner.workloads.golden_import import import_golden
 
 STEPS = 20
 

@@ -30,7 +30,7 @@ def digits(folder: Path) -> dict[str, Any]:
     """The shipped CNN as ONNX, and 128 real digits."""
     import torch
 
-    from runner.models.digits import images, trained
+    from assay.runner.models.digits import images, trained
 
     torch.onnx.export(
         trained().eval(),
@@ -73,8 +73,8 @@ def minilm(folder: Path, weights: str) -> dict[str, Any]:
 
 def quantize(folder: Path, inputs: dict[str, Any]) -> None:
     """Prepared float file and its static INT8 form; a quarter of the samples is enough to learn ranges from."""
-    from runner.recipes import onnxruntime_static as static
-    from runner.recipes.preparation import prepare
+    from assay.runner.graphs.preparation import prepare
+    from assay.runner.recipes import onnxruntime_static as static
 
     prepared = prepare(folder / "float.onnx", folder, fold=True)
     options = static.checked({"per_channel": True})
@@ -99,8 +99,8 @@ def samples(inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def ours(folder: Path) -> int:
     """How many tensors have an entry."""
-    from runner.quality import ledger
-    from runner.quality.quantized_graph import Pair
+    from assay.runner.graphs.quantized_graph import Pair
+    from assay.runner.quality import ledger
 
     inputs = dict(np.load(folder / "inputs.npz"))
     prepared, quantized = folder / "prepared.onnx", folder / "int8.onnx"
@@ -167,7 +167,7 @@ def _nothing() -> bytes:
 def side_of(side: str, folder: Path) -> None:
     import onnxruntime.quantization.qdq_loss_debug
 
-    import runner.quality.ledger  # noqa: F401
+    import assay.runner.quality.ledger  # noqa: F401
 
     # What ONNX Runtime takes for the first session of a process (10 MB here) is on neither side's account.
     first = np.ones(1, np.float32)

@@ -14,9 +14,9 @@ if not torch.cuda.is_available():
     print(json.dumps({"benchmark": "on_device", "skipped": "PyTorch sees no CUDA device here"}))
     sys.exit(0)
 
-from runner.backends import device_compare
-from runner.backends.cuda_device import DeviceCall, open_device
-from runner.timing.device import event_block, parse_mode, phases_of
+from assay.runner.backends import device_compare
+from assay.runner.backends.cuda_device import DeviceCall, open_device
+from assay.runner.timing.device import event_block, parse_mode, phases_of
 
 ELEMENTS = 1 << 28
 REPEATS = 20

@@ -14,10 +14,10 @@ import numpy as np
 import onnxruntime as ort
 from models_to_time import WIDTH, millisecond_model
 
-from runner.isolate import Worker
-from runner.parity import golden
-from runner.parity.policy import Policy
-from runner.suite import Timing
+from assay.runner.rules.policy import Policy
+from assay.runner.suites.suite import Timing
+from assay.runner.worker.process import Worker
+from assay.runner.workloads import golden
 
 ROUNDS = 30
 

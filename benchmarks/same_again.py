@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scipy.stats import binom
 
-from runner.timing.statistics import Ratio
+from assay.runner.timing.statistics import Ratio
 
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
 MARGIN = 0.02
@@ -24,7 +24,7 @@ MARGIN = 0.02
 pairs: list[tuple[str, Ratio]] = []
 with tempfile.TemporaryDirectory() as folder:
     for _ in range(RUNS):
-        command = [sys.executable, "-m", "runner", "run", "selftest", "--json", "--db", str(Path(folder) / "a.duckdb")]
+        command = [sys.executable, "-m", "assay", "run", "selftest", "--json", "--db", str(Path(folder) / "a.duckdb")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         for case in json.loads(done.stdout)["cases"]:
             found = {m["metric"]: m for m in case["measurements"]}

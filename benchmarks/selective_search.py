@@ -57,7 +57,7 @@ def main() -> None:
         db = arguments.db or Path(folder) / "search.duckdb"
         for suite, asked, limit in SEARCHES:
             command = [
-                sys.executable, "-m", "runner", "search", suite, *asked, "--budget", arguments.budget, "--max-drop", str(limit),
+                sys.executable, "-m", "assay", "search", suite, *asked, "--budget", arguments.budget, "--max-drop", str(limit),
                 "--db", str(db), "--json",
             ]  # fmt: skip
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -16,7 +16,7 @@ def cpu_seconds(command: list[str]) -> float:
 
 ours, bare = [], []
 for _ in range(10):
-    ours.append(cpu_seconds([sys.executable, "-m", "runner", "--help"]))
+    ours.append(cpu_seconds([sys.executable, "-m", "assay", "--help"]))
     bare.append(cpu_seconds([sys.executable, "-c", "pass"]))
 print(
     json.dumps(

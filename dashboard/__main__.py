@@ -1,4 +1,4 @@
-"""`python -m dashboard`: Streamlit on `app.py`."""
+"""`python -m assay.dashboard`: Streamlit on `app.py`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1", help="the default is this machine only")
     arguments = parser.parse_args()
     here = Path(__file__).resolve().parent
-    path = os.pathsep.join(filter(None, [str(here.parent), os.environ.get("PYTHONPATH")]))
-    os.environ.update(PYTHONPATH=path)
-    command = [sys.executable, "-m", "streamlit", "run", str(here / "app.py"), "--server.port", str(arguments.port),
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(here / "app.py"), "--server.port", str(arguments.port),
                "--server.address", arguments.address, "--server.headless", "true", "--browser.gatherUsageStats", "false",
                "--server.fileWatcherType", "none"]  # fmt: skip
     print(f"Assay's dashboard: http://{arguments.address}:{arguments.port}", flush=True)  # noqa: T201  the URL is the result

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, filters
+from assay.dashboard import data, filters
 
 st.set_page_config(page_title="Assay", page_icon=":material/balance:", layout="wide")
 

@@ -9,11 +9,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from schema import alert_queries, comparison, evidence_queries, quality_queries, queries, triage
-from schema.errors import StoreError
-from schema.migrate import pending
-from schema.queries import Filters
-from schema.store import DEFAULT_DATABASE, Store, reading, sequence, snapshot
+from assay.schema import queries, triage
+from assay.schema.errors import StoreError
+from assay.schema.queries import Filters, comparison
+from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries import evidence as evidence_queries
+from assay.schema.queries import quality as quality_queries
+from assay.schema.store.database import DEFAULT_DATABASE, Store, reading, sequence, snapshot
+from assay.schema.store.migrate import pending
 
 _ENTRIES = 64
 _QUESTIONS = (queries, quality_queries, alert_queries, evidence_queries)

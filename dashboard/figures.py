@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard import theme
+from assay.dashboard import theme
 
 _MARGIN = {"l": 10, "r": 10, "t": 40, "b": 10}
 HEIGHT = 360
@@ -184,7 +184,7 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
 
 
 def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
-    """Absolute errors of one receipt by factors of two: 64 counts as `schema.rows.Parity.histogram` defines them."""
+    """Absolute errors of one receipt by factors of two: 64 counts as `assay.schema.rows.Parity.histogram` defines them."""
     names = ["exact", "< 2^-49", *[f"2^{i - 51}" for i in range(2, 64)]]
     used = [i for i, count in enumerate(counts) if count]
     shown = range(used[0], used[-1] + 1) if used else range(0)
@@ -230,7 +230,7 @@ AXES = {
     "throughput": Axis("items_per_s", "items or tokens per second", "higher"),
     "quality": Axis("sqnr_db", "worst output's SQNR against the reference (dB; equal outputs at the edge)", "higher"),
 }
-"""Name in the URL -> what is drawn. Columns are those of `schema.queries.trade_offs`."""
+"""Name in the URL -> what is drawn. Columns are those of `assay.schema.queries.trade_offs`."""
 
 
 def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int]:

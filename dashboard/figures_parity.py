@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard import theme
-from dashboard.figures import HEIGHT, finish
+from assay.dashboard import theme
+from assay.dashboard.figures import HEIGHT, finish
 
 _DASHES = {"functional": "solid", "closed_loop": "solid"}
 _MODES = {"functional": theme.PALETTE[0], "closed_loop": theme.PALETTE[1]}

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard import theme
-from dashboard.figures import HEIGHT, finish
+from assay.dashboard import theme
+from assay.dashboard.figures import HEIGHT, finish
 
 PROFILES = {"high-precision": 0.01, "general": 0.03, "real-time": 0.05}
 """Largest relative loss that each profile allows."""
@@ -119,7 +119,7 @@ def sensitivity(nodes: pd.DataFrame) -> go.Figure:
 
 
 def search(trials: pd.DataFrame) -> go.Figure:
-    """Trials by latency and loss; the front is a line, the choice is ringed. Columns as `schema.rows.SearchTrial`."""
+    """Trials by latency and loss; the front is a line, the choice is ringed. Columns as `assay.schema.rows.SearchTrial`."""
     rows = trials[trials["drop_relative"].notna() & trials["latency_ratio"].notna()]
     figure = go.Figure()
     best = rows[rows["front"]].sort_values("latency_ratio")

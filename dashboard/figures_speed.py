@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard import theme
-from dashboard.figures import HEIGHT, finish
+from assay.dashboard import theme
+from assay.dashboard.figures import HEIGHT, finish
 
 _MOST_POINTS = 2000
 _TOP = 20

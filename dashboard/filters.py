@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from schema.queries import Filters
+from assay.schema.queries import Filters
 
 
 def draw(choices: dict[str, list[str]]) -> Filters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures, figures_parity, filters, tables, theme
+from assay.dashboard import data, figures, figures_parity, filters, tables, theme
 
 
 def receipts() -> None:

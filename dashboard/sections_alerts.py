@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures_alerts, filters, people, tables_alerts, theme
-from schema.schedule import state_of
-from schema.triage import ACTIONS
+from assay.dashboard import data, figures_alerts, filters, people, tables_alerts, theme
+from assay.schema.queries.schedule import state_of
+from assay.schema.triage import ACTIONS
 
 _STEPS = {
     "acknowledge": ("Acknowledge", "a"), "assign": ("Assign", "s"), "mute": ("Mute", "m"), "expect": ("Expected", "e"), "invalid": ("Invalid", "i"),

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures_quality, filters, tables
+from assay.dashboard import data, figures_quality, filters, tables
 
 
 def _nothing(what: str, command: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures_speed, filters, tables
+from assay.dashboard import data, figures_speed, filters, tables
 
 
 def _nothing(what: str, command: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard import theme
+from assay.dashboard import theme
 
 
 def _verdict(row: Any) -> str:

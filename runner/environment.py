@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from schema.rows import Environment
+from assay.schema.rows import Environment
 
 _FEATURES = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "amx_tile",

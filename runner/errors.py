@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from schema.errors import nearest
+from assay.schema.errors import nearest
 
 __all__ = [
     "AssayError",

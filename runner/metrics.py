@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from schema.rows import Metric
+from assay.schema.rows import Metric
 
 _TASKS = {
     "top1": ("higher", "Share of items whose best score is the label's (accuracy)."),

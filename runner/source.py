@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.errors import UsageError, nearest
+import assay
+from assay.runner.errors import UsageError, nearest
 
 
 def is_factory(text: str) -> bool:
@@ -19,13 +20,31 @@ def is_factory(text: str) -> bool:
     return bool(colon and head) and name.isidentifier()
 
 
+def present_name(reference: str, folder: Path) -> str:
+    """A factory of ours by its name of today: `runner.models...` of release 0.5.0 and before is `assay.runner.models...`.
+
+    Everything else comes back as it is, and so does a package `runner` of the user's own, beside the suite or in the
+    working directory.
+    """
+    head, _, _ = reference.rpartition(":")
+    if not is_factory(reference) or not head.startswith("runner.models."):
+        return reference
+    module = Path(*head.split(".")).with_suffix(".py")
+    if any((place / module).is_file() for place in (folder, Path.cwd())):
+        return reference
+    return f"assay.{reference}" if (Path(assay.__file__).parent / module).is_file() else reference
+
+
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
-    """The function that `reference` names; files are looked for beside the suite.
+    """The function that `reference` names; files and modules are looked for beside the suite and in the working directory.
 
     Raises:
         UsageError: no such file, module or name, or importing it raised.
     """
-    head, _, name = reference.rpartition(":")
+    head, _, name = present_name(reference, folder).rpartition(":")
+    for place in (Path.cwd(), folder.resolve()):
+        if str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     try:
         if head.endswith(".py"):
             path = (folder / head).resolve()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from schema import ingest
-from schema.alert_queries import alert_of, changes_of
-from schema.alert_rows import ACTIVE, AlertEvent, Release
-from schema.errors import BadTriage, nearest
-from schema.spool import new_id, now, write_bundle
-from schema.store import Store, reading, snapshot
+from assay.schema.errors import BadTriage, nearest
+from assay.schema.queries.alerts import alert_of, changes_of
+from assay.schema.rows.alerts import ACTIVE, AlertEvent, Release
+from assay.schema.store import ingest
+from assay.schema.store.database import Store, reading, snapshot
+from assay.schema.store.spool import new_id, now, write_bundle
 
 ACTIONS = {
     "acknowledge": "acknowledged", "assign": "assigned", "mute": "muted", "expect": "expected", "invalid": "invalid", "fix": "fixed", "reopen": "reopened",

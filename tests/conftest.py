@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from schema.store import Store
-
-ROOT = Path(__file__).resolve().parent.parent
+from assay.schema.store.database import Store
+from tests.places import SOURCES
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ def assay(
     *arguments: object, db: Path | None = None, cwd: Path | None = None, timeout: float = 300, **environment: str
 ) -> Done:
     """Run the command in a process of its own; `db` is passed by the environment, as cron would."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    env = {**os.environ, "PYTHONPATH": SOURCES, **environment}
     if db:
         env["ASSAY_DB"] = str(db)
-    command = [sys.executable, "-m", "runner", *map(str, arguments)]
+    command = [sys.executable, "-m", "assay", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -143,20 +142,20 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
 QUANTIZED = """
 name = "q"
 [model.digits]
-pytorch = "runner.models.digits:trained"
+pytorch = "assay.runner.models.digits:trained"
 outputs = ["logits"]
 export = { dynamic = { image = { 0 = "batch" } } }
 [workload.test]
-generator = "runner.models.digits:labelled_batches"
+generator = "assay.runner.models.digits:labelled_batches"
 options = { size = 90 }
 batches = 6
 labels = ["label"]
 task = { kind = "classification" }
 [workload.one]
-generator = "runner.models.digits:test_batches"
+generator = "assay.runner.models.digits:test_batches"
 options = { size = 1 }
 [workload.calibration]
-generator = "runner.models.digits:labelled_batches"
+generator = "assay.runner.models.digits:labelled_batches"
 options = { size = 64, part = "train" }
 batches = 4
 labels = ["label"]
@@ -231,9 +230,9 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with alerts: a model that got slower, a verdict that broke, a host that got slow; an improvement, and a change of the environment."""
     from datetime import timedelta
 
-    from runner.regressions.night import look
-    from runner.regressions.watch import Watching
-    from schema.spool import now
+    from assay.runner.nights.look import look
+    from assay.runner.regressions.alerts.new_changes import Watching
+    from assay.schema.store.spool import now
     from tests import nights
     from tests.nights import Made, stepping
 

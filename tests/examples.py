@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from schema import rows
+from assay.schema import rows
 
 _DEFAULTS: dict[str, Any] = {
     "str": "x",

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from runner.metrics import METRICS
-from schema import ingest, rows
-from schema.spool import write_bundle
-from schema.store import Store
+from assay.runner.metrics import METRICS
+from assay.schema import rows
+from assay.schema.store import ingest
+from assay.schema.store.database import Store
+from assay.schema.store.spool import write_bundle
 from tests.examples import a_row, a_run, an_environment
 
 START = datetime.fromisoformat("2026-05-01T02:00:00")

@@ -11,33 +11,39 @@ from pathlib import Path
 
 import pytest
 
-import dashboard
-import runner
-import schema
+import assay
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 ML = {"torch", "onnxruntime", "onnx", "tensorrt", "onnxscript", "polygraphy"}
 UI = {"streamlit", "plotly"}
 
 
 def loaded(*modules: str) -> set[str]:
-    code = f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    """Top-level names of everything that is imported with these modules; of ours, the room too: `assay.runner`."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(done.stdout.split())
+    names = [name.split(".") for name in done.stdout.split()]
+    return {parts[0] for parts in names} | {".".join(parts[:2]) for parts in names if parts[0] == "assay"}
 
 
 @pytest.mark.parametrize(
     ("modules", "never"),
     [
-        (("schema.rows", "schema.queries", "schema.ingest"), ML | UI | {"typer", "runner", "dashboard", "pandas"}),
-        (("runner.cli",), ML | UI | {"dashboard", "numpy", "duckdb", "pydantic", "rich", "pyarrow"}),
-        (("runner.execute", "runner.report", "runner.catalogue"), ML | UI | {"dashboard"}),
-        (("runner.worker",), ML | UI | {"dashboard", "duckdb", "pyarrow", "rich", "typer"}),
         (
-            ("dashboard.figures", "dashboard.figures_parity", "dashboard.tables"),
-            ML | {"streamlit", "duckdb", "runner", "schema"},
+            ("assay.schema.rows", "assay.schema.queries", "assay.schema.store.ingest"),
+            ML | UI | {"typer", "assay.runner", "assay.dashboard", "pandas"},
         ),
-        (("dashboard.data", "dashboard.filters"), ML | {"runner"}),
+        (("assay.runner.cli.app",), ML | UI | {"assay.dashboard", "numpy", "duckdb", "pydantic", "rich", "pyarrow"}),
+        (
+            ("assay.runner.run.execute", "assay.runner.reports.console", "assay.runner.cli.catalogue"),
+            ML | UI | {"assay.dashboard"},
+        ),
+        (("assay.runner.worker.main",), ML | UI | {"assay.dashboard", "duckdb", "pyarrow", "rich", "typer"}),
+        (
+            ("assay.dashboard.figures", "assay.dashboard.figures_parity", "assay.dashboard.tables"),
+            ML | {"streamlit", "duckdb", "assay.runner", "assay.schema"},
+        ),
+        (("assay.dashboard.data", "assay.dashboard.filters"), ML | {"assay.runner"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -46,15 +52,15 @@ def test_what_a_module_loads_when_it_is_imported_alone(modules: tuple[str, ...],
 
 
 def test_help_loads_no_heavy_library():
-    code = "import sys; sys.argv = ['assay', '--help']\ntry:\n    from runner.cli import main; main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    code = "import sys; sys.argv = ['assay', '--help']\ntry:\n    from assay.runner.cli.app import main; main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert {name.split(".")[0] for name in done.stderr.split()} & (ML | UI | {"numpy", "duckdb", "pydantic"}) == set()
 
 
-def test_our_import_names_are_ours():
-    """PyPI has packages called schema, runner and dashboard; one of them installed over ours would be found first."""
-    for package in (schema, runner, dashboard):
-        assert Path(package.__file__).is_relative_to(ROOT)
+def test_everything_of_ours_is_imported_under_one_name():
+    """PyPI has packages called schema, runner and dashboard, and users have folders of those names."""
+    assert Path(assay.__file__).is_relative_to(ROOT)
+    assert loaded("assay.runner.cli.app") & {"schema", "runner", "dashboard"} == set()
 
 
 def test_pages_ask_draw_and_show_and_do_nothing_else():
@@ -69,11 +75,6 @@ def test_pages_ask_draw_and_show_and_do_nothing_else():
         assert (
             "select " not in text.lower().replace("select one run", "").replace("select two", "") or "st.select" in text
         )
-
-
-def test_no_page_module_hides_a_package():
-    names = {path.stem for path in (ROOT / "dashboard").glob("*.py")}
-    assert not names & {"schema", "runner", "dashboard"}
 
 
 def test_nothing_unpickles():
@@ -92,7 +93,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names) - {"schema", "runner", "dashboard"}
+    return found - set(sys.stdlib_module_names) - {"assay"}
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 import typer
 
-from runner.backends import BACKENDS
-from runner.cli import app
-from runner.metrics import METRICS
-from runner.recipes import RECIPES
-from runner.suite import Suite, shipped_suites
-from schema import rows
+from assay.runner.backends import BACKENDS
+from assay.runner.cli.app import app
+from assay.runner.metrics import METRICS
+from assay.runner.recipes import RECIPES
+from assay.runner.suites.suite import Suite, shipped_suites
+from assay.schema import rows
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, filters, sections_alerts, tables_alerts
+from assay.dashboard import data, filters, sections_alerts, tables_alerts
 
 st.title("Alerts")
 found = data.frame("alerts", filters.chosen())

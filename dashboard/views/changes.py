@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboard import data, figures_alerts, filters, tables_alerts
+from assay.dashboard import data, figures_alerts, filters, tables_alerts
 
 st.title("Changes")
 months = {"1 month": 31, "3 months": 92, "6 months": 183, "12 months": 366, "ever": 36_500}

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, figures, filters, tables
+from assay.dashboard import data, figures, filters, tables
 
 st.title("Compare")
 known = [row["run_id"] for row in data.ask("runs", filters.chosen())]

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sections_alerts
+from assay.dashboard import sections_alerts
 
 st.title("Health")
 part = st.segmented_control(

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, filters, sections_alerts, tables
+from assay.dashboard import data, filters, sections_alerts, tables
 
 st.title("Overview")
 found = data.overview(filters.chosen())

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sections
+from assay.dashboard import sections
 
 st.title("Parity")
 SECTIONS = {

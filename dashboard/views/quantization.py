@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sections_quality
+from assay.dashboard import sections_quality
 
 st.title("Quantization")
 SECTIONS = {

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, figures, filters, tables
+from assay.dashboard import data, figures, filters, tables
 
 st.title("Run")
 typed = (

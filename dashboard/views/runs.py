@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, filters, tables
+from assay.dashboard import data, filters, tables
 
 st.title("Runs")
 found = data.frame("runs", filters.chosen())

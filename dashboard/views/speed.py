@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sections_speed
+from assay.dashboard import sections_speed
 
 st.title("Speed")
 SECTIONS = {

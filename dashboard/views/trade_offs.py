@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, figures, filters
+from assay.dashboard import data, figures, filters
 
 st.title("Trade-offs")
 found = data.frame("trade_offs", filters.chosen())

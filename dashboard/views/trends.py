@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import data, figures, figures_alerts, filters, tables_alerts
+from assay.dashboard import data, figures, figures_alerts, filters, tables_alerts
 
 st.title("Trends")
 known = {row["metric"]: row for row in data.ask("metrics")}

@@ -15,9 +15,9 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from runner.errors import EnvironmentMissing
-from runner.parity.tally import EXACT_QUANTILES, Tally
-from runner.tensors import Array, Tensors
+from assay.runner.errors import EnvironmentMissing
+from assay.runner.parity.tally import EXACT_QUANTILES, Tally
+from assay.runner.tensors import Array, Tensors
 
 _CARRIED = {
     torch.bfloat16: (torch.int16, ml_dtypes.bfloat16),
@@ -165,7 +165,7 @@ class DeviceArray:
             return None
         if self.size <= EXACT_QUANTILES or not self._tensor.is_cuda or importlib.util.find_spec("numba") is None:
             return None
-        from runner.backends import device_compare
+        from assay.runner.backends import device_compare
 
         if not device_compare.available():
             return None

@@ -1,6 +1,6 @@
 """The comparison kernel on CUDA: two arrays that lie on the device in, a tally out, in one pass over both, nothing copied to the host but sums.
 
-The same definition as `runner.parity.compare`, and held equal to it by a property test, on numba's simulator where there is no GPU. Sums are float64,
+The same definition as `assay.runner.parity.compare`, and held equal to it by a property test, on numba's simulator where there is no GPU. Sums are float64,
 each thread's in a fixed order, blocks' in the order of the blocks: the same arrays give the same last digit. Squares about the mean are summed
 about the first element, so that they cancel no more than the elements scatter (Chan, Golub, LeVeque 1983, shifted data).
 """
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numba import cuda, float64, int32, int64
 
-from runner.parity.tally import FINE_BINS, Tally
-from runner.tensors import Array
+from assay.runner.parity.tally import FINE_BINS, Tally
+from assay.runner.tensors import Array
 
 THREADS = 256
 BLOCKS_PER_MULTIPROCESSOR = 4
@@ -193,7 +193,7 @@ def tally(
     expected: torch.Tensor, actual: torch.Tensor, *, rule: str, atol: float, rtol: float, nan_equal: bool, threads: int = THREADS,
     blocks: int | None = None,
 ) -> Tally:  # fmt: skip
-    """Compare two contiguous tensors of one floating type and shape, both on one device; see `runner.parity.compare.tally`.
+    """Compare two contiguous tensors of one floating type and shape, both on one device; see `assay.runner.parity.compare.tally`.
 
     Types narrower than float32 are widened on the device, which is exact. Quantiles come from the histogram: up to `EXACT_QUANTILES` elements are
     for the host, where they are exact.

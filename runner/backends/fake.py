@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from runner.backends import HostStream, Placement, Source, Stream
-from runner.errors import UsageError, nearest
-from runner.tensors import Array, Tensors
+from assay.runner.errors import UsageError, nearest
+from assay.runner.session import HostStream, Placement, Source, Stream
+from assay.runner.tensors import Array, Tensors
 
 _OPTIONS = ("gain", "offset", "delay_ms", "noise", "fault", "threads")
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from runner.backends import fed_back
-from runner.engines.profiles import Sizes, as_text, profiles
-from runner.errors import UsageError
-from runner.tensors import Tensors
+from assay.runner.errors import UsageError
+from assay.runner.graphs.engine_sizes import Sizes, as_text, profiles
+from assay.runner.session import fed_back
+from assay.runner.tensors import Tensors
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _GRAPH = {CUDA: "enable_cuda_graph", TENSORRT: "trt_cuda_graph_enable"}
@@ -51,7 +51,7 @@ def provider_options(provider: str, path: Path, options: Mapping[str, Any]) -> d
 
 
 def _shapes(path: Path, sizes: Mapping[str, Any]) -> dict[str, str]:
-    from runner.recipes.audit import ports
+    from assay.runner.graphs.audit import ports
 
     inputs = {
         name: tuple(size if isinstance(size, int) else -1 for size in port["shape"])
@@ -80,13 +80,13 @@ def engines_in(settings: Mapping[str, str]) -> dict[str, int]:
 
 
 def bind(session: Any, names: tuple[str, ...], device: Any, dtypes: Mapping[str, str], inputs: Tensors) -> Any:
-    """A batch bound on the device (`runner.backends.cuda_device.DeviceCall`), its outputs at addresses that do not move.
+    """A batch bound on the device (`assay.runner.backends.cuda_device.DeviceCall`), its outputs at addresses that do not move.
 
     The session has to queue on the device's stream, and does not wait at the end of a run. `dtypes` are ONNX Runtime's names -> numpy's.
     """
     import torch
 
-    from runner.backends.cuda_device import DeviceCall, to_numpy
+    from assay.runner.backends.cuda_device import DeviceCall, to_numpy
 
     index = torch.device(device.name).index or 0
 
@@ -127,7 +127,7 @@ def own_stream(index: int) -> Any:
         EnvironmentMissing: PyTorch sees no CUDA device.
     """
     try:
-        from runner.backends import cuda_device
+        from assay.runner.backends import cuda_device
     except ImportError as error:
         raise UsageError(f"events and graphs need PyTorch with CUDA in this environment: {error}.") from None
     return cuda_device.open_device(f"cuda:{index}")
@@ -175,7 +175,7 @@ class OnnxRuntimeDeviceStream:
             return None
         import torch
 
-        from runner.backends.cuda_device import DeviceArray
+        from assay.runner.backends.cuda_device import DeviceArray
 
         if not torch.cuda.is_available():
             return None

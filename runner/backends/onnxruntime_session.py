@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from runner.backends import Placement, Source, fed_back, onnxruntime_device
-from runner.backends.onnxruntime_device import OnnxRuntimeDeviceStream
-from runner.errors import EnvironmentMissing, UsageError, nearest
-from runner.tensors import Tensors, hash_file
+from assay.runner.backends import onnxruntime_device
+from assay.runner.backends.onnxruntime_device import OnnxRuntimeDeviceStream
+from assay.runner.errors import EnvironmentMissing, UsageError, nearest
+from assay.runner.session import Placement, Source, fed_back
+from assay.runner.tensors import Tensors, hash_file
 
 PROFILES = True
 """Its sessions have `profile`."""
@@ -152,7 +153,7 @@ class OnnxRuntimeSession:
         """
         import onnx
 
-        from runner.timing.traces import as_written, onnxruntime_layers
+        from assay.runner.timing.traces import as_written, onnxruntime_layers
 
         feed = self._checked(inputs)
         for _ in range(warm_up + calls):

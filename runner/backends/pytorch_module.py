@@ -21,11 +21,13 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from runner.backends import Placement, Source, cuda_device, fed_back
-from runner.backends.cuda_device import DeviceArray, DeviceCall, to_numpy
-from runner.errors import EnvironmentMissing, UsageError, nearest
-from runner.source import load_factory
-from runner.tensors import Tensors
+from assay.runner.backends import cuda_device
+from assay.runner.backends.cuda_device import DeviceArray, DeviceCall, to_numpy
+from assay.runner.errors import EnvironmentMissing, UsageError, nearest
+from assay.runner.recipes.torch_modules import Signed, parameter_names
+from assay.runner.session import Placement, Source, fed_back
+from assay.runner.source import load_factory
+from assay.runner.tensors import Tensors
 
 PROFILES = True
 """Its sessions have `profile`."""
@@ -63,9 +65,9 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
     torch.backends.cudnn.deterministic = True
     module = load_module(source).to(device)
     if source.recipe:
-        from runner.recipes.torch_modules import apply
+        from assay.runner.recipes.torch_modules import apply
 
-        module = _Signed(apply(source.recipe, module, source.recipe_options), parameter_names(module))
+        module = Signed(apply(source.recipe, module, source.recipe_options), parameter_names(module))
     yield PyTorchSession(module, source, device, options)
 
 
@@ -86,20 +88,6 @@ def load_module(source: Source) -> Any:
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"the factory {source.location} made a {type(module).__name__}, not a torch.nn.Module.")
     return module.eval()
-
-
-class _Signed(torch.nn.Module):
-    """A changed module under the argument names of the one it was made from."""
-
-    def __init__(self, module: Any, names: list[str] | None) -> None:
-        super().__init__()
-        self.changed, self.argument_names = module, names
-        own = parameter_names(module)
-        # A layer that stands for another one may call its argument x where that one says input.
-        self._own_names = dict(zip(names, own, strict=False)) if names and own else {}
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.changed(*args, **{self._own_names.get(name, name): value for name, value in kwargs.items()})
 
 
 class _Autocast:
@@ -168,7 +156,7 @@ class PyTorchSession:
 
     def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Operators with the time that is their own, by PyTorch's profiler; equal operators on equal shapes are one layer."""
-        from runner.timing.traces import with_shares
+        from assay.runner.timing.traces import with_shares
 
         call = self.prepare(inputs)
         for _ in range(warm_up):
@@ -397,20 +385,6 @@ def _source_of(cls: type) -> str:
         return inspect.getsource(inspect.getmodule(cls) or cls)
     except (OSError, TypeError):  # made at run time: its weights have to speak for it
         return cls.__qualname__
-
-
-def parameter_names(module: Any) -> list[str] | None:
-    """Names of forward's arguments, or None where inputs have to go in by position."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return [argument.name for argument in module.forward.schema.arguments[1:]]
-    if isinstance(
-        module, torch.fx.GraphModule
-    ):  # an exported program takes its inputs as it was traced: by keyword, or not
-        return list(module._in_spec.child(1).context) or None  # noqa: SLF001  the only place that says which
-    if isinstance(module, _Signed):
-        return module.argument_names
-    names = list(inspect.signature(module.forward).parameters)
-    return None if "args" in names or "kwargs" in names else names
 
 
 def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:

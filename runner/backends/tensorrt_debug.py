@@ -10,13 +10,13 @@ from typing import Any
 import tensorrt as trt
 import torch
 
-from runner.backends import cuda_device
-from runner.backends.cuda_device import to_numpy
-from runner.backends.tensorrt_engine import TYPES, TensorRTSession
-from runner.engines.profiles import Sizes, profiles
-from runner.errors import UsageError
-from runner.recipes.tensorrt_build import checked, parse, serialize
-from runner.tensors import Tensors
+from assay.runner.backends import cuda_device
+from assay.runner.backends.cuda_device import to_numpy
+from assay.runner.backends.tensorrt_build import checked, parse, serialize
+from assay.runner.backends.tensorrt_engine import TYPES, TensorRTSession
+from assay.runner.errors import UsageError
+from assay.runner.graphs.engine_sizes import Sizes, profiles
+from assay.runner.tensors import Tensors
 
 _NAME = ctypes.pythonapi.PyCapsule_GetName
 _NAME.restype, _NAME.argtypes = ctypes.c_char_p, [ctypes.py_object]

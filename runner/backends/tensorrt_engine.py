@@ -1,7 +1,7 @@
 """TensorRT 10 and 11: an engine that Assay built, run through named tensors on a stream of its own.
 
 Options: `streams` (how many contexts run a batch at the same time; latency is then of all of them), and those of the build
-(`runner.recipes.tensorrt_build`), the device among them. An engine is executable code: only one whose SHA-256 is the recorded one is loaded.
+(`assay.runner.backends.tensorrt_build`), the device among them. An engine is executable code: only one whose SHA-256 is the recorded one is loaded.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ import numpy as np
 import tensorrt as trt
 import torch
 
-from runner.backends import NotBuiltFor, Placement, Source, cuda_device, fed_back
-from runner.backends.cuda_device import Cuda, DeviceArray, DeviceCall, to_numpy, to_torch
-from runner.engines.compare import audit
-from runner.engines.inspector import Engine, read
-from runner.engines.profiles import Range, fitting
-from runner.errors import UsageError, nearest
-from runner.recipes.tensorrt_build import OPTIONS, Log
-from runner.tensors import Tensors, hash_file
+from assay.runner.backends import cuda_device
+from assay.runner.backends.cuda_device import Cuda, DeviceArray, DeviceCall, to_numpy, to_torch
+from assay.runner.backends.tensorrt_build import OPTIONS, Log
+from assay.runner.errors import UsageError, nearest
+from assay.runner.graphs.engine_layers import Engine, read
+from assay.runner.graphs.engine_pair import audit
+from assay.runner.graphs.engine_sizes import Range, fitting
+from assay.runner.session import NotBuiltFor, Placement, Source, fed_back
+from assay.runner.tensors import Tensors, hash_file
 
 PROFILES = True
 """Its sessions have `profile`."""
@@ -271,7 +272,7 @@ class TensorRTSession:
 
     def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Layers with their times by IProfiler, in a session of its own: latency is never taken with a profiler on."""
-        from runner.timing.traces import with_shares
+        from assay.runner.timing.traces import with_shares
 
         placed = self.place(self._checked(inputs))
         context = self._new_context(self._profile_for(placed), 0)

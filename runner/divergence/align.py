@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from runner.divergence.reference import RefNode
-from runner.tensors import Array
+from assay.runner.divergence.reference import RefNode
+from assay.runner.tensors import Array
 
 _PROJECTIONS = 8
 _BLOCK = 1 << 20

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from runner.parity.compare import tally
-from runner.parity.receipt import receipt
-from runner.parity.tally import Tally
-from runner.tensors import Array, Tensors
+from assay.runner.parity.compare import tally
+from assay.runner.parity.receipt import receipt
+from assay.runner.parity.tally import Tally
+from assay.runner.tensors import Array, Tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.divergence import align, hints
-from runner.divergence.explain import Explanation
-from runner.divergence.onnx_graph import Graph, Node, load, part, reduction_length
-from runner.divergence.onnx_walk import OnnxReference, run_part
-from runner.divergence.walk import Entry, Suspect, errors, is_suspect, rounding
-from runner.errors import UsageError
-from runner.tensors import Array, Tensors
+from assay.runner.divergence import align, hints
+from assay.runner.divergence.explanation import Explanation
+from assay.runner.divergence.onnx_walk import OnnxReference, run_part
+from assay.runner.divergence.walk import Entry, Suspect, errors, is_suspect, rounding
+from assay.runner.errors import UsageError
+from assay.runner.graphs.onnx_graph import Graph, Node, load, part, reduction_length
+from assay.runner.tensors import Array, Tensors
 
 Observe = Callable[[Collection[str]], Tensors]
 """Values of the engine by tensor: of those that it did not fuse, or (given names) of an engine that keeps these apart."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.tensors import Array
+from assay.runner.tensors import Array
 
 _LEFT = 0.02
 """Of an error, what a simple pattern may leave unexplained."""

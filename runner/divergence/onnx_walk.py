@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnxruntime as ort
 
-from runner.divergence.onnx_graph import Graph, Node, part, segments
-from runner.divergence.reference import RefNode
-from runner.tensors import Array, Tensors
+from assay.runner.divergence.reference import RefNode
+from assay.runner.graphs.onnx_graph import Graph, Node, part, segments
+from assay.runner.tensors import Array, Tensors
 
 
 def run_part(serialised: bytes, inputs: Tensors, outputs: Sequence[str]) -> Tensors:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from runner.tensors import Array, Tensors
+from assay.runner.tensors import Array, Tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.divergence.explain import Explanation
-from runner.errors import UsageError
+from assay.runner.divergence.explanation import Explanation
+from assay.runner.errors import UsageError
 
 _SCRIPT = '''"""Reproduces {what} alone: {error}.
 

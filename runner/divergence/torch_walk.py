@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from runner.backends.pytorch_module import parameter_names
-from runner.divergence.reference import RefNode
-from runner.errors import UsageError
-from runner.tensors import Array, Tensors
+from assay.runner.divergence.reference import RefNode
+from assay.runner.errors import UsageError
+from assay.runner.recipes.torch_modules import parameter_names
+from assay.runner.tensors import Array, Tensors
 
 
 class TorchReference:

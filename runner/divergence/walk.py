@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from runner.divergence import align
-from runner.divergence.onnx_graph import Graph, Node, part, reduction_length, segments
-from runner.divergence.onnx_walk import run_part
-from runner.divergence.reference import Reference, RefNode
-from runner.parity.compare import tally
-from runner.parity.receipt import receipt
-from runner.tensors import Array, Tensors
+from assay.runner.divergence import align
+from assay.runner.divergence.onnx_walk import run_part
+from assay.runner.divergence.reference import Reference, RefNode
+from assay.runner.graphs.onnx_graph import Graph, Node, part, reduction_length, segments
+from assay.runner.parity.compare import tally
+from assay.runner.parity.receipt import receipt
+from assay.runner.tensors import Array, Tensors
 
 _LOCAL = "reference::"
 """Prefix of what a node reads when it is fed the reference's value."""

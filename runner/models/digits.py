@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.models.trained import once
+from assay.runner.models.trained import once
 
 _TRAIN = 1257
 """The first 1257 images are learnt from, the other 540 are for checks."""

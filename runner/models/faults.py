@@ -21,8 +21,8 @@ WIDTH = 16
 def streaming_encoder(
     size: str = "tiny", isolated: bool = False, fault: str = "state_bias", amount: float = 9e-5, layer: int = 1
 ) -> Any:
-    """The encoder exported with a fault inside; see `runner.models.streaming_encoder.module`."""
-    from runner.models import streaming_encoder as encoder
+    """The encoder exported with a fault inside; see `assay.runner.models.streaming_encoder.module`."""
+    from assay.runner.models import streaming_encoder as encoder
 
     module = encoder.module(size, isolated=isolated, fault=fault, amount=amount, layer=layer).eval()
     example = next(encoder.features(0, 1, size))
@@ -31,7 +31,7 @@ def streaming_encoder(
 
 
 def _states(contract: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    from runner.parity.contract import parse_contract
+    from assay.runner.rules.contract import parse_contract
 
     return parse_contract(contract).initial_states(example)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.errors import UsageError
+from assay.runner.errors import UsageError
 
 REPOSITORY = "distilbert/distilgpt2"
 _SIZES = {
@@ -54,14 +54,14 @@ class _Basic:
         self.network, self.origin = network, origin
 
     def as_module(self) -> Any:
-        from runner.models.gpt2_modules import Basic
+        from assay.runner.models.gpt2_modules import Basic
 
         return Basic(self.network, self.origin)
 
 
 class _WithPast(_Basic):
     def as_module(self) -> Any:
-        from runner.models.gpt2_modules import WithPast
+        from assay.runner.models.gpt2_modules import WithPast
 
         return WithPast(self.network, self.origin)
 

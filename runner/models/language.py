@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.models.trained import once
+from assay.runner.models.trained import once
 
 _VOCABULARY = 128
 _PARTS = {"train": (0.0, 0.8), "calibration": (0.8, 0.9), "test": (0.9, 1.0)}
@@ -44,7 +44,7 @@ def passages(seed: int, batches: int, size: int, part: str = "test", length: int
 
 def trained(width: int = 128, layers: int = 3, steps: int = 300, seed: int = 0) -> Any:
     """The model after training: input_ids [B, T] in, logits [B, T, 128] out."""
-    from runner.models.lut_linear import Decoder
+    from assay.runner.models.lut_linear import Decoder
 
     learnt = text("train")
     edition = hashlib.sha256(learnt.tobytes()).hexdigest()[:12]  # each Python has its own manual

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.models import digits
-from runner.models.trained import once
+from assay.runner.models import digits
+from assay.runner.models.trained import once
 
 ALPHABET = "0123456789 "
 _CELLS = 12

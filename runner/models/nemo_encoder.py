@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from runner.errors import EnvironmentMissing, UsageError
+from assay.runner.errors import EnvironmentMissing, UsageError
 
 OUTPUTS = (
     "encoder_output",

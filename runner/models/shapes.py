@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.models.trained import once
+from assay.runner.models.trained import once
 
 NAMES = ("circle", "square", "triangle")
 SIZE = 64

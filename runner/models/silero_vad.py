@@ -64,7 +64,7 @@ def contract() -> dict[str, Any]:
 
 def speech(seed: int, batches: int) -> Iterator[dict[str, Any]]:
     """Windows of real read speech, 512 new samples after 64 of context; the state is fed back."""
-    from runner.workloads.speech import read_speech
+    from assay.runner.workloads.speech import read_speech
 
     del seed  # the recording is what it is
     signal = read_speech()

@@ -77,7 +77,7 @@ def module(
     Raises:
         ValueError: no size or fault has this name.
     """
-    from runner.models.streaming_encoder_layers import StreamingEncoder
+    from assay.runner.models.streaming_encoder_layers import StreamingEncoder
 
     return StreamingEncoder(size_named(size), seed=seed, isolated=isolated, fault=fault, amount=amount, layer=layer)
 
@@ -108,7 +108,7 @@ def _noise(seed: int, shape: Size, rows: int) -> Any:
 
 
 def _speech(shape: Size, rows: int) -> Any:
-    from runner.workloads.speech import log_mel, read_speech
+    from assay.runner.workloads.speech import log_mel, read_speech
 
     mel = log_mel(read_speech(), shape.features)
 

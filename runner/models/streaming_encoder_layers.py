@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from runner.models.streaming_encoder import Size
+from assay.runner.models.streaming_encoder import Size
 
 FAULTS = ("", "norm", "attention", "convolution", "state_bias", "time_bias")
 
@@ -114,7 +114,7 @@ class ConformerLayer(nn.Module):
 
 
 class StreamingEncoder(nn.Module):
-    """See `runner.models.streaming_encoder`."""
+    """See `assay.runner.models.streaming_encoder`."""
 
     def __init__(self, size: Size, *, seed: int, isolated: bool, fault: str, amount: float, layer: int) -> None:
         super().__init__()

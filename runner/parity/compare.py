@@ -13,7 +13,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  registers bfloat16 and the float8 types with numpy
 import numpy as np
 
-from runner.parity.tally import EXACT_QUANTILES, Tally, fine_bins
+from assay.runner.parity.tally import EXACT_QUANTILES, Tally, fine_bins
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -58,7 +58,7 @@ def tally(
         compiled = expected.size >= _COMPILE_FROM and can_compile()
     plain = mask is None and expected.flags.c_contiguous and actual.flags.c_contiguous
     if compiled and plain and expected.dtype == actual.dtype and expected.dtype in (np.float32, np.float64):
-        from runner.parity.compiled import tally_contiguous
+        from assay.runner.parity.compiled import tally_contiguous
 
         return tally_contiguous(expected.reshape(-1), actual.reshape(-1), **settings)
     whole = Tally()

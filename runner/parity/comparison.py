@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from runner.parity.compare import can_compile, tally
-from runner.parity.policy import Policy, Resolved
-from runner.parity.receipt import empty_receipt, receipt
-from runner.parity.tally import Tally
-from runner.tensors import Array, Tensors
+from assay.runner.parity.compare import can_compile, tally
+from assay.runner.parity.receipt import empty_receipt, receipt
+from assay.runner.parity.tally import Tally
+from assay.runner.rules.policy import Policy, Resolved
+from assay.runner.tensors import Array, Tensors
 
 ALL_STEPS = -1
 _MANY_ELEMENTS = 1 << 25

@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from runner.parity.tally import EXACT_QUANTILES, FINE_BASE, FINE_BINS, Tally
+from assay.runner.parity.tally import EXACT_QUANTILES, FINE_BASE, FINE_BINS, Tally
 
 _BLOCK = 8192
 _FAST = {"reassoc", "contract", "nsz"}

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from runner.parity.contract import Contract
-from runner.tensors import Array, Tensors
+from assay.runner.rules.contract import Contract
+from assay.runner.tensors import Array, Tensors
 
 _TRIED_STEPS = 3
 _MAX_BYTES = 1 << 30

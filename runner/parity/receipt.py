@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.parity.tally import Tally
+from assay.runner.parity.tally import Tally
 
 
 def _decibels(signal: float, noise: float) -> float | None:
@@ -28,7 +28,7 @@ def _index(flat: int, shape: tuple[int, ...] | None) -> list[int] | None:
 
 
 def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
-    """Receipt columns (DESIGN: schema.rows.Parity) of a tally; `shape` turns flat indices into positions.
+    """Receipt columns (DESIGN: assay.schema.rows.Parity) of a tally; `shape` turns flat indices into positions.
 
     Statistics are over pairs finite on both sides and None when there is none. SQNR is
     10 log10(sum x^2 / sum (x - y)^2), infinite when equal; PSNR takes the expected side's range as its peak, and is None

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from runner.backends import Stream
-from runner.errors import UsageError
-from runner.parity.comparison import Comparison
-from runner.parity.contract import Contract, fit
-from runner.parity.expression import CannotEvaluate, Invariant, values_of
-from runner.tensors import Tensors
+from assay.runner.errors import UsageError
+from assay.runner.parity.comparison import Comparison
+from assay.runner.rules.contract import Contract, fit
+from assay.runner.rules.expression import CannotEvaluate, Invariant, values_of
+from assay.runner.session import Stream
+from assay.runner.tensors import Tensors
 
 FUNCTIONAL = "functional"
 CLOSED_LOOP = "closed_loop"
@@ -226,7 +226,7 @@ class _Loop:
 
 
 def _parsed_reset(contract: Contract) -> Invariant | None:
-    from runner.parity.expression import parse
+    from assay.runner.rules.expression import parse
 
     return parse(contract.reset) if contract.reset else None
 

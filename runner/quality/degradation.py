@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.tensors import Array
+from assay.runner.tensors import Array
 
 RESAMPLES = 2000
 _CHUNK = 200

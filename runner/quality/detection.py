@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from runner.errors import UsageError
-from runner.quality.degradation import Counts
-from runner.quality.tasks import named, needed, pick
-from runner.suite import Task
-from runner.tensors import Array, Tensors
+from assay.runner.errors import UsageError
+from assay.runner.quality.degradation import Counts
+from assay.runner.quality.tasks import named, needed, pick
+from assay.runner.tensors import Array, Tensors
+from assay.runner.workloads.asked import Task
 
 AP = ("map_50_95", "map_50", "map_75")
 _IOU = 0.5

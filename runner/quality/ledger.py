@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from runner.quality.codes import counted, decode, encode, encode_counting, in_order, typed
-from runner.quality.moments import Moments, add_together
-from runner.quality.quantized_activations import Activation, activations
-from runner.quality.quantized_graph import Pair
-from runner.quality.quantized_weights import Weight, weights
-from runner.quality.taps import Tapped
-from runner.tensors import Array, Tensors
+from assay.runner.graphs.quantized_graph import Pair
+from assay.runner.quality.codes import counted, decode, encode, encode_counting, in_order, typed
+from assay.runner.quality.moments import Moments, add_together
+from assay.runner.quality.quantized_activations import Activation, activations
+from assay.runner.quality.quantized_weights import Weight, weights
+from assay.runner.quality.taps import Tapped
+from assay.runner.tensors import Array, Tensors
 
 _HELD = 1 << 19
 """Bytes of activations that are accounted for together; a batch that is larger is alone."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.tensors import Array
+from assay.runner.tensors import Array
 
 _BLOCK = 1 << 20
 """Elements turned into float64 at a time."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from runner.divergence.onnx_graph import Node
-from runner.quality.quantized_graph import CODED, HALF, INTEGER, Pair
-from runner.tensors import Array
+from assay.runner.graphs.onnx_graph import Node
+from assay.runner.graphs.quantized_graph import CODED, HALF, INTEGER, Pair
+from assay.runner.tensors import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from runner.divergence.onnx_graph import Node
-from runner.quality.codes import bits, decode, in_order, is_float, limits
-from runner.quality.quantized_graph import CODED, HALF, INTEGER, Pair, transposes
-from runner.tensors import Array
+from assay.runner.graphs.onnx_graph import Node
+from assay.runner.graphs.quantized_graph import CODED, HALF, INTEGER, Pair, transposes
+from assay.runner.quality.codes import bits, decode, in_order, is_float, limits
+from assay.runner.tensors import Array
 
 _LEVELS = 65_536
 _AHEAD = 1 << 24

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.tensors import Array
+from assay.runner.tensors import Array
 
 _SETTLED = 0.01
 """A range is settled when it is within this share of its final width."""

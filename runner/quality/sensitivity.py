@@ -11,11 +11,11 @@ import onnx
 import onnxruntime as ort
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-from runner.quality.moments import Moments
-from runner.recipes import onnxruntime_static as static
-from runner.recipes.calibration import Calibration
-from runner.recipes.preparation import prepare
-from runner.tensors import Tensors
+from assay.runner.graphs.preparation import prepare
+from assay.runner.quality.moments import Moments
+from assay.runner.recipes import onnxruntime_static as static
+from assay.runner.recipes.calibration import Calibration
+from assay.runner.tensors import Tensors
 
 
 def nodes_of(prepared: Path, types: list[str] | None) -> list[tuple[str, str]]:

@@ -10,8 +10,8 @@ from typing import Self
 import onnx
 import onnxruntime as ort
 
-from runner.backends.onnxruntime_session import OPTIMIZATION
-from runner.tensors import Tensors
+from assay.runner.backends.onnxruntime_session import OPTIMIZATION
+from assay.runner.tensors import Tensors
 
 _SERIALIZED = 1_500_000_000
 """A protobuf holds 2 GB; a larger model is written beside its weights."""

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from runner.errors import EnvironmentMissing, UsageError
-from runner.quality.degradation import Counts
-from runner.suite import Task
-from runner.tensors import Array, Tensors
+from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.quality.degradation import Counts
+from assay.runner.tensors import Array, Tensors
+from assay.runner.workloads.asked import Task
 
 PRIMARY = {
     "classification": "top1", "detection": "map_50_95", "segmentation": "iou", "transcription": "wer", "language": "perplexity",
@@ -36,7 +36,7 @@ class Evaluator(Protocol):
 
 def evaluator_for(task: Task) -> Evaluator:
     if task.kind == "detection":
-        from runner.quality.detection import Detection
+        from assay.runner.quality.detection import Detection
 
         return Detection(task)
     kinds: dict[str, Callable[[Task], Evaluator]] = {

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.errors import AssayError, UsageError
-from runner.recipes import ENGINE_RECIPES, RECIPES
-from runner.recipes.calibration import Calibration
-from runner.tensors import Tensors, hash_file
+from assay.runner.errors import AssayError, UsageError
+from assay.runner.recipes import ENGINE_RECIPES, RECIPES
+from assay.runner.recipes.calibration import Calibration
+from assay.runner.tensors import Tensors, hash_file
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.onnx"

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from runner.errors import UsageError
-from runner.suite import Workload
-from runner.tensors import Tensors
-from runner.workloads import stream
+from assay.runner.errors import UsageError
+from assay.runner.tensors import Tensors
+from assay.runner.workloads import stream
+from assay.runner.workloads.asked import Workload
 
 
 @dataclass(frozen=True, slots=True)

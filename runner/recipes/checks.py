@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from runner.recipes.build import Ingredients
+    from assay.runner.recipes.build import Ingredients
 
 
 def known_options(recipe: str, options: Iterable[str], names: Iterable[str]) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.errors import UsageError
-from runner.quality.codebooks import Coded, Scheme, encode, problems, scheme_named
-from runner.recipes.build import Ingredients
-from runner.recipes.checks import float_file, known_nodes, known_options
-from runner.tensors import Array
+from assay.runner.errors import UsageError
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.checks import float_file, known_nodes, known_options
+from assay.runner.recipes.codebooks import Coded, Scheme, encode, problems, scheme_named
+from assay.runner.tensors import Array
 
 _OPTIONS = ("scheme", "op_types", "nodes_to_exclude", "unchecked", "scale")
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from runner.errors import UsageError, nearest
-from runner.quality.codebooks import Scheme, decode, encode
-from runner.recipes.checks import known_options
-from runner.recipes.codebook import sound
-from runner.recipes.torch_modules import as_linears, replace_modules
+from assay.runner.errors import UsageError, nearest
+from assay.runner.recipes.checks import known_options
+from assay.runner.recipes.codebook import sound
+from assay.runner.recipes.codebooks import Scheme, decode, encode
+from assay.runner.recipes.torch_modules import as_linears, replace_modules
 
 _COMPUTE = ("lookup", "division", "decoded")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from runner.backends.pytorch_module import parameter_names
-from runner.errors import UsageError
-from runner.recipes.build import Ingredients
-from runner.recipes.checks import known_options
-from runner.source import load_factory
-from runner.tensors import Tensors
+from assay.runner.errors import UsageError
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.checks import known_options
+from assay.runner.recipes.torch_modules import parameter_names
+from assay.runner.source import load_factory
+from assay.runner.tensors import Tensors
 
 _OPTIONS = ("dynamic", "example", "example_options", "exporter", "opset", "optimize")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import onnx
 
-from runner.errors import UsageError
-from runner.recipes.build import Ingredients
-from runner.source import is_factory, load_factory
+from assay.runner.errors import UsageError
+from assay.runner.recipes.build import Ingredients
+from assay.runner.source import is_factory, load_factory
 
 
 def build(ingredients: Ingredients) -> None:

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from runner.errors import EnvironmentMissing, UsageError, nearest
-from runner.recipes.build import Ingredients
-from runner.recipes.calibration import Calibration, finite_batches
-from runner.recipes.checks import float_file, known_nodes, known_options
-from runner.recipes.preparation import PROTOBUF_LIMIT
+from assay.runner.errors import EnvironmentMissing, UsageError, nearest
+from assay.runner.graphs.preparation import PROTOBUF_LIMIT
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.calibration import Calibration, finite_batches
+from assay.runner.recipes.checks import float_file, known_nodes, known_options
 
 _METHODS = {
     "int8": ("entropy", "max"),
@@ -156,7 +156,7 @@ def _interpreter(python: str | None, folder: Path) -> str:
             where = "option `python`" if python else _VARIABLE
             raise UsageError(f"the interpreter of the quantizers, {found!r} by {where}, cannot be run.")
         return found
-    for root in (Path.cwd(), folder, Path(__file__).parents[2]):
+    for root in (Path.cwd(), folder, Path(__file__).resolve().parents[2]):
         if (root / _ENVIRONMENT).is_file():
             return str(root / _ENVIRONMENT)
     raise EnvironmentMissing(

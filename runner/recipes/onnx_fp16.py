@@ -12,8 +12,8 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from runner.recipes.build import Ingredients
-from runner.recipes.checks import float_file, known_options
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.checks import float_file, known_options
 
 
 def build(ingredients: Ingredients) -> None:

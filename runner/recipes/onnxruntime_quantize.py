@@ -14,9 +14,9 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from runner.recipes.build import Ingredients
-from runner.recipes.checks import float_file, known_options
-from runner.recipes.preparation import is_large, prepare, save
+from assay.runner.graphs.preparation import is_large, prepare, save
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.checks import float_file, known_options
 
 _OPTIONS = ("per_channel", "reduce_range", "op_types", "preprocess", "weight_type")
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}

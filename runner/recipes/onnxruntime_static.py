@@ -16,12 +16,12 @@ import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
 
-from runner.errors import UsageError, nearest
-from runner.recipes.build import Ingredients
-from runner.recipes.calibration import Calibration, finite_batches
-from runner.recipes.checks import float_file, known_nodes, known_options
-from runner.recipes.preparation import is_large, prepare
-from runner.tensors import Tensors
+from assay.runner.errors import UsageError, nearest
+from assay.runner.graphs.preparation import is_large, prepare
+from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.calibration import Calibration, finite_batches
+from assay.runner.recipes.checks import float_file, known_nodes, known_options
+from assay.runner.tensors import Tensors
 
 METHODS = {
     "minmax": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy, "percentile": CalibrationMethod.Percentile,

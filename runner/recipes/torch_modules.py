@@ -8,15 +8,16 @@ linear layers by bitsandbytes (option `kind`: int8, nf4 or fp4).
 from __future__ import annotations
 
 import importlib
+import inspect
 import warnings
 from typing import Any
 
 import torch
 from torch import nn
 
-from runner.errors import EnvironmentMissing, UsageError
-from runner.recipes import MODULE_RECIPES
-from runner.recipes.checks import known_options
+from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.recipes import MODULE_RECIPES
+from assay.runner.recipes.checks import known_options
 
 _FLOATS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _KINDS = ("int8", "nf4", "fp4")
@@ -135,3 +136,31 @@ class _InDtype(nn.Module):
 
         tree_map = torch.utils._pytree.tree_map  # noqa: SLF001  the public way to map over outputs is this private name
         return tree_map(back, self.module(*tree_map(into, args), **tree_map(into, kwargs)))
+
+
+class Signed(torch.nn.Module):
+    """A changed module under the argument names of the one it was made from."""
+
+    def __init__(self, module: Any, names: list[str] | None) -> None:
+        super().__init__()
+        self.changed, self.argument_names = module, names
+        own = parameter_names(module)
+        # A layer that stands for another one may call its argument x where that one says input.
+        self._own_names = dict(zip(names, own, strict=False)) if names and own else {}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.changed(*args, **{self._own_names.get(name, name): value for name, value in kwargs.items()})
+
+
+def parameter_names(module: Any) -> list[str] | None:
+    """Names of forward's arguments, or None where inputs have to go in by position."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return [argument.name for argument in module.forward.schema.arguments[1:]]
+    if isinstance(
+        module, torch.fx.GraphModule
+    ):  # an exported program takes its inputs as it was traced: by keyword, or not
+        return list(module._in_spec.child(1).context) or None  # noqa: SLF001  the only place that says which
+    if isinstance(module, Signed):
+        return module.argument_names
+    names = list(inspect.signature(module.forward).parameters)
+    return None if "args" in names or "kwargs" in names else names

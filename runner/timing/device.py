@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError, nearest
 
 WORDS = ("events", "graph", "transfers", "spin")
 
@@ -74,7 +74,7 @@ class Block:
 
 
 def phases_of(call: Any, mode: Mode) -> list[Phase]:
-    """The parts of a bound call (`runner.backends.cuda_device.DeviceCall`) that the mode times."""
+    """The parts of a bound call (`assay.runner.backends.cuda_device.DeviceCall`) that the mode times."""
     compute = [Phase("compute", call.compute)]
     return [Phase("h2d", call.upload), *compute, Phase("d2h", call.download)] if mode.transfers else compute
 

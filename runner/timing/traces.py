@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Layer = dict[str, Any]
-"""The columns of `schema.rows.Layer` that a profile knows."""
+"""The columns of `assay.schema.rows.Layer` that a profile knows."""
 
 
 def onnxruntime_layers(

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from runner.errors import UsageError, nearest
-from runner.source import load_factory
-from runner.suite import Inputs, Workload
-from runner.tensors import Array, Tensors, dtype_named
+from assay.runner.errors import UsageError, nearest
+from assay.runner.source import load_factory
+from assay.runner.tensors import Array, Tensors, dtype_named
+from assay.runner.workloads.asked import Inputs, Workload
 
 
 def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors]:

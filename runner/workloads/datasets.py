@@ -1,7 +1,7 @@
 """Labelled data of your own, as generators of a workload: COCO annotations, a folder for each class, a table.
 
     [workload.mine]
-    generator = "runner.workloads.datasets:coco"
+    generator = "assay.runner.workloads.datasets:coco"
     options = { annotations = "instances.json", images = "val", width = 640, height = 640, size = 8 }
     batches = 100
     labels = ["label_boxes", "label_classes"]
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.errors import EnvironmentMissing, UsageError
-from runner.tensors import Array, Tensors
+from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.tensors import Array, Tensors
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 

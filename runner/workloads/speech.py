@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.errors import EnvironmentMissing
+from assay.runner.errors import EnvironmentMissing
 
 SAMPLE_RATE = 16_000
 _PLACES = ("/usr/share/pocketsphinx/test/data/librivox", "/usr/share/pocketsphinx")

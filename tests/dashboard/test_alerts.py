@@ -14,13 +14,15 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboard import figures, figures_alerts, tables_alerts
-from schema import alert_queries, ingest
-from schema.queries import Filters
-from schema.store import Store, reading, snapshot
-from tests.conftest import ROOT, assay
+from assay.dashboard import figures, figures_alerts, tables_alerts
+from assay.schema.queries import Filters
+from assay.schema.queries import alerts as alert_queries
+from assay.schema.store import ingest
+from assay.schema.store.database import Store, reading, snapshot
+from tests.conftest import assay
 from tests.dashboard.test_browser import browser, free_port, page, settled, wait_for  # noqa: F401  fixtures
 from tests.dashboard.test_pages import open_page
+from tests.places import ROOT, SOURCES
 
 
 def alerts(db: Path) -> list[dict[str, Any]]:
@@ -168,9 +170,9 @@ def triage(alarmed: Path, tmp_path_factory: pytest.TempPathFactory):
     """The dashboard for one person, on a copy of the books."""
     db = copied(alarmed, tmp_path_factory.mktemp("triage"))
     port = free_port()
-    command = [sys.executable, "-m", "runner", "dashboard", "--port", str(port), "--db", str(db), "--triage-as", "mira"]
+    command = [sys.executable, "-m", "assay", "dashboard", "--port", str(port), "--db", str(db), "--triage-as", "mira"]
     server = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     yield wait_for(server, f"http://127.0.0.1:{port}"), db
     server.send_signal(signal.SIGTERM)

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.conftest import ROOT, Quantized
+from tests.conftest import Quantized
+from tests.places import SOURCES
 
 pytestmark = pytest.mark.browser
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
@@ -30,9 +31,9 @@ def free_port() -> int:
 
 def serve(db: Path) -> tuple[subprocess.Popen, str]:
     port = free_port()
-    command = [sys.executable, "-m", "runner", "dashboard", "--port", str(port), "--db", str(db)]
+    command = [sys.executable, "-m", "assay", "dashboard", "--port", str(port), "--db", str(db)]
     server = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     return server, wait_for(server, f"http://127.0.0.1:{port}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dashboard import figures, figures_parity, tables, theme
+from assay.dashboard import figures, figures_parity, tables, theme
 
 
 def points(**changes: Any) -> pd.DataFrame:

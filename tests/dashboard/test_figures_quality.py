@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from dashboard import figures_quality
+from assay.dashboard import figures_quality
 
 NONE = float("nan")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dashboard import figures_speed
+from assay.dashboard import figures_speed
 
 ROWS = pd.DataFrame({
     "variant": ["fp32", "int8"], "backend": "onnxruntime", "mode": ["interleaved, cached", "interleaved"],

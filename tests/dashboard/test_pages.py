@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from schema import ingest
-from schema.store import Store, writing
+from assay.schema.store import ingest
+from assay.schema.store.database import Store, writing
 from tests.conftest import Quantized
+from tests.places import ROOT
 
-APP = Path(__file__).resolve().parent.parent.parent / "dashboard" / "app.py"
+APP = ROOT / "dashboard" / "app.py"
 PAGES = {
     "overview": "Overview",
     "trends": "Trends",
@@ -167,7 +168,7 @@ def test_trade_offs_weigh_any_two_things(monkeypatch: pytest.MonkeyPatch, study:
 
 
 def test_rows_that_are_unlike_have_unlike_labels():
-    from dashboard.tables import alike
+    from assay.dashboard.tables import alike
 
     key = "model=m; workload=w:abcdef123456; mode=benchmark; hardware=h; device=cpu; threads={}"
     rows = [{"model": "m", "model_version": "1", "comparability": key.format(threads)} for threads in (1, 2)]

@@ -7,16 +7,16 @@ import sys
 import pytest
 
 OURS = (
-    "runner.recipes.tensorrt_build",
-    "runner.backends.tensorrt_engine",
-    "runner.backends.tensorrt_debug",
+    "assay.runner.backends.tensorrt_build",
+    "assay.runner.backends.tensorrt_engine",
+    "assay.runner.backends.tensorrt_debug",
     "tensorrt",
 )
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     """From here on `import tensorrt` is the double of a version, and CUDA devices are the host's memory."""
-    from runner.backends import cuda_device
+    from assay.runner.backends import cuda_device
     from tests.tensorrt_double import double
     from tests.tensorrt_double.host_device import TRACE, HostCuda
 

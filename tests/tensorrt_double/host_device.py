@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from runner.backends.cuda_device import Cuda, at_host
+from assay.runner.backends.cuda_device import Cuda, at_host
 
 TRACE: list[str] = []
 """What was queued, recorded and waited for, in order."""

@@ -12,17 +12,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.divergence import align, hints
-from runner.divergence.blame import Link, chain
-from runner.divergence.explain import explain
-from runner.divergence.onnx_graph import load, segments
-from runner.divergence.onnx_walk import OnnxReference
-from runner.divergence.reference import RefNode
-from runner.divergence.repro import write_reproduction
-from runner.divergence.torch_walk import TorchReference
-from runner.errors import UsageError
-from runner.models import faults, scaling, streaming_encoder
-from runner.parity.contract import parse_contract
+from assay.runner.divergence import align, hints
+from assay.runner.divergence.blame import Link, chain
+from assay.runner.divergence.explanation import explain
+from assay.runner.divergence.onnx_walk import OnnxReference
+from assay.runner.divergence.reference import RefNode
+from assay.runner.divergence.repro import write_reproduction
+from assay.runner.divergence.torch_walk import TorchReference
+from assay.runner.errors import UsageError
+from assay.runner.graphs.onnx_graph import load, segments
+from assay.runner.models import faults, scaling, streaming_encoder
+from assay.runner.rules.contract import parse_contract
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.parity.compare import RULES, tally
-from runner.parity.receipt import receipt
+from assay.runner.parity.compare import RULES, tally
+from assay.runner.parity.receipt import receipt
 
 F32 = np.float32
 

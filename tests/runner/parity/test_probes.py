@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.parity.contract import Contract
-from runner.parity.probes import lengths, live_states, reach
+from assay.runner.parity.probes import lengths, live_states, reach
+from assay.runner.rules.contract import Contract
 
 CONTRACT = Contract.model_validate(
     {"state": [{"output": "a_out", "input": "a"}, {"output": "b_out", "input": "b"}, {"output": "c_out", "input": "c"}]}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.backends import HostStream
-from runner.errors import UsageError
-from runner.parity.comparison import Comparison
-from runner.parity.contract import Contract
-from runner.parity.expression import parse
-from runner.parity.policy import Policy
-from runner.parity.steps import Plan, reference_steps, resync_every, walk
+from assay.runner.errors import UsageError
+from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.steps import Plan, reference_steps, resync_every, walk
+from assay.runner.rules.contract import Contract
+from assay.runner.rules.expression import parse
+from assay.runner.rules.policy import Policy
+from assay.runner.session import HostStream
 
 CONTRACT = Contract.model_validate(
     {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runner.quality.degradation import Counts, degradation, jackknifed, mcnemar
+from assay.runner.quality.degradation import Counts, degradation, jackknifed, mcnemar
 
 
 def shares(right):

@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from runner.quality.detection import overlaps
-from runner.quality.tasks import evaluator_for
-from runner.suite import Task
+from assay.runner.quality.detection import overlaps
+from assay.runner.quality.tasks import evaluator_for
+from assay.runner.workloads.asked import Task
 
 TASK = Task(kind="detection", names=("cat", "dog", "bird"))
 

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.quality import ledger
-from runner.quality.codes import decode, encode
-from runner.quality.quantized_graph import Pair
+from assay.runner.graphs.quantized_graph import Pair
+from assay.runner.quality import ledger
+from assay.runner.quality.codes import decode, encode
 
 
 def saved(path, nodes, inputs, outputs, initializers):

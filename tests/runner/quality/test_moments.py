@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from runner.quality.moments import Moments, decibels
+from assay.runner.quality.moments import Moments, decibels
 
 
 def moments(x, y):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from runner.models import digits, language, lines, shapes
-from runner.quality.ranges import learnt, looks_drawn
+from assay.runner.models import digits, language, lines, shapes
+from assay.runner.quality.ranges import learnt, looks_drawn
 
 
 def test_a_range_that_is_there_from_the_start_is_settled_at_once():

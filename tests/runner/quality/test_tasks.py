@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from runner.errors import UsageError
-from runner.quality.tasks import evaluator_for
-from runner.suite import Task
+from assay.runner.errors import UsageError
+from assay.runner.quality.tasks import evaluator_for
+from assay.runner.workloads.asked import Task
 
 
 def value(task, outputs, labels, metric):
@@ -124,7 +124,7 @@ def test_nothing_transcribed_is_one_error_a_word():
 
 
 def test_pages_know_the_main_metric_of_every_task():
-    from runner.quality.tasks import PRIMARY
-    from schema.quality_queries import MAIN_METRICS
+    from assay.runner.quality.tasks import PRIMARY
+    from assay.schema.queries.quality import MAIN_METRICS
 
     assert sorted(MAIN_METRICS) == sorted(PRIMARY.values())

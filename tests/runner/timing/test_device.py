@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ast
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from runner.errors import UsageError
-from runner.timing import gpu
-from runner.timing.device import Mode, Phase, event_block, parse_mode, wait
-from runner.timing.gpu import Sample, Watch, figures, problems, visible_index
+from assay.runner.errors import UsageError
+from assay.runner.timing import gpu
+from assay.runner.timing.device import Mode, Phase, event_block, parse_mode, wait
+from assay.runner.timing.gpu import Sample, Watch, figures, problems, visible_index
+from tests.places import ROOT
 from tests.tensorrt_double.host_device import TRACE, HostCuda
-
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 def test_a_mode_is_the_same_in_whatever_order_it_is_written():

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from runner.timing import protocol, statistics
+from assay.runner.timing import protocol, statistics
 
 
 def _launches(random, launches, blocks, calls, *, launch=0.0, block=0.0, call=0.01, rho=0.0):

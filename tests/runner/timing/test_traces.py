@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.timing.traces import as_written, matched, onnxruntime_layers, original_name
+from assay.runner.timing.traces import as_written, matched, onnxruntime_layers, original_name
 
 
 def _node(name, kind, ts, dur, **facts):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.errors import UsageError
-from runner.suite import Workload
-from runner.workloads import stream
+from assay.runner.errors import UsageError
+from assay.runner.workloads import stream
+from assay.runner.workloads.asked import Workload
 
 
 def batches(folder, generator, labels, count=9, **options):
     workload = Workload(
-        generator=f"runner.workloads.datasets:{generator}", options=options, batches=count, labels=labels
+        generator=f"assay.runner.workloads.datasets:{generator}", options=options, batches=count, labels=labels
     )
     return [*stream(workload, seed=0, folder=folder)]
 

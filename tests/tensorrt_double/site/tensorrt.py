@@ -3,7 +3,7 @@
 import os
 import sys
 
-from runner.backends import cuda_device
+from assay.runner.backends import cuda_device
 from tests.tensorrt_double.double import make
 from tests.tensorrt_double.host_device import HostCuda
 

@@ -1,0 +1,1 @@
+"""What is written into the books without a run: decisions of people, figures of other tools."""

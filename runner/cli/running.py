@@ -1,0 +1,83 @@
+"""What the commands that run cases share: progress, padding sides, and how a run ends."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from assay.runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from assay.runner.run.execute import Finished
+    from assay.runner.run.outcome import Progress
+
+_PAD_SIDES: dict[str, tuple[str | None, ...]] = {
+    "contract": (None,), "left": ("left",), "right": ("right",), "sweep": ("left", "right"),
+}  # fmt: skip
+
+
+def pad_sides(word: str) -> tuple[str | None, ...]:
+    """Raises UsageError: another word than contract, left, right or sweep."""
+    if word not in _PAD_SIDES:
+        raise UsageError(f"--pad-side is {', '.join(_PAD_SIDES)}, not {word!r}.")
+    return _PAD_SIDES[word]
+
+
+_UNITS = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+
+
+def bytes_of(text: str | None) -> int | None:
+    """Raises UsageError: not a number of bytes such as 500MB or 2GB."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if found is None or found.group(2).lower() not in _UNITS:
+        raise UsageError(f"--max-memory is a size such as 500MB or 2GB, not {text!r}.")
+    return int(float(found.group(1)) * _UNITS[found.group(2).lower()])
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """Raises UsageError: a text is not MODEL=VERSION."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name and value):
+            raise UsageError(f"--version takes MODEL=VERSION, not {text!r}.")
+        found[name] = value
+    return found
+
+
+@contextmanager
+def progress_of(total: int, budget_s: float | None = None) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere; on stderr. A search has a budget in place of a total."""
+    from assay.runner.reports import progress
+
+    if not sys.stderr.isatty():
+        yield progress.LineProgress(total, budget_s)
+        return
+    with progress.LiveProgress(total, budget_s) as live:
+        yield live
+
+
+def finish(finished: Finished, summary_json: Path | None, *, json: bool) -> None:
+    """Print a run, write its summary, and end with its exit code."""
+    from assay.runner.reports import console
+    from assay.runner.reports import run as run_report
+
+    if summary_json is not None:
+        from assay.runner.reports.summary import write_summary
+
+        write_summary(finished, summary_json)
+    if finished.not_published:
+        print(f"warning: {finished.not_published}", file=sys.stderr)
+    if json:
+        console.print_json(run_report.run_document(finished))
+    else:
+        run_report.print_run(finished)
+    raise typer.Exit(int(finished.exit_code))

@@ -1,0 +1,1 @@
+"""What cron does: a night, made of everything else."""

@@ -1,0 +1,1 @@
+"""One series: values in, changes out. Pure."""

@@ -1,0 +1,1 @@
+"""What people read: rows in, words out."""

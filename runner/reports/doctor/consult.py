@@ -1,0 +1,34 @@
+"""Reads the rows of a run (and of the one before it) and asks the three questions."""
+
+from __future__ import annotations
+
+import duckdb
+
+from assay.runner.reports.doctor.accuracy import accuracy
+from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
+from assay.runner.reports.doctor.runs import Side, differences
+from assay.runner.reports.doctor.speed import speed
+from assay.schema import queries
+from assay.schema.queries import comparison
+from assay.schema.queries import quality as quality_queries
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis]:
+    """Why accuracy fell, and why quantized variants are not faster, in a run."""
+    facts = Facts(
+        queries.cases_of(connection, run_id), queries.measurements_of(connection, run_id), queries.findings_of(connection, run_id),
+        *(quality_queries.of_run(connection, table, run_id) for table in ("ledger", "sensitivity", "class_quality")),
+    )  # fmt: skip
+    return [*accuracy(facts), *speed(facts)]
+
+
+def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> list[Diagnosis]:
+    """Why the answers of two runs differ."""
+    now, then = (
+        Side(
+            queries.cases_of(connection, run), queries.measurements_of(connection, run), queries.receipts_of(connection, run),
+            queries.findings_of(connection, run),
+        )
+        for run in (run_id, before)
+    )  # fmt: skip
+    return differences(now, then, comparison.differing_environment(connection, before, run_id))

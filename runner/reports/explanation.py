@@ -1,0 +1,63 @@
+"""Why a case fails, in words: the first suspect, the nodes with the largest errors of their own, the chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.runner.reports.console import COLOURS, console, number, print_table
+
+_SHOWN_NODES = 12
+
+
+def print_explanation(answer: Any) -> None:
+    """The first suspect in words, the nodes with the largest errors of their own, and the chain."""
+    target = console()
+    walk = answer.walk
+    if walk:
+        target.print(
+            f"{answer.case['name']}, step {answer.step}: {walk['aligned']} tensors of {walk['nodes']} nodes aligned by {walk['by']}, in {walk['segments']} segments"
+        )
+    if answer.note:
+        target.print(answer.note)
+    if suspect := answer.suspect:
+        layer = f", layer {suspect['layer']}" if suspect["layer"] else ""
+        target.print(
+            f"first divergence: {suspect['op_type']} {suspect['node']!r}{layer}; in the reference: {suspect['reference_node']}",
+            style=COLOURS["fail"],
+            highlight=False,
+        )
+        target.print(
+            f"  by itself: max |error| {number(suspect['local_max_abs'])}, relative L2 {number(suspect['local_rel_l2'])}; rounding explains {number(suspect['expected_rel_l2'])}"
+        )
+        if suspect["hint"]:
+            target.print(f"  hint: {suspect['hint']}")
+        target.print(f"  reproduce it alone: python {answer.reproduction}/reproduce.py")
+    elif walk:
+        target.print("no node is wrong by itself: every one computes what the reference does, up to rounding")
+    worst = sorted(answer.entries, key=lambda entry: entry["local_rel_l2"] or 0.0, reverse=True)[:_SHOWN_NODES]
+    shown = sorted(worst, key=lambda entry: entry["position"])
+    if shown:
+        print_table(
+            shown,
+            [
+                "position",
+                "node",
+                "op_type",
+                "layer",
+                "reference_node",
+                "local_rel_l2",
+                "accumulated_rel_l2",
+                "expected_rel_l2",
+                "suspect",
+            ],
+            "largest errors of their own",
+        )
+    if answer.blame:
+        moved = [edge for edge in answer.blame if edge["share"] is not None]
+        print_table(
+            moved or answer.blame,
+            ["edge_from", "edge_to", "output", "max_abs", "rel_l2", "share"],
+            "the chain: what each link adds",
+        )
+        for problem in dict.fromkeys(edge["problem"] for edge in answer.blame if edge["problem"]):
+            target.print(problem, style="dim", highlight=False)

@@ -1,0 +1,48 @@
+"""What a report is made of: the rows of a run, and the tables that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from assay.runner.reports.doctor import consult
+from assay.runner.reports.doctor.diagnosis import Diagnosis
+from assay.schema import queries
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything of a run that a report shows."""
+
+    run: Row
+    environment: Row
+    cases: Sequence[Row]
+    measured: Sequence[Row]
+    receipts: Sequence[Row]
+    findings: Sequence[Row]
+    layers: Sequence[Row]
+    diagnoses: Sequence[Diagnosis] = ()
+    """Why accuracy fell, and why variants are not faster."""
+
+
+def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> Facts:
+    """Read a run."""
+    run = next(row for row in queries.runs(connection, queries.Filters(), limit=10**9) if row["run_id"] == run_id)
+    return Facts(
+        run, queries.environment_of(connection, run_id), queries.cases_of(connection, run_id),
+        queries.measurements_of(connection, run_id), queries.receipts_of(connection, run_id),
+        queries.findings_of(connection, run_id), queries.layers_of(connection, run_id), consult.of_run(connection, run_id),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""

@@ -1,0 +1,137 @@
+"""How far a run is, on stderr: live on a terminal, a line a case elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from assay.runner.reports.console import coloured
+from assay.runner.run.outcome import Outcome
+from assay.runner.run.turns import timed_calls
+from assay.runner.timing import statistics
+
+
+class LineProgress:
+    """For logs and cron: one line a case, none of it on stdout."""
+
+    def __init__(self, total: int, budget_s: float | None = None) -> None:
+        """`total` cases; with a `budget_s`, as many as there is time for."""
+        self._total, self._budget_s, self._done, self._started = total, budget_s, 0, time.monotonic()
+
+    def starting(self, what: str) -> None:
+        del what  # a log needs what happened, not what is about to
+
+    def finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        print(  # noqa: T201  stderr is where progress goes
+            f"{self.count()} {headline(outcome)} ({outcome.duration_s:.1f} s{self.eta()})",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def count(self) -> str:
+        return f"[{self._done}]" if self._budget_s is not None else f"[{self._done}/{self._total}]"
+
+    def eta(self) -> str:
+        if self._budget_s is not None:
+            left = self._budget_s - (time.monotonic() - self._started)
+            return f", at most {left:.0f} s left" if left > 0 else ", the budget is spent: the last round"
+        if not self._done or self._done >= self._total:
+            return ""
+        left = (time.monotonic() - self._started) / self._done * (self._total - self._done)
+        return f", about {left:.0f} s left"
+
+
+class LiveProgress(LineProgress):
+    """For a terminal: what is running now, and how long it will take."""
+
+    def __init__(self, total: int, budget_s: float | None = None) -> None:
+        super().__init__(total, budget_s)
+        self._console = Console(stderr=True, markup=False)
+        self._live = Live(console=self._console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def starting(self, what: str) -> None:
+        self._live.update(Text(f"{self.count()} {what} ...{self.eta()}", style="dim"))
+
+    def finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        self._live.console.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)))
+
+
+def state(outcome: Outcome) -> str:
+    """How a case ended, and `fail` for one that ran and failed a verdict."""
+    counted = [j for subject, _, j in outcome.judgements if not outcome.case.expect or subject == "expectation"]
+    failed = any(judgement.outcome == "fail" for judgement in counted)
+    if outcome.case.expect and not failed and outcome.status == "vacuous":
+        return "ok"
+    return "fail" if failed and outcome.status == "ok" else outcome.status
+
+
+def headline(outcome: Outcome) -> str:
+    """A case in one line: its worst verdict, or its latency, or why it broke."""
+    text = f"{outcome.case.name} ({outcome.version}): "
+    if outcome.error_message:
+        return text + f"{outcome.status}: {outcome.error_message.splitlines()[0][:200]}"
+    if expectation := next((j for subject, _, j in outcome.judgements if subject == "expectation"), None):
+        return text + expectation.reason
+    for wanted in ("fail", "vacuous", "unknown", "waived"):
+        for subject, name, judgement in outcome.judgements:
+            if judgement.outcome == wanted:
+                return text + f"{wanted}: {name if subject == 'parity' else f'{subject} {name}'}: {judgement.reason}"
+    if outcome.blocks:
+        median = statistics.quantile(timed_calls(outcome), 0.5).value
+        what = "a token" if outcome.case.check == "generation" else "median"
+        return text + f"{what} {median:.4g} ms{ratio_words(outcome)}"
+    if outcome.layers:
+        top = max(outcome.layers, key=lambda layer: layer["share"])
+        return text + f"{len(outcome.layers)} operators; {top['name']} takes {top['share']:.0%}"
+    return text + verdict_words(outcome)
+
+
+def ratio_words(outcome: Outcome) -> str:
+    """The ratio to what the case is compared with, what it is taken for, and what it would need to be taken for anything."""
+    if outcome.ratio is None:
+        return ""
+    margin = outcome.case.timing.margin
+    verdict = outcome.ratio.outcome(margin)
+    needed = outcome.ratio.needed(margin)
+    more = f": {needed} launches would decide" if needed else ""
+    within = f" within {margin:.0%}" if verdict == "equivalent" else ""
+    return f", {outcome.ratio.value:.3g}x of {outcome.compared_with} ({verdict}{within}{more})"
+
+
+_FEW = 3
+
+
+def verdict_words(outcome: Outcome) -> str:
+    """Verdicts in few words: what did not pass by name, and how many of each kind passed."""
+    words = [f"{name}: {j.outcome}" for _, name, j in outcome.judgements if j.outcome != "pass"]
+    passed: dict[str, list[str]] = {}
+    for subject, name, judgement in outcome.judgements:
+        if judgement.outcome == "pass":
+            passed.setdefault(subject, []).append(f"{name}: {judgement.grade or 'pass'}")
+    for subject, names in passed.items():
+        few = subject in ("parity", "measurement") and len(names) <= _FEW
+        words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
+    return ", ".join(words)
+
+
+_SUBJECTS = {
+    "parity": "outputs",
+    "measurement": "limits",
+    "invariant": "invariants",
+    "repeat": "repeated",
+    "lengths": "at other lengths",
+}

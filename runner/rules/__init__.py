@@ -1,0 +1,1 @@
+"""What has to hold: contracts, policies, waivers. Pure."""

@@ -1,0 +1,215 @@
+"""A run, from a suite to rows. Read `run_suite` first: it is the whole story."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import assay
+import assay.schema.queries
+from assay.runner import environment
+from assay.runner.errors import ExitCode, NothingMeasured, nearest
+from assay.runner.rules.waiver import Waiver, in_force
+from assay.runner.run.measure import run_group
+from assay.runner.run.outcome import Context, Outcome, Progress
+from assay.runner.run.prepare import prepare_models
+from assay.runner.run.rows import case_rows
+from assay.runner.run.verdicts import judge
+from assay.runner.suites.case import Case, expand
+from assay.runner.suites.suite import Suite
+from assay.schema import rows
+from assay.schema.errors import StoreError
+from assay.schema.store import ingest
+from assay.schema.store.database import Store, reading, snapshot
+from assay.schema.store.spool import new_id, now, write_bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    suite_argument: str
+    versions: dict[str, str] = field(default_factory=dict)
+    only: str | None = None
+    resume: bool = False
+    trigger: str = "manual"
+    wait_s: float = 30.0
+    max_steps: int | None = None
+    pad_sides: tuple[str | None, ...] = (None,)
+    """Sides to pad states on, instead of the contract's; every parity case runs with each."""
+    dump: Path | None = None
+    reproduce: str | None = None
+    """The command that does the same again, where that is not `assay run SUITE`."""
+    identity: str | None = None
+    """What the run's meaning is told by, where the suite was made for it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    run_id: str
+    outcomes: list[Outcome]
+    exit_code: ExitCode
+    not_published: str | None
+    """Why the snapshot does not show this run yet; its bundles are safe in the spool."""
+
+
+def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progress: Progress) -> Finished:
+    """Run every case of a suite, each in its own process, and record each as it ends.
+
+    Raises:
+        NothingMeasured: `only` matches no case, or there is nothing to resume.
+        StoreError: a row could not be written; what was written before is intact.
+    """
+    cases = planned(suite, options)
+    begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
+    run_id, context = (
+        begun.run_id,
+        Context(begun.run_id, environment.capture(), options.suite_argument, options.reproduce),
+    )
+    if not options.resume:
+        write_bundle(store, run_id, [_run_row(suite, folder, context, options, len(cases)), context.environment])
+    outcomes = []
+    waivers = waivers_of(store)
+    left = [case for case in cases if case.name not in begun.cases]
+    for prepared, group in prepare_models(suite, folder, store, left, progress):
+        for outcome in run_group(suite, folder, store, prepared, group, progress, waivers, options.dump):
+            judge(outcome, waivers)
+            write_bundle(store, run_id, case_rows(outcome, _seen_from(context, outcome)))
+            outcomes.append(outcome)
+            progress.finished(outcome)
+    exit_code = verdict_of_run(outcomes, begun.outcomes)
+    write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
+    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s))
+
+
+def planned(suite: Suite, options: Options) -> list[Case]:
+    """The cases that a run has, with what its options change in them.
+
+    Raises:
+        NothingMeasured: none is left.
+    """
+    cases = chosen(expand(suite, options.versions), options.only)
+    if options.max_steps is not None:
+        cases = [replace(case, max_steps=min(options.max_steps, case.max_steps or options.max_steps)) for case in cases]
+    return [
+        replace(case, pad_side=side)
+        for case in cases
+        for side in (options.pad_sides if case.check == "parity" and case.mode != "functional" else (None,))
+    ]
+
+
+def waivers_of(store: Store) -> list[Waiver]:
+    """The waivers in force, read from the newest snapshot; none when nothing has been recorded."""
+    newest = snapshot(store)
+    if newest is None:
+        return []
+    with reading(newest) as connection:
+        return in_force(assay.schema.queries.waiver_events(connection))
+
+
+def _publish(store: Store, wait_s: float) -> str | None:
+    """Ingest what was recorded; why not, if it has to wait. The run's result stands either way."""
+    try:
+        rejected = ingest.sync(store, wait_s).rejected
+    except StoreError as error:
+        return str(error)
+    return "; ".join(f"bundle {name} was rejected: {reason}" for name, reason in rejected.items()) or None
+
+
+def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset()) -> ExitCode:
+    """The exit code: a failure first, then a missing backend, then a case that compared nothing.
+
+    `earlier` holds the words (statuses, verdicts) that a resumed run had recorded before.
+    """
+    broken = [o for o in outcomes if o.status in ("failed", "crashed", "timeout") and not _refused_as_expected(o)]
+    missing = [o for o in broken if o.error_type == "EnvironmentMissing"]
+    failed = any(
+        j.outcome == "fail"
+        for o in outcomes
+        for subject, _, j in o.judgements
+        if not o.case.expect or subject == "expectation"
+    )
+    if failed or len(missing) < len(broken) or earlier & {"fail", "failed", "crashed", "timeout"}:
+        return ExitCode.FAILED
+    if missing:
+        return ExitCode.ENVIRONMENT
+    if (
+        not (outcomes or earlier)
+        or "vacuous" in earlier
+        or any(o.status == "vacuous" and not o.case.expect for o in outcomes)
+    ):
+        return ExitCode.NOTHING
+    return ExitCode.OK
+
+
+def _refused_as_expected(outcome: Outcome) -> bool:
+    """Whether a known-bad case was refused for the reason that it had to be."""
+    return any(subject == "expectation" and j.outcome == "pass" for subject, _, j in outcome.judgements)
+
+
+def chosen(cases: list[Case], only: str | None) -> list[Case]:
+    """The cases whose name matches a pattern or contains it; all of them without one.
+
+    Raises:
+        NothingMeasured: none does; the nearest name is told.
+    """
+    if only is None:
+        return cases
+    chosen = [case for case in cases if fnmatch(case.name, only) or only in case.name]
+    if not chosen:
+        raise NothingMeasured(f"no case matches {only!r}.{nearest(only, [case.name for case in cases])}")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run, and what it has recorded already."""
+
+    run_id: str
+    cases: frozenset[str] = frozenset()
+    outcomes: frozenset[str] = frozenset()
+
+
+def _identity(suite: Suite, options: Options) -> str:
+    """What has to be the same for a run to be continued: the suite's meaning, and the versions picked."""
+    picked = ",".join(f"{model}={version}" for model, version in sorted(options.versions.items()))
+    return hashlib.sha256(f"{suite.sha256()}/{picked}".encode()).hexdigest()
+
+
+def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
+    """The newest unfinished run of this suite and these versions.
+
+    Raises:
+        NothingMeasured: there is none.
+    """
+    ingest.sync(store, options.wait_s)
+    published = snapshot(store)
+    if published is not None:
+        with reading(published) as connection:
+            found = assay.schema.queries.unfinished_run(connection, suite.name, _identity(suite, options))
+            if found is not None:
+                cases = assay.schema.queries.recorded_cases(connection, found)
+                return Begun(
+                    found, frozenset(cases), frozenset(assay.schema.queries.recorded_outcomes(connection, found))
+                )
+    raise NothingMeasured(
+        f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without --resume."
+    )
+
+
+def _run_row(suite: Suite, folder: Path, context: Context, options: Options, planned: int) -> rows.Run:
+    commit, branch, dirty = environment.git_state(folder)
+    return rows.Run(
+        run_id=context.run_id, suite=suite.name, suite_sha256=options.identity or _identity(suite, options), trigger=options.trigger, started_at=now(),
+        host=socket.gethostname(), environment_id=context.environment.environment_id, git_commit=commit,
+        git_branch=branch, git_dirty=dirty, seed=suite.seed, tool_version=assay.__version__,
+        command=environment.command_line(), cases_planned=planned,
+    )  # fmt: skip
+
+
+def _seen_from(context: Context, outcome: Outcome) -> Context:
+    """With another interpreter, the libraries are that one's."""
+    if outcome.case.choice.python is None or not outcome.opened:
+        return context
+    return replace(context, environment=environment.with_versions(context.environment, outcome.opened["versions"]))

@@ -1,0 +1,142 @@
+"""Running cases whose model is prepared: parity one case after the other, benchmarks in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from assay.runner.rules.waiver import Waiver
+from assay.runner.run.findings import device_findings
+from assay.runner.run.outcome import Event, Outcome, Progress
+from assay.runner.run.prepare import Prepared, calibration_of, made_for, opened_from
+from assay.runner.run.profiles import profile
+from assay.runner.run.rows import artifact_row
+from assay.runner.run.turns import time_in_turns
+from assay.runner.suites.case import Case
+from assay.runner.suites.suite import Suite
+from assay.runner.worker.process import Worker, WorkerFailed
+from assay.schema.store.database import Store
+from assay.schema.store.spool import now
+
+
+def run_group(
+    suite: Suite, folder: Path, store: Store, prepared: Prepared, group: list[Case], progress: Progress,
+    waivers: Sequence[Waiver] = (), dump: Path | None = None,
+) -> Iterator[Outcome]:  # fmt: skip
+    """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
+    timed: dict[tuple[int, str, str, str], list[Outcome]] = {}
+    for case in group:
+        outcome = outcome_of(suite, case, prepared)
+        if failure := prepared.failure_for(case):
+            outcome.fail(failure)
+            yield outcome
+        elif case.is_timed:
+            how = case.mode if case.check == "benchmark" else ""
+            timed.setdefault((case.group, case.workload, case.check, how), []).append(outcome)
+        else:
+            progress.starting(case.name)
+            _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
+            yield outcome
+    job = partial(job_of, suite, folder, store, prepared)
+    for outcomes in timed.values():
+        if outcomes[0].case.check == "profile":
+            profile(outcomes, job, progress)
+        else:
+            time_in_turns(outcomes, job, progress)
+        for outcome in outcomes:
+            outcome.say_what_opened()
+            outcome.told["finding"] = [*outcome.told.get("finding", []), *device_findings(outcome)]
+        yield from outcomes
+
+
+def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
+    """A case that has not run yet, with what preparing its model told."""
+    outcome = Outcome(case, prepared.version, now(), prepared=prepared.workloads.get(case.workload, {}))
+    outcome.reference_told = {kind: prepared.of(kind, case) for kind in prepared.told}
+    outcome.contract_sha256 = prepared.model.get("contract_sha256")
+    outcome.items = suite.workload[case.workload].items if case.workload in suite.workload else None
+    weights_from = prepared.model.get("weights")
+    if case.choice.kind == "pytorch" and prepared.model.get("parameters") is not None:
+        weights, size = prepared.model["parameters"], prepared.model["parameter_bytes"]
+        event = {
+            "sha256": prepared.model["sha256"],
+            "bytes": size,
+            "parameters": weights,
+            "bits_per_weight": 8 * size / weights if weights else None,
+        }
+        outcome.artifact = artifact_row(
+            event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source",
+            weights_from=weights_from,
+        )  # fmt: skip
+    elif made := prepared.engines.get((case.variant, case.backend)) or prepared.artifacts.get(case.variant):
+        outcome.artifact = artifact_row(
+            made, model=case.model, version=prepared.version, variant=case.variant,
+            format_="engine" if (case.variant, case.backend) in prepared.engines else "onnx", recipe=case.recipe.recipe, weights_from=weights_from,
+        )  # fmt: skip
+    return outcome
+
+
+def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
+    """What a worker is told to do an operation of a case."""
+    source, options = opened_from(suite, folder, prepared, case)
+    return {
+        "op": op, "backend": case.choice.kind, "source": source, "options": options,
+        **made_for(prepared, case),
+        "goldens": store.goldens, "golden": case.golden or prepared.golden_names[case.workload],
+        "policy": case.policy.model_dump(mode="json"), "rename": suite.model[case.model].rename,
+        "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,
+        "pad_side": case.pad_side, "lengths": prepared.lengths.get((case.variant, case.workload)),
+        "contract": suite.model[case.model].contract, "contract_options": suite.model[case.model].contract_options,
+        "rename_inputs": suite.model[case.model].rename_inputs, "generate": case.generate.model_dump(), "seed": suite.seed,
+        **_of_quality(suite, prepared, case),
+    }  # fmt: skip
+
+
+def _of_quality(suite: Suite, prepared: Prepared, case: Case) -> Event:
+    """What the checks of quantization need beside: labels, the float file that a variant was made from, what it was calibrated on."""
+    if case.check == "quality" and case.workload in suite.workload:
+        return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
+    if case.check in ("ledger", "sensitivity"):
+        return {
+            "base": prepared.artifacts[case.variant]["base"], "recipe": case.recipe.recipe, "recipe_options": case.recipe.options,
+            "calibration": calibration_of(suite, case.recipe), "timeout_s": case.timeout_s,
+        }  # fmt: skip
+    return {}
+
+
+def _run_parity(
+    suite: Suite,
+    folder: Path,
+    store: Store,
+    prepared: Prepared,
+    outcome: Outcome,
+    waivers: Sequence[Waiver],
+    dump: Path | None,
+) -> None:
+    """Parity and consistency: receipts, and everything else that the worker tells."""
+    started = time.perf_counter()
+    case = outcome.case
+    try:
+        job = job_of(suite, folder, store, prepared, case, case.check)
+        job["premises"] = sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)})
+        job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
+        with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:
+            for event in worker.events():
+                if event["event"] == "opened":
+                    outcome.opened = event
+                elif event["event"] == "receipt":
+                    outcome.receipts.append(event)
+                elif event["event"] == "figure":
+                    outcome.figures.append(event)
+                else:
+                    outcome.told.setdefault(event.pop("event"), []).append(event)
+    except WorkerFailed as failure:
+        outcome.fail(failure)
+    if outcome.status != "ok":
+        outcome.figures.clear()
+        outcome.receipts.clear()  # a comparison that did not finish proves nothing
+        outcome.told.clear()
+    outcome.say_what_opened()
+    outcome.duration_s = time.perf_counter() - started

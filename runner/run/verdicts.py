@@ -1,0 +1,172 @@
+"""Verdicts of a case: policies over receipts, what the probes found, and the waivers that cover a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from assay.runner.rules.policy import Judgement, judge_measurement, judge_output
+from assay.runner.rules.waiver import Waiver
+from assay.runner.run.findings import gather
+from assay.runner.run.outcome import Outcome, is_main
+from assay.runner.run.rows import measurement_rows
+from assay.schema.store.spool import now
+
+
+def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
+    """Fill in a case's verdicts, findings and trends, and the status that follows from them."""
+    if outcome.case.check in ("quality", "ledger", "sensitivity"):
+        _without_figures(outcome)
+    elif not outcome.case.is_timed and outcome.status == "ok":
+        gather(outcome)
+        _judge_outputs(outcome)
+        _judge_probes(outcome)
+        _judge_findings(outcome)
+        _waive(outcome, waivers)
+    measured = {m.metric: m for m in measurement_rows(outcome, "", "")}
+    for limit in outcome.case.policy.limits:
+        if (m := measured.get(limit.metric)) is not None:
+            outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, m.value, m.low, m.high)))
+    outcomes = {judgement.outcome for _, _, judgement in outcome.judgements}
+    if outcome.status == "ok" and "vacuous" in outcomes and "fail" not in outcomes:
+        outcome.status = "vacuous"
+    if outcome.case.expect:
+        outcome.judgements.append(("expectation", outcome.case.expect, _as_expected(outcome)))
+
+
+def _without_figures(outcome: Outcome) -> None:
+    """A quality that has no number, and a ledger without an entry, say nothing."""
+    if outcome.status == "ok" and not outcome.figures:
+        outcome.status = "vacuous"
+        outcome.error_message = {
+            "quality": "no labelled item was answered: there is nothing to count",
+            "sensitivity": "no node of this graph can be quantized by itself",
+            "ledger": "no tensor of this graph is held in codes: there is nothing to put on the ledger",
+        }[outcome.case.check]
+
+
+def _as_expected(outcome: Outcome) -> Judgement:
+    """Whether a known-bad case was caught, and for the right reason."""
+    case = outcome.case
+    caught = [(s, n, j) for s, n, j in outcome.judgements if j.outcome == case.expect]
+    rule = f"{case.expect}" + (f" by {case.expect_finding}" if case.expect_finding else "")
+    refused = outcome.error_message or ""
+    if outcome.status == "failed" and case.expect == "fail" and case.expect_finding and case.expect_finding in refused:
+        return Judgement("pass", f"caught before it ran: {refused}", rule)
+    if outcome.status not in ("ok", "vacuous") or not caught:
+        return Judgement(
+            "fail", f"this case is known to be bad ({rule}), and it was not caught: {outcome.status}", rule
+        )
+    words = [*(f"{s} {n} {j.reason}" for s, n, j in caught), *(f["kind"] for f in outcome.told.get("finding", []))]
+    if case.expect_finding and not any(case.expect_finding in word for word in words):
+        return Judgement("fail", f"it was caught, but not by {case.expect_finding!r}: {caught[0][2].reason}", rule)
+    return Judgement("pass", f"caught: {caught[0][2].reason}", rule)
+
+
+def _judge_outputs(outcome: Outcome) -> None:
+    merged = [r for r in outcome.receipts if r["step"] < 0 and is_main(r)]
+    dead = {f["subject"] for f in outcome.told["finding"] if f["kind"] == "dead_state"}
+    for receipt in merged:
+        name = receipt["output"]
+        tolerance = outcome.case.policy.for_output(name)
+        if tolerance.ignore:
+            continue
+        steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and is_main(r)]
+        judgement = judge_output(tolerance, receipt, steps)
+        if judgement.outcome == "pass":
+            judgement = _worth_less(outcome, name, len(steps), judgement) or judgement
+        elif judgement.outcome == "fail" and name in dead:
+            judgement = replace(
+                judgement,
+                reason=f"{judgement.reason}; it does not propagate: nothing that this state feeds reaches an output",
+            )
+        outcome.judgements.append(("parity", name, judgement))
+    if outcome.case.check == "parity" and not merged:
+        outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
+
+
+def _worth_less(outcome: Outcome, name: str, steps: int, judgement: Judgement) -> Judgement | None:
+    """Why a pass proves nothing, as a verdict."""
+    case = outcome.case
+    reason = None
+    if case.golden is None and case.reference == case.backend and case.recipe.recipe in ("given", "export"):
+        reason = "the candidate is the reference itself"
+    elif case.mode != "functional" and steps < 2:
+        reason = f"{steps} step was compared: nothing was fed back"
+    elif not case.policy.for_output(name).constant_ok:
+        constant = next(
+            (f for f in outcome.told["finding"] if f["kind"] == "constant_output" and f["subject"] == name), None
+        )
+        if constant or name in outcome.prepared.get("constant", []):
+            reason = "the reference gives the same answer whatever the input: agreeing with it proves nothing"
+    return Judgement("vacuous", reason, judgement.rule) if reason else None
+
+
+def _judge_probes(outcome: Outcome) -> None:
+    """Verdicts of comparisons with itself, and of other lengths."""
+    for receipt in outcome.receipts:
+        if receipt["step"] >= 0 or is_main(receipt):
+            continue
+        mode, name = receipt["mode"], receipt["output"]
+        if mode in ("simulated", "executed") or outcome.case.policy.for_output(name).ignore:
+            continue  # the first are a finding, when they differ
+        tolerance = outcome.case.policy.for_output(name).model_copy(update={"constant_ok": True})
+        steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and r.get("mode") == mode]
+        if (
+            mode != "lengths"
+        ):  # nothing was approximated twice: what a policy forgives an artifact, repetition does not need
+            tolerance = tolerance.model_copy(
+                update={"acceptance": None, "bands": None, "sqnr_db": None, "cosine": None}
+            )
+        elif tolerance.acceptance:
+            few = tolerance.acceptance.model_copy(update={"least_steps": None, "slope": None})
+            tolerance = tolerance.model_copy(update={"acceptance": few})
+        judgement = judge_output(tolerance, receipt, steps)
+        if judgement.outcome == "vacuous":
+            continue  # an output that is empty has nothing to repeat
+        outcome.judgements.append((mode, name, judgement))
+    if outcome.case.check == "consistency" and not outcome.judgements:
+        outcome.status, outcome.error_message = "vacuous", "nothing finite was compared: the model cannot be consistent"
+
+
+def _judge_findings(outcome: Outcome) -> None:
+    """A finding that changes the verdict is one; a broken invariant is a failure with its step."""
+    seen = set()
+    for finding in outcome.told["finding"]:
+        key = (finding["kind"], finding["subject"])
+        if finding["severity"] == "fail" and key not in seen:
+            seen.add(key)
+            outcome.judgements.append((*key, Judgement("fail", finding["message"], finding["kind"])))
+    for watch in outcome.told.get("invariant", []):
+        if watch["kind"] != "contract":
+            continue
+        name = watch["name"] if watch["side"] == "candidate" else f"{watch['name']} (reference)"
+        if watch["broken"]:
+            reason = f"{watch['side']}: broken at {watch['broken']} of {watch['checked']} steps, first at {watch['observed']}"
+            outcome.judgements.append(("invariant", name, Judgement("fail", reason, watch["expression"])))
+        elif watch["side"] == "candidate":
+            word: Literal["pass", "vacuous"] = "pass" if watch["checked"] else "vacuous"
+            outcome.judgements.append(
+                ("invariant", name, Judgement(word, f"held at {watch['checked']} steps", watch["expression"]))
+            )
+
+
+def _waive(outcome: Outcome, waivers: Sequence[Waiver]) -> None:
+    """A failure that a waiver covers is `waived` while the premise holds; a void waiver says why it does not help."""
+    premises = [w for w in outcome.told.get("invariant", []) if w["kind"] == "premise"]
+    receipts: dict[str, Any] = {r["output"]: r for r in outcome.receipts if r["step"] < 0 and is_main(r)}
+    for index, (subject, name, judgement) in enumerate(outcome.judgements):
+        if subject != "parity" or judgement.outcome != "fail":
+            continue
+        about = [waiver for waiver in waivers if waiver.covers(outcome.case.name, name)]
+        voids = [(waiver, waiver.void(receipts[name], premises, now())) for waiver in about]
+        if helping := next((waiver for waiver, void in voids if void is None), None):
+            said = f"waived: {helping.reason} (waiver {helping.waiver_id} of {helping.owner}, while {helping.premise})"
+            changed = replace(judgement, outcome="waived", reason=f"{judgement.reason}; {said}")
+        else:
+            said = "".join(f"; waiver {w.waiver_id} of {w.owner} does not help: {void}" for w, void in voids)
+            changed = replace(judgement, reason=judgement.reason + said)
+        outcome.judgements[index] = (subject, name, changed)
+        if about:
+            outcome.waived_by[name] = (helping or about[0]).waiver_id

@@ -1,0 +1,121 @@
+"""Run the candidate on recorded inputs, step by step, compare what comes out, then ask what a comparison cannot see."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+
+from assay.runner.errors import UsageError
+from assay.runner.parity import probes
+from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.steps import Plan, walk
+from assay.runner.rules.expression import parse
+from assay.runner.rules.policy import Policy
+from assay.runner.session import NotBuiltFor
+from assay.runner.worker.jobs.session import (
+    Events,
+    Job,
+    Renamed,
+    announce,
+    contract_of,
+    open_session,
+    probe_receipts,
+    spread_steps,
+    with_itself,
+)
+from assay.runner.workloads import golden
+
+
+def run(job: Job, events: Events) -> None:
+    """Receipts and steps of one case, then its probes."""
+    expected = golden.read(Path(job["goldens"]), job["golden"])
+    policy, contract = Policy.model_validate(job["policy"]), contract_of(job)
+    comparison = Comparison(policy, {})
+    plan = Plan(
+        mode=job["mode"], contract=contract, premises=tuple(parse(text) for text in job["premises"]), rename=job["rename"],
+        rename_inputs=job["rename_inputs"], max_steps=job["max_steps"], pad_side=job.get("pad_side"),
+        dump=Path(job["dump"]) if job.get("dump") else None,
+    )  # fmt: skip
+    started = time.perf_counter()
+    with open_session(job) as session:
+        announce(session, events, (time.perf_counter() - started) * 1e3)
+        for kind, event in walk(expected, session.open_stream, comparison, plan):
+            events.emit(kind, **event)
+        for receipt in comparison.merged():
+            events.emit("receipt", **receipt)
+        if expected.steps:
+            _probe(job, events, Renamed(session, job["rename_inputs"], job["rename"]), expected, policy)
+
+
+def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
+    """Twice the same, which inputs reach which outputs, and other lengths."""
+    contract = contract_of(job)
+    some = [expected.inputs(step) for step in spread_steps(len(expected.steps))]
+    again = Comparison(with_itself(policy), {})
+    list(again.step(0, *probes.repeat(session, some[0])))
+    for receipt in probe_receipts(again, "repeat"):
+        events.emit("receipt", **receipt)
+    found = probes.reach(session, some, contract)
+    for event in found.events("candidate", contract.state_inputs):
+        events.emit("liveness", **event)
+    if job["source"]["kind"] == "onnx":
+        _simulate(job, events, session, expected, policy)
+    if name := job.get("lengths"):
+        _other_lengths(events, session, golden.read(Path(job["goldens"]), name), policy)
+
+
+def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
+    """What quantization costs by itself beside what it costs as it is executed, on a few steps."""
+    from assay.runner.graphs.simulate import in_float, integer_operators
+
+    path = Path(job["source"]["location"])
+    kinds = integer_operators(path)
+    if not kinds:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "simulated.onnx"
+        pairs = "DequantizeLinear" in kinds
+        if not in_float(path, target):
+            if not pairs:
+                return
+            target = path
+        options = {
+            **job["options"],
+            "graph_optimization": "none",
+            "session": {"session.disable_quant_qdq": "1"} if pairs else {},
+        }
+        simulated = {**job, "options": options, "source": {**job["source"], "location": str(target)}}
+        try:
+            stack = contextlib.ExitStack()
+            opened = stack.enter_context(open_session(simulated))
+        except UsageError as error:  # a probe that cannot be made says so; the case stands
+            events.emit("finding", kind="not_simulated", subject="integer products", severity="note",
+                        message=f"what quantization costs by itself is not known: {error}")  # fmt: skip
+            return
+        with stack:
+            other = Renamed(opened, job["rename_inputs"], job["rename"])
+            for mode, candidate in (("executed", session), ("simulated", other)):
+                compared = Comparison(policy, {})
+                for step in spread_steps(len(expected.steps)):
+                    list(compared.step(step, expected.outputs(step), candidate.infer(expected.inputs(step))))
+                for receipt in probe_receipts(compared, mode):
+                    events.emit("receipt", **receipt)
+
+
+def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, policy: Policy) -> None:
+    compared = Comparison(policy, {})
+    for step, label in enumerate(recorded.facts["labels"]):
+        try:
+            actual = session.infer(recorded.inputs(step))
+        except NotBuiltFor:
+            continue
+        except ValueError as error:
+            events.emit("finding", kind="traced_length", subject=label, severity="fail",
+                        message=f"the reference runs at {label}, the candidate does not: {error}")  # fmt: skip
+            continue
+        for receipt in compared.step(step, recorded.outputs(step), actual):
+            events.emit("receipt", **receipt, mode="lengths")
+    for receipt in probe_receipts(compared, "lengths"):
+        events.emit("receipt", **receipt)

@@ -1,0 +1,26 @@
+"""Read the ports of an ONNX file, in a process that may load onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.runner.errors import UsageError
+from assay.runner.worker.jobs.session import Events, Job
+
+
+def run(job: Job, events: Events) -> None:
+    """One event, `ports`.
+
+    Raises:
+        UsageError: it is not an ONNX file.
+    """
+    from assay.runner.graphs.audit import ports
+
+    path = Path(job["onnx"])
+    try:
+        found = ports(path)
+    except Exception as error:
+        raise UsageError(f"{path.name} is not an ONNX file that can be read: {str(error).strip()[:300]}") from error
+    if not found["inputs"] and not found["outputs"]:
+        raise UsageError(f"{path.name} holds no graph: it is empty, cut short, or not an ONNX file.")
+    events.emit("ports", **found)

@@ -1,0 +1,33 @@
+"""Run with every operator timed, in a process of its own: a profiled latency is not a benchmark."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from assay.runner.backends import load_backend
+from assay.runner.errors import UsageError
+from assay.runner.timing.memory import peak_rss_bytes, rss_bytes
+from assay.runner.worker.jobs.benchmark import first_inputs
+from assay.runner.worker.jobs.session import Events, Job, announce, open_session
+
+_WARM_UP = 3
+
+
+def run(job: Job, events: Events) -> None:
+    """Emits `opened`, `layers` and `memory`.
+
+    Raises:
+        UsageError: the backend has no profiler.
+    """
+    if not getattr(load_backend(job["backend"]), "PROFILES", False):
+        raise UsageError(f"backend {job['backend']!r} has no profiler.")
+    started = time.perf_counter()
+    with open_session({**job, "options": {**job["options"], "profile": True}}) as opened:
+        session: Any = opened
+        announce(session, events, (time.perf_counter() - started) * 1e3)
+        loaded = rss_bytes()
+        layers, memory = session.profile(first_inputs(job), job["timing"]["profile_calls"], _WARM_UP)
+        inspected = session.information() if hasattr(session, "information") else None
+    events.emit("layers", layers=layers, inspected=inspected)
+    events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

@@ -1,0 +1,69 @@
+"""What runs inside a case's own process: `python -m assay.runner.worker.main`, a job on stdin, events as JSON lines on stdout.
+
+A benchmark is interactive: after `ready`, every line on stdin is one block to time. Libraries that print cannot disturb
+the events: file descriptor 1 is theirs no longer, it goes to stderr.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any, TextIO
+
+from assay.runner.errors import AssayError
+from assay.runner.worker.jobs.session import Job, plain
+
+
+class Events:
+    """The way out: one JSON object a line."""
+
+    def __init__(self) -> None:
+        self._stream: TextIO = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+
+    def emit(self, event: str, **facts: Any) -> None:
+        self._stream.write(json.dumps({"event": event, **facts}, default=str) + "\n")
+        self._stream.flush()
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent is gone, however that was killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:  # it was gone before we asked
+        sys.exit(1)
+
+
+def main() -> None:
+    """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
+    _die_with_parent()
+    events = Events()
+    job: Job = json.loads(sys.stdin.readline())
+    try:
+        operation: Any = importlib.import_module(OPERATIONS[job["op"]])
+        operation.run(job, events)
+        events.emit("done")
+    except MemoryError as error:
+        events.emit("error", type="MemoryError", message=f"out of memory: {error}", status="crashed")
+    except AssayError as error:
+        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+    except Exception as error:  # noqa: BLE001  a case's failure is a row, whatever it was
+        import traceback
+
+        traceback.print_exc()
+        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+
+
+OPERATIONS = {
+    "prepare": "assay.runner.worker.jobs.prepare", "parity": "assay.runner.worker.jobs.parity", "benchmark": "assay.runner.worker.jobs.benchmark",
+    "consistency": "assay.runner.worker.jobs.consistency", "explain": "assay.runner.worker.jobs.explain", "generation": "assay.runner.worker.jobs.generation",
+    "profile": "assay.runner.worker.jobs.profile", "quality": "assay.runner.worker.jobs.quality", "ledger": "assay.runner.worker.jobs.ledger",
+    "sensitivity": "assay.runner.worker.jobs.sensitivity", "engine": "assay.runner.worker.jobs.engine", "installed": "assay.runner.worker.jobs.installed", "contract": "assay.runner.worker.jobs.ports",
+}  # fmt: skip
+"""Operation -> module with `run(job, events)`, imported when it is asked for."""

@@ -1,0 +1,194 @@
+"""Goldens: inputs and reference outputs, kept by content.
+
+    goldens/objects/ab/abcd....zst   one array's bytes, compressed, named by the SHA-256 of dtype, shape and bytes
+    goldens/objects/ab/abcd....raw   the same as they are, where compressing gains little: read by mapping, not by copying
+    goldens/NAME.json                the index: for each step, input and output names with their objects
+
+Equal arrays are stored once (a state that goes out at one step comes in at the next), any step is read without the
+others, and `verify` names the record that is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from assay.runner.errors import UsageError, nearest
+from assay.runner.tensors import Array, Tensors, dtype_named, hash_array
+
+FORMAT = 1
+_WORTH_COMPRESSING = 0.8
+"""Compressed over plain size: above it, an array stays as it is."""
+_SAMPLE = 1 << 18
+"""Bytes from which it is told whether a large array compresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    folder: Path
+    name: str
+    facts: dict[str, Any]
+    """Where it came from: model, version, backend, workload, environment."""
+    steps: list[dict[str, dict[str, dict[str, Any]]]]
+
+    def inputs(self, step: int) -> Tensors:
+        return self._read(step, "inputs")
+
+    def outputs(self, step: int) -> Tensors:
+        return self._read(step, "outputs")
+
+    def _read(self, step: int, side: str) -> Tensors:
+        where = f"golden {self.name!r}, step {step}, {side}"
+        return {
+            name: _read_object(self.folder, entry, f"{where} {name!r}")
+            for name, entry in self.steps[step][side].items()
+        }
+
+    def sha256(self, side: str) -> str:
+        """Of all arrays of one side, by step and name, from the index alone."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for step in self.steps:
+            for name in sorted(step[side]):
+                digest.update(f"{name}:{step[side][name]['sha256']};".encode())
+        return digest.hexdigest()
+
+    def bytes(self) -> tuple[int, int]:
+        """Bytes of all arrays, and of the objects that hold them."""
+        entries = {e["sha256"]: e for step in self.steps for side in step.values() for e in side.values()}
+        total = sum(e["bytes"] for step in self.steps for side in step.values() for e in side.values())
+        return total, sum(_stored(self.folder, sha).stat().st_size for sha in entries)
+
+
+def _object_path(folder: Path, sha256: str, suffix: str) -> Path:
+    return folder / "objects" / sha256[:2] / f"{sha256}{suffix}"
+
+
+def _stored(folder: Path, sha256: str) -> Path:
+    """The file that holds an array: mapped as it is, or compressed."""
+    plain = _object_path(folder, sha256, ".raw")
+    return plain if plain.exists() else _object_path(folder, sha256, ".zst")
+
+
+def _write_object(folder: Path, array: Array) -> dict[str, Any]:
+    sha256 = hash_array(array)
+    if not _stored(folder, sha256).exists():
+        data: Any = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        compressor = zstandard.ZstdCompressor(level=3)
+        middle = max(0, (data.nbytes - _SAMPLE) // 2)
+        sample = data[middle : middle + _SAMPLE]
+        compresses = len(compressor.compress(sample)) < _WORTH_COMPRESSING * sample.nbytes
+        path = _object_path(folder, sha256, ".zst" if compresses else ".raw")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(compressor.compress(data) if compresses else data)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UsageError(f"cannot write to {folder}: {error.strerror}. The golden was not recorded.") from None
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256, "bytes": array.nbytes}
+
+
+def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
+    path = _stored(folder, entry["sha256"])
+    dtype, shape = dtype_named(entry["dtype"]), tuple(entry["shape"])
+    try:
+        if path.suffix == ".raw":
+            if path.stat().st_size != entry["bytes"]:
+                raise ValueError(f"{path.stat().st_size} bytes are there, {entry['bytes']} were recorded")  # noqa: TRY301  said as it is below
+            if entry["bytes"]:
+                return np.memmap(path, dtype, "r", shape=shape)
+        raw = (
+            zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=entry["bytes"])
+            if entry["bytes"]
+            else b""
+        )
+        array: Array = np.frombuffer(raw, dtype).reshape(shape)
+    except (OSError, zstandard.ZstdError, ValueError) as error:
+        raise UsageError(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
+    return array
+
+
+def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[Tensors, Tensors]]) -> Golden:
+    """Record steps of (inputs, outputs) under a name; an older golden of that name is replaced at the very end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = [
+        {
+            "inputs": {key: _write_object(folder, array) for key, array in inputs.items()},
+            "outputs": {key: _write_object(folder, array) for key, array in outputs.items()},
+        }
+        for inputs, outputs in steps
+    ]
+    path = _index_path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"format": FORMAT, "facts": facts, "steps": index}))
+    temporary.replace(path)
+    return Golden(folder, name, facts, index)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError: not a name that a file can have."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError(f"a golden's name is letters, digits, '.', '_' and '-', not {name!r}.")
+
+
+def _index_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def names(folder: Path) -> list[str]:
+    """Goldens that people recorded; references of runs, which lie in a folder of their own, are left out."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def read(folder: Path, name: str) -> Golden:
+    """Open a golden by name; arrays are read when they are asked for.
+
+    Raises:
+        UsageError: there is none of this name, or its index is damaged.
+    """
+    path = _index_path(folder, name)
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise UsageError(f"golden {name!r} has format {data['format']}, this Assay reads format {FORMAT}.")
+        return Golden(folder, name, data["facts"], data["steps"])
+    except FileNotFoundError:
+        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"the index of golden {name!r} is damaged: {type(error).__name__}: {error}") from None
+
+
+def unchanging_outputs(golden: Golden) -> list[str]:
+    """Outputs that are the same array at every step, although the inputs are not; from the index alone."""
+    if len(golden.steps) < 2 or len({json.dumps(step["inputs"], sort_keys=True) for step in golden.steps}) < 2:
+        return []
+    first = golden.steps[0]["outputs"]
+    return [name for name, entry in first.items() if all(step["outputs"].get(name) == entry for step in golden.steps)]
+
+
+def verify(golden: Golden) -> list[str]:
+    """What is damaged, one line a record; empty when every array is what was recorded."""
+    problems = []
+    for number, step in enumerate(golden.steps):
+        for side, entries in step.items():
+            for name, entry in entries.items():
+                where = f"step {number}, {side} {name!r}"
+                try:
+                    array = _read_object(golden.folder, entry, where)
+                except UsageError as error:
+                    problems.append(str(error))
+                    continue
+                if hash_array(array) != entry["sha256"]:
+                    problems.append(f"{where}: the array is not the one that was recorded (its SHA-256 differs)")
+    return problems

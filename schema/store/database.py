@@ -1,0 +1,182 @@
+"""Where the books lie, and who may write them.
+
+A store is a database file and the folders beside it:
+
+    assay.duckdb                  written by the ingester alone, under the lock
+    assay.duckdb.lock             the advisory lock (flock), never deleted
+    assay.duckdb.spool/waiting/   bundles not ingested yet
+    assay.duckdb.spool/ingested/  the log: the database can be rebuilt from it
+    assay.duckdb.spool/rejected/  bundles that were not what they claimed
+    assay.duckdb.serve/           read-only copies, and CURRENT: the newest, and of which state it is a copy
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from assay.schema.errors import StoreBusy, StoreError, StoreFull
+from assay.schema.store.migrate import pending
+
+DEFAULT_DATABASE = Path(".assay/assay.duckdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    database: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.database.with_name(self.database.name + ".lock")
+
+    @property
+    def spool(self) -> Path:
+        return self.database.with_name(self.database.name + ".spool")
+
+    @property
+    def waiting(self) -> Path:
+        return self.spool / "waiting"
+
+    @property
+    def ingested(self) -> Path:
+        return self.spool / "ingested"
+
+    @property
+    def rejected(self) -> Path:
+        return self.spool / "rejected"
+
+    @property
+    def serve(self) -> Path:
+        return self.database.with_name(self.database.name + ".serve")
+
+    @property
+    def artifacts(self) -> Path:
+        """Built models, by the hash of what they were built from."""
+        return self.database.parent / "artifacts"
+
+    @property
+    def goldens(self) -> Path:
+        return self.database.parent / "goldens"
+
+
+@contextmanager
+def exclusive(store: Store, wait_s: float) -> Iterator[None]:
+    """Hold the store's lock. The kernel frees it when the holder dies, however it dies.
+
+    Raises:
+        StoreBusy: another process held it for `wait_s` seconds.
+    """
+    store.lock.parent.mkdir(parents=True, exist_ok=True)
+    with store.lock.open("a+") as file:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    file.seek(0)
+                    holder = file.read().strip() or "unknown"
+                    raise StoreBusy(
+                        f"{store.database} is being written by process {holder}. Waited {wait_s:g} s. "
+                        "What was recorded is safe in the spool. Try again with: assay db sync --wait 300"
+                    ) from None
+                time.sleep(0.05)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The database for the ingester. Call it under `exclusive`.
+
+    Raises:
+        StoreBusy: a program that does not know our lock has the file open.
+        StoreError: the file is not a database.
+    """
+    store.database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(str(store.database), config={"threads": 2})
+    except duckdb.IOException as error:
+        raise _explain(store.database, error) from None
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A published snapshot, read-only.
+
+    Raises:
+        StoreTooNew: a newer Assay wrote it.
+        StoreError: it is not there, or not a database.
+    """
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config={"threads": 2})
+    except duckdb.IOException as error:
+        raise _explain(path, error) from None
+    try:
+        pending(connection)  # refuses a newer one; an older one can still be read
+        yield connection
+    finally:
+        connection.close()
+
+
+def _explain(path: Path, error: duckdb.IOException) -> StoreError:
+    text = str(error)
+    if "lock" in text:
+        holder = re.search(r"PID (\d+)", text)
+        return StoreBusy(
+            f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester. "
+            "What was recorded is safe in the spool. Close that program, then run: assay db sync"
+        )
+    if "No space left" in text:
+        return StoreFull(
+            f"no space for {path}. The bundles are safe in the spool: free some space, then run: assay db sync"
+        )
+    if "does not exist" in text:
+        return StoreError(f"{path} is not there. Record something first: assay run quickstart")
+    return StoreError(f"{path} cannot be opened as a DuckDB database: {text.splitlines()[0]}")
+
+
+def snapshot(store: Store) -> Path | None:
+    """The newest published copy, or None when nothing was published yet."""
+    try:
+        name = (store.serve / "CURRENT").read_text().split()[0]
+    except FileNotFoundError:
+        return None
+    return store.serve / name
+
+
+def fingerprint(store: Store) -> str:
+    """Changes with every write to the database file, whatever the clock does: its size and time of change."""
+    facts = store.database.stat()
+    return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def published_fingerprint(store: Store) -> str | None:
+    """The database that the newest snapshot is a copy of."""
+    try:
+        return (store.serve / "CURRENT").read_text().split()[1]
+    except (FileNotFoundError, IndexError):
+        return None
+
+
+def sequence(path: Path) -> int:
+    """12 from `store-000012.duckdb`: it grows with every publication."""
+    match = re.fullmatch(r"store-(\d+)\.duckdb", path.name)
+    if not match:
+        raise StoreError(f"{path.name!r} is not the name of a snapshot.")
+    return int(match.group(1))
