@@ -1,4 +1,7 @@
-"""What one look of the nightly job costs on a store with 5,000 series of 400 nights: asking the books, detecting, deciding, writing; single process."""
+"""What one look of the nightly job costs on a store with 5,000 series of 400 nights.
+
+Asking the books, detecting, deciding, writing; single process.
+"""
 
 import json
 import tempfile
@@ -49,24 +52,31 @@ def fill(store: Store) -> None:
         metric = np.tile(np.repeat(np.arange(len(WATCHED)), NIGHTS), CASES)
         point = pa.table({"night": night, "c": case, "m": metric, "value": values.reshape(-1)})  # noqa: F841
         names = pa.table({"m": np.arange(len(WATCHED)), "metric": list(WATCHED)})  # noqa: F841
-        connection.execute("insert into environment by name select 'e' as environment_id, 'cpu' as hardware_class, * from (select " + ", ".join(
-            f"'x' as {name}" for name in ("os", "kernel", "cpu_model", "cpu_features", "python", "numpy")) + ", 1 as cpu_cores, 1 as memory_bytes, 0 as gpu_count)")  # fmt: skip
+        connection.execute(
+            "insert into environment by name select 'e' as environment_id, 'cpu' as hardware_class, * from (select "
+            + ", ".join(f"'x' as {name}" for name in ("os", "kernel", "cpu_model", "cpu_features", "python", "numpy"))
+            + ", 1 as cpu_cores, 1 as memory_bytes, 0 as gpu_count)"
+        )
         for name in WATCHED:
             m = METRICS[name]
             connection.execute("insert into metric values (?, ?, ?, ?)", [m.metric, m.unit, m.better, m.description])
         connection.execute(
-            "insert into run by name select run_id, 'nightly' as suite, '' as suite_sha256, 'nightly' as trigger, began as started_at, 'gpu-1' as host, "
-            "'e' as environment_id, 0 as seed, '' as tool_version, '' as command, 1 as cases_planned from run_rows"
+            "insert into run by name select run_id, 'nightly' as suite, '' as suite_sha256, 'nightly' as trigger, began"
+            " as started_at, 'gpu-1' as host, 'e' as environment_id, 0 as seed, '' as tool_version, '' as command, 1 as"
+            " cases_planned from run_rows"
         )
         connection.execute(
-            "insert into case_result by name select r.run_id || '-' || c as case_id, r.run_id, 'k' || c as case_key, 'm' || (c // 25) || '/v' || (c % 5) || '/b/w' || c || '/benchmark' as name, "
-            "'m' || (c // 25) as model, 'v1' as model_version, 'v' || (c % 5) as variant, 'b' as backend, 'cpu' as device, 'w' || c as workload, 'benchmark' as check_kind, "
-            "'alone' as mode, 'ok' as status, began as started_at, 1.0 as duration_s, 'e' as environment_id, '' as comparability, '' as reproduce "
-            f"from run_rows r, range({CASES}) as t(c)"
+            "insert into case_result by name select r.run_id || '-' || c as case_id, r.run_id, 'k' || c as case_key,"
+            " 'm' || (c // 25) || '/v' || (c % 5) || '/b/w' || c || '/benchmark' as name, 'm' || (c // 25) as model,"
+            " 'v1' as model_version, 'v' || (c % 5) as variant, 'b' as backend, 'cpu' as device, 'w' || c as workload,"
+            " 'benchmark' as check_kind, 'alone' as mode, 'ok' as status, began as started_at, 1.0 as duration_s, 'e'"
+            f" as environment_id, '' as comparability, '' as reproduce from run_rows r, range({CASES}) as t(c)"
         )
         connection.execute(
-            "insert into measurement by name select 'run-' || lpad(night::varchar, 4, '0') || '-' || c as case_id, 'run-' || lpad(night::varchar, 4, '0') as run_id, "
-            "'s' || c || '-' || m as series_id, metric, value, value * 0.99 as low, value * 1.01 as high, 30 as n, 'measured' as provenance from point join names using (m) order by run_id"
+            "insert into measurement by name select 'run-' || lpad(night::varchar, 4, '0') || '-' || c as case_id,"
+            " 'run-' || lpad(night::varchar, 4, '0') as run_id, 's' || c || '-' || m as series_id, metric, value, value"
+            " * 0.99 as low, value * 1.01 as high, 30 as n, 'measured' as provenance from point join names using (m)"
+            " order by run_id"
         )
     ingest.sync(store)
 
@@ -90,11 +100,24 @@ def main() -> None:
         whole = time.perf_counter()
         look(store, Watching(), at=at)
         whole = time.perf_counter() - whole
-    print(json.dumps({
-        "benchmark": "a_night", "series": CASES * len(WATCHED), "nights": NIGHTS, "measurements": CASES * len(WATCHED) * NIGHTS, "first_look_s": first_s,
-        "ask_s": asked - start, "detect_s": detected - asked, "decide_s": decided - detected, "look_s": whole, "kinds": Counter(change.kind for change in first.changes),
-        "alerts_opened": len(first.of("opened")), "targets": {"look_s": 5},
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "benchmark": "a_night",
+                "series": CASES * len(WATCHED),
+                "nights": NIGHTS,
+                "measurements": CASES * len(WATCHED) * NIGHTS,
+                "first_look_s": first_s,
+                "ask_s": asked - start,
+                "detect_s": detected - asked,
+                "decide_s": decided - detected,
+                "look_s": whole,
+                "kinds": Counter(change.kind for change in first.changes),
+                "alerts_opened": len(first.of("opened")),
+                "targets": {"look_s": 5},
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""What users of each tool would read off for one model: medians beside a bare loop's, and how repeated medians scatter under load.
+"""What users of each tool would read off for one model.
+
+Medians beside a bare loop's, and how repeated medians scatter under load.
 
     python benchmarks/against_peers.py [--optimum-python PYTHON] [--repeats 9]
 
-Every reading is a program of its own in a session of its own, as users run it (Linux shares cores by session): a bare `session.run` loop, Polygraphy's OnnxrtRunner, Assay's command line; with
-an interpreter that has optimum-benchmark 0.6 (which needs transformers 4) also the same for PyTorch on a tiny GPT-2 (optimum-benchmark loads no ONNX file of one's own).
-Rounds take all tools in turn. First quiet, then while another process keeps one core busy. Prints one JSON line for each model:
-the ratio of a tool's typical median to the bare loop's, and the spread of its medians (standard deviation of their logs).
+Every reading is a program of its own in a session of its own, as users run it (Linux shares cores by session): a bare
+`session.run` loop, Polygraphy's OnnxrtRunner, Assay's command line; with an interpreter that has optimum-benchmark 0.6
+(which needs transformers 4) also the same for PyTorch on a tiny GPT-2 (optimum-benchmark loads no ONNX file of one's
+own). Rounds take all tools in turn. First quiet, then while another process keeps one core busy. Prints one JSON line
+for each model: the ratio of a tool's typical median to the bare loop's, and the spread of its medians (standard
+deviation of their logs).
 """
 
 from __future__ import annotations
@@ -187,12 +191,22 @@ def compare(name: str, folder: Path, tools: dict[str, Callable[[Path], float]], 
             if busy:
                 busy.kill()
         typical = {tool: statistics.median(values) for tool, values in found.items()}
-        print(json.dumps({
-            "benchmark": "against_peers", "model": name, "one_core_busy": load, "repeats": repeats,
-            "typical_median_ms": {tool: round(value, 5) for tool, value in typical.items()},
-            "ratio_to_bare": {tool: round(value / typical["bare"], 4) for tool, value in typical.items()},
-            "spread_of_medians": {tool: round(float(np.std(np.log(values), ddof=1)), 4) for tool, values in found.items()},
-        }), flush=True)  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "benchmark": "against_peers",
+                    "model": name,
+                    "one_core_busy": load,
+                    "repeats": repeats,
+                    "typical_median_ms": {tool: round(value, 5) for tool, value in typical.items()},
+                    "ratio_to_bare": {tool: round(value / typical["bare"], 4) for tool, value in typical.items()},
+                    "spread_of_medians": {
+                        tool: round(float(np.std(np.log(values), ddof=1)), 4) for tool, values in found.items()
+                    },
+                }
+            ),
+            flush=True,
+        )
 
 
 def main() -> None:

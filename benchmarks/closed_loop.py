@@ -1,7 +1,8 @@
 """What the closed-loop harness costs a step, against bare `session.run` calls that feed their own states back.
 
-Prints one JSON line. `overhead` is the stream alone (binding, feeding back; target under 5 %), measured in turns with the
-bare loop; `with_comparison` adds what a bare loop does not do: receipts of five outputs and invariants at every step.
+Prints one JSON line. `overhead` is the stream alone (binding, feeding back; target under 5 %), measured in turns with
+the bare loop; `with_comparison` adds what a bare loop does not do: receipts of five outputs and invariants at every
+step.
 """
 
 from __future__ import annotations
@@ -114,13 +115,18 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "benchmark": "closed_loop", "size": SIZE, "steps": STEPS, "bare_step_ms": round(statistics.median(step_ms), 4),
-                "overhead": round(statistics.median(overhead), 4), "overhead_range": [round(float(np.min(overhead)), 4), round(float(np.max(overhead)), 4)],
-                "target": 0.05, "with_comparison": round(statistics.median(whole), 4),
+                "benchmark": "closed_loop",
+                "size": SIZE,
+                "steps": STEPS,
+                "bare_step_ms": round(statistics.median(step_ms), 4),
+                "overhead": round(statistics.median(overhead), 4),
+                "overhead_range": [round(float(np.min(overhead)), 4), round(float(np.max(overhead)), 4)],
+                "target": 0.05,
+                "with_comparison": round(statistics.median(whole), 4),
                 "comparison_ms_per_step": round(statistics.median(whole) * statistics.median(step_ms), 4),
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

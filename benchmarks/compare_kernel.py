@@ -36,9 +36,12 @@ def many_passes(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
     """Five metrics as people write them: a pass over memory for each step."""
     error = np.abs(y - x)
     return (
-        float(error.max()), float(error.mean()), float((error / (np.abs(x) + 1e-12)).max()),
-        float(np.dot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))), float(10 * np.log10(np.sum(x * x) / np.sum(error * error))),
-    )  # fmt: skip
+        float(error.max()),
+        float(error.mean()),
+        float((error / (np.abs(x) + 1e-12)).max()),
+        float(np.dot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))),
+        float(10 * np.log10(np.sum(x * x) / np.sum(error * error))),
+    )
 
 
 def full_receipt_in_passes(x: np.ndarray, y: np.ndarray) -> tuple[object, ...]:
@@ -52,10 +55,27 @@ def full_receipt_in_passes(x: np.ndarray, y: np.ndarray) -> tuple[object, ...]:
     counts = np.histogram(np.log2(size, where=size > 0, out=np.full(size.shape, -60.0)), bins=62, range=(-50, 12))
     dot = np.dot(x.astype(np.float64), y.astype(np.float64))
     return (
-        np.isnan(x).sum(), np.isnan(y).sum(), np.isinf(x).sum(), np.isinf(y).sum(), x.min(), x.max(), x.std(dtype=np.float64), size.max(),
-        size.argmax(), size.mean(), error.mean(), relative, np.square(error).mean(), np.square(x, dtype=np.float64).sum(),
-        np.square(y, dtype=np.float64).sum(), dot, np.quantile(size, [0.5, 0.95, 0.99, 0.999]), broken.sum(), broken.argmax(), counts,
-    )  # fmt: skip
+        np.isnan(x).sum(),
+        np.isnan(y).sum(),
+        np.isinf(x).sum(),
+        np.isinf(y).sum(),
+        x.min(),
+        x.max(),
+        x.std(dtype=np.float64),
+        size.max(),
+        size.argmax(),
+        size.mean(),
+        error.mean(),
+        relative,
+        np.square(error).mean(),
+        np.square(x, dtype=np.float64).sum(),
+        np.square(y, dtype=np.float64).sum(),
+        dot,
+        np.quantile(size, [0.5, 0.95, 0.99, 0.999]),
+        broken.sum(),
+        broken.argmax(),
+        counts,
+    )
 
 
 def polygraphy(x: np.ndarray, y: np.ndarray) -> object:

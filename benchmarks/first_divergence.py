@@ -1,8 +1,8 @@
 """First divergence on a 160-node model against torch.onnx.verification, in one run; and what the walk holds in memory.
 
-Prints one JSON line: ratio of wall times (target: at least 20), and growth of resident memory during a walk over the live
-tensors' peak (target: at most 2), of one graph and of both. The peer gets the same exported program; it is given a time limit, and a run that does not end in it
-counts with the limit: the ratio is then a lower bound, and says so.
+Prints one JSON line: ratio of wall times (target: at least 20), and growth of resident memory during a walk over the
+live tensors' peak (target: at most 2), of one graph and of both. The peer gets the same exported program; it is given a
+time limit, and a run that does not end in it counts with the limit: the ratio is then a lower bound, and says so.
 """
 
 from __future__ import annotations
@@ -89,18 +89,32 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "benchmark": "first_divergence", "nodes": nodes, "ours_s": round(ours, 3), "peer_s": round(seconds, 1),
-                "peer_finished": theirs is not None, "peer_values": theirs[0] if theirs else None, "our_values": len(found.entries),
-                "ratio": round(seconds / ours, 1), "target": 20, "suspect": suspect and suspect.layer,
-                "memory_growth_mb": held >> 20, "live_peak_of_one_graph_mb": live >> 20, "over_one_graph": round(held / live, 2),
-                "over_both_graphs": round(held / live / 2, 2), "memory_target": 2, "segments": segments,
+                "benchmark": "first_divergence",
+                "nodes": nodes,
+                "ours_s": round(ours, 3),
+                "peer_s": round(seconds, 1),
+                "peer_finished": theirs is not None,
+                "peer_values": theirs[0] if theirs else None,
+                "our_values": len(found.entries),
+                "ratio": round(seconds / ours, 1),
+                "target": 20,
+                "suspect": suspect and suspect.layer,
+                "memory_growth_mb": held >> 20,
+                "live_peak_of_one_graph_mb": live >> 20,
+                "over_one_graph": round(held / live, 2),
+                "over_both_graphs": round(held / live / 2, 2),
+                "memory_target": 2,
+                "segments": segments,
             }
         )
-    )  # fmt: skip
+    )
 
 
 def memory(queue: Any) -> None:
-    """Growth of resident memory during a walk over large tensors, and the live tensors' peak of one graph and of both."""
+    """Growth of resident memory during a walk over large tensors.
+
+    And the live tensors' peak of one graph and of both.
+    """
     torch.set_num_threads(1)
     large = np.zeros(1 << 21, np.float32)
     tally(large, large)  # compiling the kernel takes memory once

@@ -1,4 +1,6 @@
-"""A reference of 20 chunks as JSON lines against the same as a golden: size, and time to read every array of every step.
+"""A reference of 20 chunks as JSON lines against the same as a golden.
+
+Size, and time to read every array of every step.
 
 The shapes are those of a full-size streaming encoder ([24, 1, 256, 1024] and [24, 1, 1024, 4] caches), arrays as base64
 bytes, the states of one step being the inputs of the next. Prints one JSON line; targets: at most 45 % of the size, at
@@ -42,8 +44,11 @@ def write(path: Path) -> None:
             recent_out = random.standard_normal(recent.shape).astype(np.float32)
             audio = random.standard_normal((1, 128, 592 if step == 0 else 584)).astype(np.float32)
             inputs = {"audio_signal": audio, "cache_last_channel": channel, "cache_last_time": recent}
-            outputs = {"encoder_output": random.standard_normal((1, 1024, 1)).astype(np.float32), "cache_last_channel_out": channel_out,
-                       "cache_last_time_out": recent_out}  # fmt: skip
+            outputs = {
+                "encoder_output": random.standard_normal((1, 1024, 1)).astype(np.float32),
+                "cache_last_channel_out": channel_out,
+                "cache_last_time_out": recent_out,
+            }
             file.write(
                 json.dumps(
                     {
@@ -83,12 +88,21 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "benchmark": "golden_store", "steps": STEPS, "jsonl_mb": size >> 20, "arrays_mb": plain >> 20, "stored_mb": stored >> 20,
-                "size_ratio": round(stored / size, 3), "size_target": 0.45, "parse_s": round(parsing, 2), "read_s": round(reading, 3),
-                "read_ratio": round(parsing / reading, 1), "read_target": 10, "import_s": round(importing, 2),
+                "benchmark": "golden_store",
+                "steps": STEPS,
+                "jsonl_mb": size >> 20,
+                "arrays_mb": plain >> 20,
+                "stored_mb": stored >> 20,
+                "size_ratio": round(stored / size, 3),
+                "size_target": 0.45,
+                "parse_s": round(parsing, 2),
+                "read_s": round(reading, 3),
+                "read_ratio": round(parsing / reading, 1),
+                "read_target": 10,
+                "import_s": round(importing, 2),
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""The layer ledger against ONNX Runtime's qdq_loss_debug over 128 samples: memory that each grows by, and time, each in a process of its own.
+"""The layer ledger against ONNX Runtime's qdq_loss_debug over 128 samples.
+
+Memory that each grows by, and time, each in a process of its own.
 
     python benchmarks/layer_ledger.py [--minilm FOLDER]
 
-Both get the float file, the static INT8 Q/DQ file and the same 128 inputs, one at a time. The peer keeps the activations of all samples and then gives the SQNR of each matched
-activation, alone and against the float model (its weights fail on MiniLM's scalars); the ledger gives these of weights too, cosine, clipping, codes in use and the executed kernels beside, batch after batch. FOLDER is an
-all-MiniLM-L6-v2 (config.json, model.safetensors). Prints one JSON line for each network; targets: at least 5 times less memory, no slower.
+Both get the float file, the static INT8 Q/DQ file and the same 128 inputs, one at a time. The peer keeps the
+activations of all samples and then gives the SQNR of each matched activation, alone and against the float model (its
+weights fail on MiniLM's scalars); the ledger gives these of weights too, cosine, clipping, codes in use and the
+executed kernels beside, batch after batch. FOLDER is an all-MiniLM-L6-v2 (config.json, model.safetensors). Prints one
+JSON line for each network; targets: at least 5 times less memory, no slower.
 """
 
 from __future__ import annotations
@@ -207,8 +211,19 @@ def main() -> None:
                 "memory": sides["peer"]["bytes"] / max(sides["ours"]["bytes"], 1),
                 "time": sides["ours"]["s"] / sides["peer"]["s"],
             }
-        print(json.dumps({"benchmark": "layer_ledger", "network": name, "samples": SAMPLES, **sides, "times_less_memory": ratios.get("memory"),
-                          "times_their_time": ratios.get("time"), "targets": {"times_less_memory": 5, "times_their_time": 1}}))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "benchmark": "layer_ledger",
+                    "network": name,
+                    "samples": SAMPLES,
+                    **sides,
+                    "times_less_memory": ratios.get("memory"),
+                    "times_their_time": ratios.get("time"),
+                    "targets": {"times_less_memory": 5, "times_their_time": 1},
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""On a CUDA device, in one run: the comparison kernel against the device's own copy, and latency by events against a bare loop of events.
+"""On a CUDA device, in one run.
+
+The comparison kernel against the device's own copy, and latency by events against a bare loop of events.
 
 Without a device it says so, and measures nothing.
 """

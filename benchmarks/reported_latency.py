@@ -42,10 +42,17 @@ with tempfile.TemporaryDirectory() as temporary:
     session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     bare_loop(session, feed, 300)
     job = {
-        "op": "benchmark", "backend": "onnxruntime", "options": {"threads": 1}, "goldens": folder, "golden": "input",
-        "source": {"kind": "onnx", "location": path, "folder": folder}, "policy": Policy().model_dump(mode="json"), "rename": {}, "rename_inputs": {},
+        "op": "benchmark",
+        "backend": "onnxruntime",
+        "options": {"threads": 1},
+        "goldens": folder,
+        "golden": "input",
+        "source": {"kind": "onnx", "location": path, "folder": folder},
+        "policy": Policy().model_dump(mode="json"),
+        "rename": {},
+        "rename_inputs": {},
         "timing": Timing(block_ms=50).model_dump(),
-    }  # fmt: skip
+    }
     ours, bare = [], []
     with Worker(job, python=None, timeout_s=300) as worker:
         worker.until("imported")

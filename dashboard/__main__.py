@@ -17,9 +17,24 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1", help="the default is this machine only")
     arguments = parser.parse_args()
     here = Path(__file__).resolve().parent
-    command = [sys.executable, "-P", "-m", "streamlit", "run", str(here / "app.py"), "--server.port", str(arguments.port),
-               "--server.address", arguments.address, "--server.headless", "true", "--browser.gatherUsageStats", "false",
-               "--server.fileWatcherType", "none"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "streamlit",
+        "run",
+        str(here / "app.py"),
+        "--server.port",
+        str(arguments.port),
+        "--server.address",
+        arguments.address,
+        "--server.headless",
+        "true",
+        "--browser.gatherUsageStats",
+        "false",
+        "--server.fileWatcherType",
+        "none",
+    ]
     print(f"Assay's dashboard: http://{arguments.address}:{arguments.port}", flush=True)  # noqa: T201  the URL is the result
     os.execv(sys.executable, command)  # noqa: S606  no shell is involved
 

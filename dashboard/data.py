@@ -42,7 +42,10 @@ def _problem(path: str) -> str | None:
     try:
         with reading(Path(path)) as connection:
             if pending(connection):
-                return "The books were written by an older Assay. Bring them to this version, then reload: `assay db migrate`"
+                return (
+                    "The books were written by an older Assay. Bring them to this version, then reload: `assay db"
+                    " migrate`"
+                )
             return None
     except StoreError as error:
         return str(error)
@@ -102,7 +105,10 @@ def overview(chosen: Filters) -> pd.DataFrame:
 
 
 def act(alert: str, step: str, who: str, reason: str, **more: Any) -> str | None:
-    """Record one step in the life of an alert and publish it; why it could not be done, or None. The only thing that a page writes."""
+    """Record one step in the life of an alert and publish it; why it could not be done, or None.
+
+    The only thing that a page writes.
+    """
     try:
         triage.act(store(), alert, step, actor=who, reason=reason, wait_s=10.0, **more)
     except StoreError as error:

@@ -20,9 +20,13 @@ _TICKS = 8
 def finish(figure: go.Figure, title: str, x: str, y: str, height: int = HEIGHT) -> go.Figure:
     """Title, axes with their units, and the look that all figures share."""
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}}, margin=_MARGIN, height=height, uirevision="keep",
-        legend={"orientation": "h", "y": -0.22}, hoverlabel={"namelength": -1},
-    )  # fmt: skip
+        title={"text": title, "font": {"size": 15}},
+        margin=_MARGIN,
+        height=height,
+        uirevision="keep",
+        legend={"orientation": "h", "y": -0.22},
+        hoverlabel={"namelength": -1},
+    )
     figure.update_xaxes(title_text=x, automargin=True)
     figure.update_yaxes(title_text=y, automargin=True)
     return figure
@@ -34,10 +38,12 @@ _SERIES = ["model", "variant", "backend", "workload", "hardware_class"]
 def trend(
     points: pd.DataFrame, metric: str, unit: str, better: str, gaps: pd.DataFrame | None = None, *, log: bool = False
 ) -> go.Figure:
-    """One line per series over time, with its 95 % interval; broken where the hardware class changes or a run left no figure.
+    """One line per series over time, with its 95 % interval.
 
-    Columns of points: model, variant, backend, workload, hardware_class, started_at, model_version, value, low, high; of
-    gaps: the same names, with reason instead of the figures.
+    Broken where the hardware class changes or a run left no figure.
+
+    Columns of points: model, variant, backend, workload, hardware_class, started_at, model_version, value, low, high;
+    of gaps: the same names, with reason instead of the figures.
     """
     figure = go.Figure()
     for key, series in points.groupby(_SERIES, sort=False):
@@ -72,30 +78,48 @@ def _line(series: pd.DataFrame, label: str, unit: str) -> go.Scatter:
     known = series.dropna(subset=["value"])
     complete = not known[["low", "high"]].isna().any().any()
     error = {
-        "type": "data", "symmetric": False, "array": (series["high"] - series["value"]).tolist(),
-        "arrayminus": (series["value"] - series["low"]).tolist(), "thickness": 1,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": (series["high"] - series["value"]).tolist(),
+        "arrayminus": (series["value"] - series["low"]).tolist(),
+        "thickness": 1,
+    }
     return go.Scatter(
-        x=series["started_at"], y=series["value"], mode="lines+markers", name=label, connectgaps=False,
-        line={"color": theme.colour(label)}, marker={"size": 8, "symbol": theme.symbol(label)},
-        error_y=error if complete else None, customdata=series[["model_version", "hardware_class"]],
-        hovertemplate="%{y:.4g} " + unit + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>" + label + "</extra>",
-    )  # fmt: skip
+        x=series["started_at"],
+        y=series["value"],
+        mode="lines+markers",
+        name=label,
+        connectgaps=False,
+        line={"color": theme.colour(label)},
+        marker={"size": 8, "symbol": theme.symbol(label)},
+        error_y=error if complete else None,
+        customdata=series[["model_version", "hardware_class"]],
+        hovertemplate="%{y:.4g} "
+        + unit
+        + "<br>version %{customdata[0]}<br>%{customdata[1]}<br>%{x}<extra>"
+        + label
+        + "</extra>",
+    )
 
 
 def _crosses(missing: pd.DataFrame, height: float, label: str) -> go.Scatter:
     """Where a run left no figure, and why; drawn at the height of the series' least value."""
     return go.Scatter(
-        x=missing["started_at"], y=[height] * len(missing), mode="markers", name=f"no figure: {label}",
-        marker={"symbol": "x", "size": 11, "color": theme.OUTCOMES["fail"]}, customdata=missing[["reason"]],
+        x=missing["started_at"],
+        y=[height] * len(missing),
+        mode="markers",
+        name=f"no figure: {label}",
+        marker={"symbol": "x", "size": 11, "color": theme.OUTCOMES["fail"]},
+        customdata=missing[["reason"]],
         hovertemplate="%{customdata[0]}<br>%{x}<extra>no figure</extra>",
-    )  # fmt: skip
+    )
 
 
 def pass_rates(receipts: pd.DataFrame) -> go.Figure:
     """Heat map: share of passing verdicts for each output and model version, in the order the versions first ran.
 
-    Columns: model, model_version, variant, backend, output, outcome, run_started_at. A cell without a verdict stays empty.
+    Columns: model, model_version, variant, backend, output, outcome, run_started_at. A cell without a verdict stays
+    empty.
     """
     table = receipts.assign(
         line=receipts["model"]
@@ -166,11 +190,19 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
         drawn = [min(max(m, floor), edge) for m in some["margin"]]
         figure.add_trace(
             go.Scatter(
-                x=drawn, y=labels, mode="markers", name=f"{theme.ICONS.get(outcome, '')} {outcome}",
-                marker={"size": 12, "color": theme.OUTCOMES.get(outcome, theme.OUTCOMES["unknown"]), "symbol": "circle" if outcome == "pass" else "x"},
-                customdata=some["margin"], hovertemplate="%{y}<br>margin %{customdata:.4g}x<extra></extra>",
+                x=drawn,
+                y=labels,
+                mode="markers",
+                name=f"{theme.ICONS.get(outcome, '')} {outcome}",
+                marker={
+                    "size": 12,
+                    "color": theme.OUTCOMES.get(outcome, theme.OUTCOMES["unknown"]),
+                    "symbol": "circle" if outcome == "pass" else "x",
+                },
+                customdata=some["margin"],
+                hovertemplate="%{y}<br>margin %{customdata:.4g}x<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["fail"])
     finish(
         figure,
@@ -184,16 +216,21 @@ def margins(receipts: pd.DataFrame) -> go.Figure:
 
 
 def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
-    """Absolute errors of one receipt by factors of two: 64 counts as `assay.schema.rows.Parity.histogram` defines them."""
+    """Absolute errors of one receipt by factors of two.
+
+    64 counts as `assay.schema.rows.Parity.histogram` defines them.
+    """
     names = ["exact", "< 2^-49", *[f"2^{i - 51}" for i in range(2, 64)]]
     used = [i for i, count in enumerate(counts) if count]
     shown = range(used[0], used[-1] + 1) if used else range(0)
     figure = go.Figure(
         go.Bar(
-            x=[names[i] for i in shown], y=[counts[i] for i in shown], marker_color=theme.PALETTE[0],
+            x=[names[i] for i in shown],
+            y=[counts[i] for i in shown],
+            marker_color=theme.PALETTE[0],
             hovertemplate="|error| from %{x}: %{y} elements<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(
         figure,
         f"Errors of {label} (n = {sum(counts)} elements)",
@@ -207,9 +244,12 @@ def error_histogram(counts: Sequence[int], label: str) -> go.Figure:
 def _whiskers(value: pd.Series, low: pd.Series, high: pd.Series) -> dict[str, Any]:
     """Error bars of an interval; a point without one has none."""
     return {
-        "type": "data", "symmetric": False, "array": (high - value).fillna(0).tolist(),
-        "arrayminus": (value - low).fillna(0).tolist(), "thickness": 1,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": (high - value).fillna(0).tolist(),
+        "arrayminus": (value - low).fillna(0).tolist(),
+        "thickness": 1,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +274,10 @@ AXES = {
 
 
 def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int]:
-    """Positions of the points that no other one beats on both axes, from the best on the first to the best on the second."""
+    """Positions of the points that no other one beats on both axes.
+
+    From the best on the first to the best on the second.
+    """
     ordered = points.reset_index(drop=True)
     signs = [1 if AXES[axis].better == "lower" else -1 for axis in (y, x)]
     first, second = (ordered[AXES[axis].column] * sign for axis, sign in zip((y, x), signs, strict=True))
@@ -247,9 +290,12 @@ def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int
 
 
 def trade_off(points: pd.DataFrame, model: str, x: str = "size", y: str = "latency") -> go.Figure:
-    """Two axes of AXES for one model's newest cases, with the Pareto front of each version and workload, and how points moved.
+    """Two axes of AXES for one model's newest cases, with the Pareto front of each version and workload.
 
-    Columns: model_version, variant, backend, workload, mode, run_started_at, hardware_class, low, high, n, and those of the axes.
+    And how points moved.
+
+    Columns: model_version, variant, backend, workload, mode, run_started_at, hardware_class, low, high, n, and those of
+    the axes.
     """
     drawn = _with_edges(points, (x, y))
     across, up = AXES[x], AXES[y]
@@ -263,20 +309,28 @@ def trade_off(points: pd.DataFrame, model: str, x: str = "size", y: str = "laten
         shade = theme.colour(f"{version} {workload}")
         figure.add_trace(
             go.Scatter(
-                x=line[across.column], y=line[up.column], mode="lines", line={"color": shade, "dash": "dot"},
-                name=f"front of {version} on {workload}", hoverinfo="skip",
+                x=line[across.column],
+                y=line[up.column],
+                mode="lines",
+                line={"color": shade, "dash": "dot"},
+                name=f"front of {version} on {workload}",
+                hoverinfo="skip",
             )
-        )  # fmt: skip
+        )
         figure.add_trace(
             go.Scatter(
-                x=some[across.column], y=some[up.column], mode="markers+text", name=f"{version} on {workload}",
-                text=[_configuration(row) for _, row in some.iterrows()], textposition="top center",
+                x=some[across.column],
+                y=some[up.column],
+                mode="markers+text",
+                name=f"{version} on {workload}",
+                text=[_configuration(row) for _, row in some.iterrows()],
+                textposition="top center",
                 marker={"size": 12, "color": shade, "opacity": [1.0 if i in on_front else 0.45 for i in some.index]},
                 error_y=_whiskers(some["latency_ms"], some["low"], some["high"]) if y == "latency" else None,
                 error_x=_whiskers(some["latency_ms"], some["low"], some["high"]) if x == "latency" else None,
                 hovertemplate="%{text}<br>" + f"%{{y:.5g}} {y}, %{{x:.5g}} {x}<extra>{version} on {workload}</extra>",
             )
-        )  # fmt: skip
+        )
     hardware = ", ".join(sorted(set(points["hardware_class"])))
     finish(figure, f"{model}: {y} against {x} ({hardware}; n = {len(points)} cases)", across.title, up.title, 520)
     for axis, update in ((across, figure.update_xaxes), (up, figure.update_yaxes)):
@@ -308,10 +362,15 @@ def _movements(points: pd.DataFrame, across: Axis, up: Axis) -> list[go.Scatter]
         if len(set(ordered["model_version"])) > 1:
             lines.append(
                 go.Scatter(
-                    x=ordered[across.column], y=ordered[up.column], mode="lines", showlegend=False, hoverinfo="skip",
-                    line={"color": theme.OUTCOMES["unknown"], "width": 1}, name=f"{_configuration(ordered.iloc[0])} over versions",
+                    x=ordered[across.column],
+                    y=ordered[up.column],
+                    mode="lines",
+                    showlegend=False,
+                    hoverinfo="skip",
+                    line={"color": theme.OUTCOMES["unknown"], "width": 1},
+                    name=f"{_configuration(ordered.iloc[0])} over versions",
                 )
-            )  # fmt: skip
+            )
     return lines
 
 
@@ -327,12 +386,18 @@ def forest(lines: pd.DataFrame) -> go.Figure:
     colours = {"worse": theme.OUTCOMES["fail"], "better": theme.OUTCOMES["pass"]}
     figure = go.Figure(
         go.Scatter(
-            x=known["ratio"], y=known["case"] + ": " + known["name"], mode="markers",
+            x=known["ratio"],
+            y=known["case"] + ": " + known["name"],
+            mode="markers",
             marker={"size": 10, "color": [colours.get(o, theme.OUTCOMES["unknown"]) for o in known["outcome"]]},
-            error_x={**_whiskers(known["ratio"], known["ratio_low"], known["ratio_high"]), "color": theme.OUTCOMES["unknown"]},
-            customdata=known["outcome"], hovertemplate="%{y}<br>%{x:.3f}x: %{customdata}<extra></extra>",
+            error_x={
+                **_whiskers(known["ratio"], known["ratio_low"], known["ratio_high"]),
+                "color": theme.OUTCOMES["unknown"],
+            },
+            customdata=known["outcome"],
+            hovertemplate="%{y}<br>%{x:.3f}x: %{customdata}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_vline(x=1, line_dash="dash", line_color=theme.OUTCOMES["unknown"])
     finish(
         figure,

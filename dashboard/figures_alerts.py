@@ -24,11 +24,16 @@ def marked(figure: go.Figure, changes: pd.DataFrame, cuts: pd.DataFrame) -> go.F
     if len(cuts):
         figure.add_trace(
             go.Scatter(
-                x=cuts["started_at"], y=[1.0] * len(cuts), yaxis="y2", mode="markers", name="environment changed: the series is cut",
-                marker={"symbol": "line-ns-open", "size": 14, "color": _CUT}, customdata=cuts[["differs"]],
+                x=cuts["started_at"],
+                y=[1.0] * len(cuts),
+                yaxis="y2",
+                mode="markers",
+                name="environment changed: the series is cut",
+                marker={"symbol": "line-ns-open", "size": 14, "color": _CUT},
+                customdata=cuts[["differs"]],
                 hovertemplate="%{customdata[0]}<br>%{x}<extra>cut</extra>",
             )
-        )  # fmt: skip
+        )
         figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1.02], "visible": False})
     for direction, colour, symbol, words in (
         ("regression", _WORSE, "triangle-up", "worse from here"),
@@ -42,7 +47,8 @@ def marked(figure: go.Figure, changes: pd.DataFrame, cuts: pd.DataFrame) -> go.F
 
 def _triangles(some: pd.DataFrame, colour: str, symbol: str, words: str) -> go.Scatter:
     told = [
-        f"{escape(str(row['name']))}<br>{escape(str(row['message']))}<br>version {escape(str(row['version_before']))} → {escape(str(row['version']))}"
+        f"{escape(str(row['name']))}<br>{escape(str(row['message']))}<br>version {escape(str(row['version_before']))} →"
+        f" {escape(str(row['version']))}"
         + (
             f"<br>{row['state']}, {escape(str(row['decided_by']))}: {escape(str(row['state_reason']))}"
             if isinstance(row["state"], str)
@@ -51,14 +57,20 @@ def _triangles(some: pd.DataFrame, colour: str, symbol: str, words: str) -> go.S
         for _, row in some.iterrows()
     ]
     return go.Scatter(
-        x=some["started_at"], y=[after[0] if len(after) else None for after in some["after"]], mode="markers", name=words,
-        marker={"symbol": symbol, "size": 15, "color": colour, "line": {"width": 1.5, "color": "white"}}, customdata=[[text] for text in told],
+        x=some["started_at"],
+        y=[after[0] if len(after) else None for after in some["after"]],
+        mode="markers",
+        name=words,
+        marker={"symbol": symbol, "size": 15, "color": colour, "line": {"width": 1.5, "color": "white"}},
+        customdata=[[text] for text in told],
         hovertemplate="%{customdata[0]}<br>%{x}<extra>" + words + "</extra>",
-    )  # fmt: skip
+    )
 
 
 def sides(changes: pd.DataFrame) -> go.Figure:
-    """Nights before and after of every series of an alert, each over the median of its nights before; the interval is in the hover.
+    """Nights before and after of every series of an alert, each over the median of its nights before.
+
+    The interval is in the hover.
 
     Columns: name, metric, before, after, message.
     """
@@ -73,11 +85,19 @@ def sides(changes: pd.DataFrame) -> go.Figure:
         for nights, place, shown in ((row["before"], 0, False), (row["after"], 1, True)):
             figure.add_trace(
                 go.Box(
-                    x=[["before", "after"][place]] * len(nights), y=[value / middle for value in nights], name=label, legendgroup=label, showlegend=shown,
-                    boxpoints="all", jitter=0.4, pointpos=0, marker={"color": theme.colour(label), "size": 5}, line={"width": 1},
+                    x=[["before", "after"][place]] * len(nights),
+                    y=[value / middle for value in nights],
+                    name=label,
+                    legendgroup=label,
+                    showlegend=shown,
+                    boxpoints="all",
+                    jitter=0.4,
+                    pointpos=0,
+                    marker={"color": theme.colour(label), "size": 5},
+                    line={"width": 1},
                     hovertemplate="%{y:.4g}<br>" + escape(str(row["message"])) + "<extra>" + label + "</extra>",
                 )
-            )  # fmt: skip
+            )
     figure.update_layout(boxmode="group")
     figure.add_hline(y=1, line={"dash": "dot", "width": 1, "color": _CUT})
     return finish(figure, f"Nights before and after (n = {count} series)", "", "over the median before", 420)
@@ -105,10 +125,15 @@ def timeline(changes: pd.DataFrame) -> go.Figure:
         ]
         figure.add_trace(
             go.Scatter(
-                x=some["started_at"], y=some["name"], mode="markers", name=words, marker={"symbol": symbol, "size": 13, "color": colour}, customdata=told,
+                x=some["started_at"],
+                y=some["name"],
+                mode="markers",
+                name=words,
+                marker={"symbol": symbol, "size": 13, "color": colour},
+                customdata=told,
                 hovertemplate="%{customdata[0]}<br>%{x}<extra>%{y}</extra>",
             )
-        )  # fmt: skip
+        )
     rows = changes["name"].nunique()
     figure.update_yaxes(categoryorder="category descending")
     return finish(

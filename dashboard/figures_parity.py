@@ -21,8 +21,9 @@ def _mode_colour(mode: str) -> str:
 def error_against_step(steps: pd.DataFrame, drifts: pd.DataFrame, output: str) -> go.Figure:
     """Largest error of one output at every step, a line a mode, with its drift; crosses where the tolerance was broken.
 
-    Columns of steps: mode, output, step, max_abs, violations, elements, atol; of drifts: mode, output, slope, low, high,
-    trend, quantity. An error of zero is drawn at the foot of the logarithmic axis, and a step that compared nothing is left
+    Columns of steps: mode, output, step, max_abs, violations, elements, atol; of drifts: mode, output, slope, low,
+    high, trend, quantity. An error of zero is drawn at the foot of the logarithmic axis, and a step that compared
+    nothing is left
     out.
     """
     some = steps[(steps["output"] == output) & (steps["elements"] > 0)]
@@ -33,18 +34,27 @@ def error_against_step(steps: pd.DataFrame, drifts: pd.DataFrame, output: str) -
         drawn = line["max_abs"].clip(lower=foot)
         figure.add_trace(
             go.Scatter(
-                x=line["step"], y=drawn, mode="lines", name=str(mode), line={"color": _mode_colour(str(mode)), "width": 2, "dash": _DASHES.get(str(mode), "dot")},
-                customdata=line["max_abs"], hovertemplate="step %{x}: %{customdata:.3g}<extra>" + str(mode) + "</extra>",
+                x=line["step"],
+                y=drawn,
+                mode="lines",
+                name=str(mode),
+                line={"color": _mode_colour(str(mode)), "width": 2, "dash": _DASHES.get(str(mode), "dot")},
+                customdata=line["max_abs"],
+                hovertemplate="step %{x}: %{customdata:.3g}<extra>" + str(mode) + "</extra>",
             )
-        )  # fmt: skip
+        )
         broken = line[line["violations"] > 0]
         if not broken.empty:
             figure.add_trace(
                 go.Scatter(
-                    x=broken["step"], y=broken["max_abs"].clip(lower=foot), mode="markers", name=f"{mode}: outside the tolerance",
-                    marker={"symbol": "x", "size": 6, "color": theme.OUTCOMES["fail"]}, hoverinfo="skip",
+                    x=broken["step"],
+                    y=broken["max_abs"].clip(lower=foot),
+                    mode="markers",
+                    name=f"{mode}: outside the tolerance",
+                    marker={"symbol": "x", "size": 6, "color": theme.OUTCOMES["fail"]},
+                    hoverinfo="skip",
                 )
-            )  # fmt: skip
+            )
     limits = sorted({v for v in some["atol"].dropna() if v > 0})
     if len(limits) == 1 and not some.empty:
         ends = [some["step"].min(), some["step"].max()]
@@ -81,9 +91,15 @@ def latency_against_step(steps: pd.DataFrame) -> go.Figure:
     once = steps.dropna(subset=["latency_ms"]).drop_duplicates(["mode", "step"])
     for mode, line in once.groupby("mode", sort=False):
         figure.add_trace(
-            go.Scatter(x=line["step"], y=line["latency_ms"], mode="lines", name=str(mode), line={"color": _mode_colour(str(mode))},
-                       hovertemplate="step %{x}: %{y:.4g} ms<extra>" + str(mode) + "</extra>")
-        )  # fmt: skip
+            go.Scatter(
+                x=line["step"],
+                y=line["latency_ms"],
+                mode="lines",
+                name=str(mode),
+                line={"color": _mode_colour(str(mode))},
+                hovertemplate="step %{x}: %{y:.4g} ms<extra>" + str(mode) + "</extra>",
+            )
+        )
     finish(
         figure, f"Latency by step (n = {once['step'].nunique()} steps; the call alone)", "step", "wall time (ms)", 300
     )
@@ -107,21 +123,40 @@ def invariants_strip(invariants: pd.DataFrame, steps: int) -> go.Figure:
         for step in row["broken_steps"]:
             cells[min(columns - 1, int(step * columns / max(steps, 1)))] = 1
         rows.append(cells)
-    colours = [[0, theme.OUTCOMES["pass"]], [0.33, theme.OUTCOMES["pass"]], [0.34, theme.OUTCOMES["fail"]], [0.66, theme.OUTCOMES["fail"]],
-               [0.67, theme.OUTCOMES["unknown"]], [1, theme.OUTCOMES["unknown"]]]  # fmt: skip
+    colours = [
+        [0, theme.OUTCOMES["pass"]],
+        [0.33, theme.OUTCOMES["pass"]],
+        [0.34, theme.OUTCOMES["fail"]],
+        [0.66, theme.OUTCOMES["fail"]],
+        [0.67, theme.OUTCOMES["unknown"]],
+        [1, theme.OUTCOMES["unknown"]],
+    ]
     words = [["held", "broken", "not checked"][cell] for cells in rows for cell in cells]
     text = [words[i * columns : (i + 1) * columns] for i in range(len(rows))]
     figure = go.Figure(
-        go.Heatmap(z=rows, y=labels, x=[i * steps / columns for i in range(columns)], colorscale=colours, zmin=0, zmax=2, showscale=False, ygap=3,
-                   text=text, hovertemplate="%{y}<br>step %{x:.0f}: %{text}<extra></extra>")
-    )  # fmt: skip
+        go.Heatmap(
+            z=rows,
+            y=labels,
+            x=[i * steps / columns for i in range(columns)],
+            colorscale=colours,
+            zmin=0,
+            zmax=2,
+            showscale=False,
+            ygap=3,
+            text=text,
+            hovertemplate="%{y}<br>step %{x:.0f}: %{text}<extra></extra>",
+        )
+    )
     broken = int((invariants["broken"] > 0).sum())
     finish(figure, f"Invariants (n = {len(rows)}; {broken} broken)", "step", "", 110 + 26 * len(rows))
     return figure
 
 
 def liveness(moved: pd.DataFrame) -> go.Figure:
-    """How far each output moves when an input is perturbed, over the output's range. Columns: side, input, output, relative, is_state."""
+    """How far each output moves when an input is perturbed, over the output's range.
+
+    Columns: side, input, output, relative, is_state.
+    """
     table = moved.assign(
         row=moved["input"] + moved["is_state"].map({True: " (state)", False: ""}) + ", " + moved["side"]
     )
@@ -158,21 +193,45 @@ def divergence(entries: pd.DataFrame) -> go.Figure:
     ):
         figure.add_trace(
             go.Scatter(
-                x=entries["position"], y=entries[column].astype(float).clip(lower=foot), mode="lines+markers", name=label, line={"color": shade, "width": 1},
-                marker={"size": 5}, customdata=entries[["node", "op_type", "layer", "reference_node"]],
-                hovertemplate="%{customdata[1]} %{customdata[0]}<br>%{customdata[2]}<br>%{customdata[3]}<br>%{y:.3g}<extra>" + label + "</extra>",
+                x=entries["position"],
+                y=entries[column].astype(float).clip(lower=foot),
+                mode="lines+markers",
+                name=label,
+                line={"color": shade, "width": 1},
+                marker={"size": 5},
+                customdata=entries[["node", "op_type", "layer", "reference_node"]],
+                hovertemplate=(
+                    "%{customdata[1]} %{customdata[0]}<br>%{customdata[2]}<br>%{customdata[3]}<br>%{y:.3g}<extra>"
+                )
+                + label
+                + "</extra>",
             )
-        )  # fmt: skip
+        )
     figure.add_trace(
-        go.Scatter(x=entries["position"], y=entries["expected_rel_l2"], mode="lines", name="what rounding may do", line={"color": theme.OUTCOMES["unknown"], "dash": "dot"}, hoverinfo="skip")
-    )  # fmt: skip
+        go.Scatter(
+            x=entries["position"],
+            y=entries["expected_rel_l2"],
+            mode="lines",
+            name="what rounding may do",
+            line={"color": theme.OUTCOMES["unknown"], "dash": "dot"},
+            hoverinfo="skip",
+        )
+    )
     first = entries[entries["suspect"]]
     if not first.empty:
         row = first.iloc[0]
         figure.add_trace(
-            go.Scatter(x=[row["position"]], y=[max(float(row["local_rel_l2"] or foot), foot)], mode="markers+text", name="first suspect", text=[row["node"]],
-                       textposition="top center", marker={"size": 13, "symbol": "x", "color": theme.OUTCOMES["fail"]}, hoverinfo="skip")
-        )  # fmt: skip
+            go.Scatter(
+                x=[row["position"]],
+                y=[max(float(row["local_rel_l2"] or foot), foot)],
+                mode="markers+text",
+                name="first suspect",
+                text=[row["node"]],
+                textposition="top center",
+                marker={"size": 13, "symbol": "x", "color": theme.OUTCOMES["fail"]},
+                hoverinfo="skip",
+            )
+        )
     finish(
         figure,
         f"Error by node (n = {len(entries)} tensors with a counterpart)",
@@ -193,9 +252,15 @@ def blame(edges: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for output, some in moved.groupby("output", sort=False):
         figure.add_trace(
-            go.Bar(y=some["edge_from"] + " → " + some["edge_to"], x=some["rel_l2"], name=str(output), orientation="h", marker_color=theme.colour(str(output)),
-                   hovertemplate="%{y}<br>%{x:.3g}<extra>" + str(output) + "</extra>")
-        )  # fmt: skip
+            go.Bar(
+                y=some["edge_from"] + " → " + some["edge_to"],
+                x=some["rel_l2"],
+                name=str(output),
+                orientation="h",
+                marker_color=theme.colour(str(output)),
+                hovertemplate="%{y}<br>%{x:.3g}<extra>" + str(output) + "</extra>",
+            )
+        )
     finish(
         figure,
         "The chain: error that each link adds",

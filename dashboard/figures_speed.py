@@ -25,7 +25,8 @@ def label(row: Any) -> str:
 def distribution(rows: pd.DataFrame) -> go.Figure:
     """Raw samples of cases on one workload: the share of calls that took no longer, a line for each launch.
 
-    Columns: variant, backend, mode, samples, launches. At most 2000 points are drawn of a launch: its quantiles, evenly.
+    Columns: variant, backend, mode, samples, launches. At most 2000 points are drawn of a launch: its quantiles,
+    evenly.
     """
     figure = go.Figure()
     for _, row in rows.iterrows():
@@ -35,11 +36,19 @@ def distribution(rows: pd.DataFrame) -> go.Figure:
             shares = np.linspace(0, 1, min(len(samples), _MOST_POINTS))
             figure.add_trace(
                 go.Scatter(
-                    x=np.quantile(samples, shares), y=shares, mode="lines", name=name, legendgroup=name, showlegend=number == 0,
+                    x=np.quantile(samples, shares),
+                    y=shares,
+                    mode="lines",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=number == 0,
                     line={"color": theme.colour(name), "width": 1.5},
-                    hovertemplate=f"%{{y:.1%}} of calls within %{{x:.4g}} ms<extra>{name}, launch {number + 1}, n = {len(samples)}</extra>",
+                    hovertemplate=(
+                        f"%{{y:.1%}} of calls within %{{x:.4g}} ms<extra>{name}, launch {number + 1}, n ="
+                        f" {len(samples)}</extra>"
+                    ),
                 )
-            )  # fmt: skip
+            )
     finish(
         figure,
         "Share of calls that took no longer (a line for each launch)",
@@ -69,10 +78,16 @@ def in_order(rows: pd.DataFrame) -> go.Figure:
             values += [*some, None]
         figure.add_trace(
             go.Scatter(
-                x=positions, y=values, mode="lines+markers", name=name, connectgaps=False, line={"color": theme.colour(name)},
-                marker={"symbol": theme.symbol(name)}, hovertemplate="%{y:.4g} ms<extra>" + name + "</extra>",
+                x=positions,
+                y=values,
+                mode="lines+markers",
+                name=name,
+                connectgaps=False,
+                line={"color": theme.colour(name)},
+                marker={"symbol": theme.symbol(name)},
+                hovertemplate="%{y:.4g} ms<extra>" + name + "</extra>",
             )
-        )  # fmt: skip
+        )
     finish(figure, "Medians of blocks in the order taken", "launch", "median of a block (ms)")
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(rangemode="tozero")
@@ -80,18 +95,30 @@ def in_order(rows: pd.DataFrame) -> go.Figure:
 
 
 def intervals(rows: pd.DataFrame) -> go.Figure:
-    """Medians with their 95 % intervals, the fastest on top. Columns: variant, backend, mode, value, low, high, n, launches."""
+    """Medians with their 95 % intervals, the fastest on top.
+
+    Columns: variant, backend, mode, value, low, high, n, launches.
+    """
     ordered = rows.sort_values("value", ascending=False)
     names = [label(row) for _, row in ordered.iterrows()]
     figure = go.Figure(
         go.Scatter(
-            x=ordered["value"], y=names, mode="markers", marker={"size": 11, "color": [theme.colour(n) for n in names]},
-            error_x={"type": "data", "symmetric": False, "array": (ordered["high"] - ordered["value"]).fillna(0).tolist(),
-                     "arrayminus": (ordered["value"] - ordered["low"]).fillna(0).tolist(), "thickness": 1.5, "color": theme.OUTCOMES["unknown"]},
+            x=ordered["value"],
+            y=names,
+            mode="markers",
+            marker={"size": 11, "color": [theme.colour(n) for n in names]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (ordered["high"] - ordered["value"]).fillna(0).tolist(),
+                "arrayminus": (ordered["value"] - ordered["low"]).fillna(0).tolist(),
+                "thickness": 1.5,
+                "color": theme.OUTCOMES["unknown"],
+            },
             customdata=ordered[["n", "launches"]],
             hovertemplate="%{y}<br>%{x:.4g} ms, n = %{customdata[0]} in %{customdata[1]} launches<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(figure, "Median with its 95 % interval", "wall time (ms)", "", max(HEIGHT // 2, 90 + 34 * len(names)))
     figure.update_xaxes(rangemode="tozero")
     return figure
@@ -120,8 +147,17 @@ def steps(rows: pd.DataFrame) -> go.Figure:
                 **shared,
             )
         )
-        figure.add_trace(go.Scatter(x=prompt["step"], y=prompt["latency_ms"], mode="markers", name=f"{name}: prompt", showlegend=False,
-                                    marker={"symbol": "star", "size": 12, "color": theme.colour(name)}, **shared))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=prompt["step"],
+                y=prompt["latency_ms"],
+                mode="markers",
+                name=f"{name}: prompt",
+                showlegend=False,
+                marker={"symbol": "star", "size": 12, "color": theme.colour(name)},
+                **shared,
+            )
+        )
     finish(
         figure,
         "Latency against step (star: the prompt, which is the time to the first token)",
@@ -144,11 +180,16 @@ def sweep(rows: pd.DataFrame) -> go.Figure:
         ordered = some.sort_values("batch")
         figure.add_trace(
             go.Scatter(
-                x=ordered["batch"], y=ordered["items_per_s"], mode="lines+markers", name=str(name), line={"color": theme.colour(str(name))},
-                marker={"symbol": theme.symbol(str(name)), "size": 9}, customdata=ordered[["workload"]],
+                x=ordered["batch"],
+                y=ordered["items_per_s"],
+                mode="lines+markers",
+                name=str(name),
+                line={"color": theme.colour(str(name))},
+                marker={"symbol": theme.symbol(str(name)), "size": 9},
+                customdata=ordered[["workload"]],
                 hovertemplate="batch %{x}: %{y:.4g} items/s (%{customdata[0]})<extra>" + str(name) + "</extra>",
             )
-        )  # fmt: skip
+        )
     finish(
         figure,
         f"Throughput against batch (n = {len(known)} cases)",
@@ -175,18 +216,26 @@ def operators(layers: pd.DataFrame) -> go.Figure:
     names = [f"{row['name']} ({row['op_type']})" for _, row in top.iterrows()]
     figure = go.Figure(
         go.Bar(
-            x=top["median_us"], y=names, orientation="h", name="this variant", marker_color=theme.PALETTE[0],
-            customdata=top[["share", "precision"]], hovertemplate="%{y}<br>%{x:.4g} us, %{customdata[0]:.1%} of the time, %{customdata[1]}<extra></extra>",
+            x=top["median_us"],
+            y=names,
+            orientation="h",
+            name="this variant",
+            marker_color=theme.PALETTE[0],
+            customdata=top[["share", "precision"]],
+            hovertemplate="%{y}<br>%{x:.4g} us, %{customdata[0]:.1%} of the time, %{customdata[1]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     if top["reference_us"].notna().any():
         figure.add_trace(
             go.Scatter(
-                x=top["reference_us"], y=names, mode="markers", name="in the float variant",
+                x=top["reference_us"],
+                y=names,
+                mode="markers",
+                name="in the float variant",
                 marker={"symbol": "line-ns-open", "size": 16, "color": theme.PALETTE[1], "line": {"width": 3}},
                 hovertemplate="%{x:.4g} us in float<extra></extra>",
             )
-        )  # fmt: skip
+        )
     covered = top["share"].sum()
     finish(
         figure,

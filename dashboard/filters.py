@@ -1,4 +1,7 @@
-"""The filters that every page shares. They are drawn by the entry script, so that a page switch keeps them in the URL."""
+"""The filters that every page shares.
+
+They are drawn by the entry script, so that a page switch keeps them in the URL.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,12 @@ def draw(choices: dict[str, list[str]]) -> Filters:
         )
         hardware = st.selectbox("Hardware", ["all", *choices["hardware"]], key="hardware", bind="query-params")
     return Filters(
-        suite="" if suite in (None, "all") else suite, models=tuple(models), variants=tuple(variants),
-        backends=tuple(backends), hardware="" if hardware in (None, "all") else hardware,
-    )  # fmt: skip
+        suite="" if suite in (None, "all") else suite,
+        models=tuple(models),
+        variants=tuple(variants),
+        backends=tuple(backends),
+        hardware="" if hardware in (None, "all") else hardware,
+    )
 
 
 def chosen() -> Filters:

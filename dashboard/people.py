@@ -1,4 +1,8 @@
-"""Who is looking. Triage needs a name: that of the sign-in where one is configured, else the one that the dashboard was started with; without either pages only read."""
+"""Who is looking. Triage needs a name.
+
+That of the sign-in where one is configured, else the one that the dashboard was started with; without either pages only
+read.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,6 @@ def sign_in() -> None:
         st.button("Sign in to decide", on_click=st.login, key="sign_in", icon=":material/login:")
     else:
         st.caption(
-            "Nobody is signed in, so this page only reads. Decide by command (`assay alerts --help`), configure a sign-in, or start the dashboard "
-            "for one person: `assay dashboard --triage-as NAME`"
+            "Nobody is signed in, so this page only reads. Decide by command (`assay alerts --help`), configure a"
+            " sign-in, or start the dashboard for one person: `assay dashboard --triage-as NAME`"
         )

@@ -29,7 +29,8 @@ def receipts() -> None:
     )
     right.markdown(f"**Why:** {theme.markdown(str(row['reason']))}")
     right.markdown(
-        f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.element(row['worst_expected'])} expected, {theme.element(row['worst_actual'])} came"
+        f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.element(row['worst_expected'])}"
+        f" expected, {theme.element(row['worst_actual'])} came"
     )
     right.code(row["reproduce"], language="bash")
     st.subheader("Newest receipts")
@@ -132,7 +133,8 @@ def noise() -> None:
     found = data.frame("advice", filters.chosen())
     if found.empty:
         st.info(
-            'No noise has been measured yet, or none matches the filters. Measure some: a case with `check = "consistency"`, as in `assay run quickstart`',
+            "No noise has been measured yet, or none matches the filters. Measure some: a case with `check ="
+            ' "consistency"`, as in `assay run quickstart`',
             icon=":material/tune:",
         )
         return
@@ -149,7 +151,8 @@ def waivers() -> None:
     found = data.frame("waivers")
     if found.empty:
         st.info(
-            "No failure is waived. Waive one, for as long as its premise holds: `assay waive CASE --output ... --premise ...`",
+            "No failure is waived. Waive one, for as long as its premise holds: `assay waive CASE --output ..."
+            " --premise ...`",
             icon=":material/gavel:",
         )
         return

@@ -1,4 +1,7 @@
-"""The parts of the Alerts and Health pages: what an alert rests on, what people decide, and how well its series can be trusted."""
+"""The parts of the Alerts and Health pages.
+
+What an alert rests on, what people decide, and how well its series can be trusted.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def evidence(row: Any) -> None:
     mark = tables_alerts.MARKS.get(str(row["severity"]), "")
     assigned = f", assigned to {theme.markdown(str(row['assignee']))}" if row["assignee"] else ""
     st.markdown(
-        f"{mark} **{row['severity']}**, {row['state']}{assigned}. {theme.markdown(str(row['reason']))} ({theme.markdown(str(row['decided_by']))})"
+        f"{mark} **{row['severity']}**, {row['state']}{assigned}. {theme.markdown(str(row['reason']))}"
+        f" ({theme.markdown(str(row['decided_by']))})"
     )
     changes = data.frame("changes_of", row["alert_id"])
     pair = data.ask("pair_of", row["alert_id"])
@@ -62,8 +66,11 @@ def evidence(row: Any) -> None:
             st.plotly_chart(figures_alerts.sides(measured), key="sides", width="stretch")
             first = measured.iloc[0]
             st.page_link(
-                "views/trends.py", label=f"The whole history of {first['metric']}", query_params={"metric": first["metric"], "model": first["model"]}, icon=":material/show_chart:"
-            )  # fmt: skip
+                "views/trends.py",
+                label=f"The whole history of {first['metric']}",
+                query_params={"metric": first["metric"], "model": first["model"]},
+                icon=":material/show_chart:",
+            )
         st.dataframe(tables_alerts.changes(changes), hide_index=True, key="moved")
     for question, title, empty in (
         ("moved_beside", "What else moved within 36 hours", "Nothing else moved within 36 hours."),
@@ -93,8 +100,12 @@ def pick(shown: pd.DataFrame) -> Any:
     labels = {row["alert_id"]: tables_alerts.label(row) for _, row in shown.iterrows()}
     known, asked = [*labels], st.query_params.get("alert", "")
     picked = st.selectbox(
-        "Alert", known, index=known.index(asked) if asked in labels else 0, format_func=lambda alert: labels.get(alert, alert), key="picked_alert"
-    )  # fmt: skip
+        "Alert",
+        known,
+        index=known.index(asked) if asked in labels else 0,
+        format_func=lambda alert: labels.get(alert, alert),
+        key="picked_alert",
+    )
     picked = picked if picked in labels else known[0]
     if picked != asked:
         st.query_params["alert"] = picked
@@ -150,13 +161,16 @@ def trust() -> None:
     if found.empty:
         filters.nothing_matches("series")
     st.caption(
-        "Noise of a night: how much neighbouring nights of one artifact in one environment differ (robust standard deviation). A step of less than twice that is "
-        "not told by the nightly job."
+        "Noise of a night: how much neighbouring nights of one artifact in one environment differ (robust standard"
+        " deviation). A step of less than twice that is not told by the nightly job."
     )
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        tables_alerts.health(found), hide_index=True, key="health", column_config={"noise of a night": percent, "smallest sure step": percent}
-    )  # fmt: skip
+        tables_alerts.health(found),
+        hide_index=True,
+        key="health",
+        column_config={"noise of a night": percent, "smallest sure step": percent},
+    )
     st.subheader("What the rules cost")
     replayed = data.frame("calibrations")
     if replayed.empty:
@@ -173,7 +187,8 @@ def schedule() -> None:
     expected = data.ask("expectations")
     if not expected:
         st.info(
-            "Nothing is expected, so nothing can be missed. Say what has to run: `assay schedule expect SUITE --host HOST --reason ...`",
+            "Nothing is expected, so nothing can be missed. Say what has to run: `assay schedule expect SUITE --host"
+            " HOST --reason ...`",
             icon=":material/event:",
         )
         return
@@ -182,10 +197,21 @@ def schedule() -> None:
     marks = {"on time": theme.ICONS["pass"], "retired": "-"}
     st.dataframe(
         pd.DataFrame(
-            [{"": marks.get(one.state, theme.ICONS["fail"]), "suite": one.suite, "host": one.host or "any", "model": one.model or "any", "state": one.state, "why": one.why} for one in watched]
+            [
+                {
+                    "": marks.get(one.state, theme.ICONS["fail"]),
+                    "suite": one.suite,
+                    "host": one.host or "any",
+                    "model": one.model or "any",
+                    "state": one.state,
+                    "why": one.why,
+                }
+                for one in watched
+            ]
         ),
-        hide_index=True, key="schedule",
-    )  # fmt: skip
+        hide_index=True,
+        key="schedule",
+    )
 
 
 def told() -> None:

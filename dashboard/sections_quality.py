@@ -1,4 +1,7 @@
-"""The parts of the Quantization page: each asks, draws and shows one thing, and says what to do where there is nothing."""
+"""The parts of the Quantization page.
+
+Each asks, draws and shows one thing, and says what to do where there is nothing.
+"""
 
 from __future__ import annotations
 
@@ -72,17 +75,31 @@ def ledger() -> None:
         st.subheader("What stands out")
         st.dataframe(told[["severity", "kind", "subject", "message"]], hide_index=True, key="stands_out")
     st.dataframe(
-        entries[_first(entries)], hide_index=True, key="entries",
+        entries[_first(entries)],
+        hide_index=True,
+        key="entries",
         column_config={
-            "histogram": st.column_config.BarChartColumn("codes", help="How often each code was executed, lowest to highest."),
-            **{name: st.column_config.NumberColumn(format="%.1f") for name in ("sqnr_db", "snr_db", "psnr_db", "accumulated_sqnr_db", "executed_sqnr_db")},
+            "histogram": st.column_config.BarChartColumn(
+                "codes", help="How often each code was executed, lowest to highest."
+            ),
+            **{
+                name: st.column_config.NumberColumn(format="%.1f")
+                for name in ("sqnr_db", "snr_db", "psnr_db", "accumulated_sqnr_db", "executed_sqnr_db")
+            },
         },
-    )  # fmt: skip
+    )
     st.caption(f"{row['hardware_class']}. Ranges from: {row['calibration'] or 'no calibration data'}.")
     st.download_button(
-        "Per-node data for Model Explorer", _node_data(entries), file_name="ledger.json", mime="application/json", key="node_data",
-        help="Open the ONNX file in Model Explorer, then load this as custom node data: the worst tensor of each node, in dB.",
-    )  # fmt: skip
+        "Per-node data for Model Explorer",
+        _node_data(entries),
+        file_name="ledger.json",
+        mime="application/json",
+        key="node_data",
+        help=(
+            "Open the ONNX file in Model Explorer, then load this as custom node data: the worst tensor of each node,"
+            " in dB."
+        ),
+    )
     st.caption("The same in Netron: a copy of the file whose nodes carry these figures.")
     st.code(f"assay graph {row['name']} --run {row['run_id'][:18]} --out annotated.onnx", language="bash")
     st.caption("This ledger again:")
@@ -91,8 +108,22 @@ def ledger() -> None:
 
 def _first(entries: pd.DataFrame) -> list[str]:
     """Columns in the order that they are read: what it is, how bad, why; the rest after that."""
-    wanted = ["name", "node", "op_type", "kind", "scheme", "sqnr_db", "accumulated_sqnr_db", "executed_sqnr_db", "clipped", "saturated", "used_levels",
-              "levels", "histogram", "bits_per_weight"]  # fmt: skip
+    wanted = [
+        "name",
+        "node",
+        "op_type",
+        "kind",
+        "scheme",
+        "sqnr_db",
+        "accumulated_sqnr_db",
+        "executed_sqnr_db",
+        "clipped",
+        "saturated",
+        "used_levels",
+        "levels",
+        "histogram",
+        "bits_per_weight",
+    ]
     return [*wanted, *(name for name in entries.columns if name not in (*wanted, "case_id", "run_id", "position"))]
 
 

@@ -16,7 +16,10 @@ def _nothing(what: str, command: str) -> None:
 
 
 def _chosen(found: pd.DataFrame, what: str, key: str) -> pd.DataFrame:
-    """The rows of one version and comparability key, picked by a box that the URL knows: nothing unlike is drawn together."""
+    """The rows of one version and comparability key, picked by a box that the URL knows.
+
+    Nothing unlike is drawn together.
+    """
     named = pd.Series([tables.alike(row) for _, row in found.iterrows()], index=found.index)
     options = list(dict.fromkeys(named))
     wanted = st.selectbox(what, options, key=key, bind="query-params")
@@ -36,7 +39,8 @@ def distributions() -> None:
     st.plotly_chart(figures_speed.in_order(rows), key="in_order", width="stretch")
     if (rows["launches"] < 3).any():
         st.caption(
-            "Cases of fewer than 3 launches have no interval over launches: what a process does to its timings is not known."
+            "Cases of fewer than 3 launches have no interval over launches: what a process does to its timings is not"
+            " known."
         )
     st.dataframe(rows.drop(columns=["samples", "case_id", "group_id"]), hide_index=True, key="timed_rows")
 
@@ -98,7 +102,8 @@ def operators() -> None:
         st.subheader("Why it is not faster")
         st.dataframe(told[["severity", "subject", "message"]], hide_index=True, key="why")
     st.caption(
-        f"{row['hardware_class']}. Operators are timed in a run of their own: their sum is not the latency of a benchmark."
+        f"{row['hardware_class']}. Operators are timed in a run of their own: their sum is not the latency of a"
+        " benchmark."
     )
     st.dataframe(layers.drop(columns=["case_id", "run_id"]), hide_index=True, key="layers")
     st.code(row["reproduce"], language="bash")

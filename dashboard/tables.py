@@ -26,41 +26,85 @@ def overview(found: pd.DataFrame) -> pd.DataFrame:
     """Model x variant x backend, newest first state in words."""
     return pd.DataFrame(
         {
-            "model": found["model"], "version": found["model_version"], "variant": found["variant"], "backend": found["backend"],
-            "verdicts": [_verdict(row) for _, row in found.iterrows()], "verdicts before": ["".join(theme.ICONS[o] for o in h) if isinstance(h, list) else "" for h in found["verdict_history"]],
+            "model": found["model"],
+            "version": found["model_version"],
+            "variant": found["variant"],
+            "backend": found["backend"],
+            "verdicts": [_verdict(row) for _, row in found.iterrows()],
+            "verdicts before": [
+                "".join(theme.ICONS[o] for o in h) if isinstance(h, list) else "" for h in found["verdict_history"]
+            ],
             "margin": found["worst_margin"],
-            "latency ms": found["latency_ms"], "timed on": found["timed_on"], "latency history": found["history"],
-            "size": [theme.size(b) for b in found["model_bytes"]], "what is wrong": found["reason"].where(found["failed"] + found["broken"] + found["vacuous"] > 0, ""),
-            "hardware": found["hardware_class"], "last run": found["run_started_at"],
+            "latency ms": found["latency_ms"],
+            "timed on": found["timed_on"],
+            "latency history": found["history"],
+            "size": [theme.size(b) for b in found["model_bytes"]],
+            "what is wrong": found["reason"].where(found["failed"] + found["broken"] + found["vacuous"] > 0, ""),
+            "hardware": found["hardware_class"],
+            "last run": found["run_started_at"],
         }
-    )  # fmt: skip
+    )
 
 
 def headline(found: pd.DataFrame) -> dict[str, int]:
     """Counts for the tiles of the first page."""
     return {
-        "Models": found["model"].nunique(), "Verdicts pass": int(found["passed"].sum()), "Verdicts fail": int(found["failed"].sum()),
-        "Vacuous": int(found["vacuous"].sum()), "Broken cases": int(found["broken"].sum()),
-    }  # fmt: skip
+        "Models": found["model"].nunique(),
+        "Verdicts pass": int(found["passed"].sum()),
+        "Verdicts fail": int(found["failed"].sum()),
+        "Vacuous": int(found["vacuous"].sum()),
+        "Broken cases": int(found["broken"].sum()),
+    }
 
 
 def runs(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "run": found["run_id"], "started (UTC)": found["started_at"], "suite": found["suite"], "versions": found["versions"],
-            "state": found["state"], "cases": found["cases"], "not ok": found["not_ok"], "pass": found["passed"], "fail": found["failed"],
-            "vacuous": found["vacuous"], "seconds": found["seconds"], "host": found["host"], "hardware": found["hardware_class"],
-            "commit": found["git_commit"].str.slice(0, 12), "trigger": found["trigger"],
+            "run": found["run_id"],
+            "started (UTC)": found["started_at"],
+            "suite": found["suite"],
+            "versions": found["versions"],
+            "state": found["state"],
+            "cases": found["cases"],
+            "not ok": found["not_ok"],
+            "pass": found["passed"],
+            "fail": found["failed"],
+            "vacuous": found["vacuous"],
+            "seconds": found["seconds"],
+            "host": found["host"],
+            "hardware": found["hardware_class"],
+            "commit": found["git_commit"].str.slice(0, 12),
+            "trigger": found["trigger"],
         }
-    )  # fmt: skip
+    )
 
 
 def receipts(found: pd.DataFrame) -> pd.DataFrame:
     """Receipts with their verdict, the worst margin first."""
     columns = [
-        "model", "model_version", "variant", "backend", "workload", "mode", "output", "outcome", "grade", "margin", "reason", "elements", "max_abs", "p99_abs",
-        "max_rel", "sqnr_db", "cosine", "violations", "worst_index", "worst_expected", "worst_actual", "reference",
-    ]  # fmt: skip
+        "model",
+        "model_version",
+        "variant",
+        "backend",
+        "workload",
+        "mode",
+        "output",
+        "outcome",
+        "grade",
+        "margin",
+        "reason",
+        "elements",
+        "max_abs",
+        "p99_abs",
+        "max_rel",
+        "sqnr_db",
+        "cosine",
+        "violations",
+        "worst_index",
+        "worst_expected",
+        "worst_actual",
+        "reference",
+    ]
     shown = found[[c for c in columns if c in found.columns]]
     ordered: pd.DataFrame = shown.sort_values("margin", na_position="first")
     return ordered
@@ -74,17 +118,26 @@ def newest(found: pd.DataFrame) -> pd.DataFrame:
 
 def label(row: Any) -> str:
     mode = "" if row["mode"] == "functional" else f" ({row['mode']})"
-    return f"{row['model']} {row['model_version']} / {row['variant']} / {row['backend']} / {row['workload']}: {row['output']}{mode}"
+    return (
+        f"{row['model']} {row['model_version']} / {row['variant']} / {row['backend']} / {row['workload']}:"
+        f" {row['output']}{mode}"
+    )
 
 
 def cases(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "case": found["name"], "version": found["model_version"], "status": found["status"], "error": found["error_message"],
-            "placement": found["placement"], "precision": found["precision"], "size": [theme.size(b) for b in found["model_bytes"]],
-            "seconds": found["duration_s"], "reproduce": found["reproduce"],
+            "case": found["name"],
+            "version": found["model_version"],
+            "status": found["status"],
+            "error": found["error_message"],
+            "placement": found["placement"],
+            "precision": found["precision"],
+            "size": [theme.size(b) for b in found["model_bytes"]],
+            "seconds": found["duration_s"],
+            "reproduce": found["reproduce"],
         }
-    )  # fmt: skip
+    )
 
 
 def measurements(found: pd.DataFrame) -> pd.DataFrame:
@@ -98,9 +151,22 @@ def comparison(lines: list[dict[str, Any]], *, changed_only: bool) -> pd.DataFra
     if shown.empty:
         return shown
     wanted = [
-        "case", "name", "outcome", "a", "b", "ratio", "ratio_low", "ratio_high", "a_low", "a_high", "b_low", "b_high", "unit",
-        "better", "differs",
-    ]  # fmt: skip
+        "case",
+        "name",
+        "outcome",
+        "a",
+        "b",
+        "ratio",
+        "ratio_low",
+        "ratio_high",
+        "a_low",
+        "a_high",
+        "b_low",
+        "b_high",
+        "unit",
+        "better",
+        "differs",
+    ]
     shown = shown[wanted].dropna(axis="columns", how="all")
     quiet = shown["outcome"].isin(["same", "not distinguishable", "both pass"])
     return shown[~quiet] if changed_only else shown
@@ -145,9 +211,19 @@ def drifts(found: pd.DataFrame) -> pd.DataFrame:
 def nodes(found: pd.DataFrame) -> pd.DataFrame:
     """Nodes of an explanation, the largest local error first."""
     columns = [
-        "position", "node", "op_type", "layer", "reference_node", "local_rel_l2", "accumulated_rel_l2", "expected_rel_l2", "local_max_abs",
-        "shape", "suspect", "hint",
-    ]  # fmt: skip
+        "position",
+        "node",
+        "op_type",
+        "layer",
+        "reference_node",
+        "local_rel_l2",
+        "accumulated_rel_l2",
+        "expected_rel_l2",
+        "local_max_abs",
+        "shape",
+        "suspect",
+        "hint",
+    ]
     shown: pd.DataFrame = found.sort_values("local_rel_l2", ascending=False, na_position="last")[columns]
     return shown
 
@@ -178,11 +254,20 @@ def waivers(found: pd.DataFrame) -> pd.DataFrame:
     )
     return pd.DataFrame(
         {
-            "state": state, "case": found["case_pattern"], "output": found["output"], "premise": found["premise"], "seen": found["premise_observed"],
-            "max abs": found["max_abs"], "owner": found["owner"], "reason": found["reason"], "expires": found["expires_at"], "waived": found["waived"],
-            "void": found["void"], "waiver": found["waiver_id"],
+            "state": state,
+            "case": found["case_pattern"],
+            "output": found["output"],
+            "premise": found["premise"],
+            "seen": found["premise_observed"],
+            "max abs": found["max_abs"],
+            "owner": found["owner"],
+            "reason": found["reason"],
+            "expires": found["expires_at"],
+            "waived": found["waived"],
+            "void": found["void"],
+            "waiver": found["waiver_id"],
         }
-    )  # fmt: skip
+    )
 
 
 def alike(row: Any) -> str:
@@ -196,5 +281,6 @@ def alike(row: Any) -> str:
 def override(row: Any) -> str:
     """Who compared two unlike runs on purpose, and why; nothing in it is markup."""
     return theme.markdown(
-        f"Compared on purpose although unlike, {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']} ({row['differs']})"
+        f"Compared on purpose although unlike, {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']}"
+        f" ({row['differs']})"
     )

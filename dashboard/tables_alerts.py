@@ -22,11 +22,20 @@ def alerts(found: pd.DataFrame) -> pd.DataFrame:
     """One line an alert, in the order that they came."""
     return pd.DataFrame(
         {
-            "": [MARKS.get(str(severity), "") for severity in found["severity"]], "severity": found["severity"], "state": found["state"], "what": found["title"],
-            "series": found["series"].fillna(0).astype(int), "began (UTC)": found["began_at"].fillna(found["opened_at"]), "cause": found["cause_kind"],
-            "assigned": found["assignee"].fillna(""), "reopened": found["reopened"], "decided by": found["decided_by"], "reason": found["reason"], "alert": found["alert_id"],
+            "": [MARKS.get(str(severity), "") for severity in found["severity"]],
+            "severity": found["severity"],
+            "state": found["state"],
+            "what": found["title"],
+            "series": found["series"].fillna(0).astype(int),
+            "began (UTC)": found["began_at"].fillna(found["opened_at"]),
+            "cause": found["cause_kind"],
+            "assigned": found["assignee"].fillna(""),
+            "reopened": found["reopened"],
+            "decided by": found["decided_by"],
+            "reason": found["reason"],
+            "alert": found["alert_id"],
         }
-    )  # fmt: skip
+    )
 
 
 def label(row: Any) -> str:
@@ -39,12 +48,22 @@ def changes(found: pd.DataFrame) -> pd.DataFrame:
     state = found["state"].where(found["state"].notna(), "") if "state" in found else ""
     return pd.DataFrame(
         {
-            "began (UTC)": found["started_at"], "": ["↑ worse" if direction == "regression" else "↓ better" for direction in found["direction"]], "case": found["name"],
-            "metric": found["metric"], "what": found["message"], "version before": found["version_before"], "version": found["version"], "kind": found["kind"],
-            "q": [f"{q:.1g}" for q in found["q_value"]], "state": state, "reason": found.get("state_reason", ""), "decided by": found.get("decided_by", ""), "alert": found["alert_id"],
+            "began (UTC)": found["started_at"],
+            "": ["↑ worse" if direction == "regression" else "↓ better" for direction in found["direction"]],
+            "case": found["name"],
+            "metric": found["metric"],
+            "what": found["message"],
+            "version before": found["version_before"],
+            "version": found["version"],
+            "kind": found["kind"],
+            "q": [f"{q:.1g}" for q in found["q_value"]],
+            "state": state,
+            "reason": found.get("state_reason", ""),
+            "decided by": found.get("decided_by", ""),
+            "alert": found["alert_id"],
             "run": found["run_id"],
         }
-    )  # fmt: skip
+    )
 
 
 def history(found: pd.DataFrame) -> pd.DataFrame:
@@ -78,20 +97,40 @@ def health(found: pd.DataFrame) -> pd.DataFrame:
     """Series with their noise as a share, in words that say what it is good for."""
     return pd.DataFrame(
         {
-            "case": found["name"], "metric": found["metric"], "nights": found["nights"], "noise of a night": found["noise"],
-            "smallest sure step": found["noise"] * 2, "changes": found["changes"], "alerts": found["alerts"], "invalid samples": found["invalid"],
-            "environments": found["environments"], "newest (UTC)": found["newest"], "hardware": found["hardware_class"],
+            "case": found["name"],
+            "metric": found["metric"],
+            "nights": found["nights"],
+            "noise of a night": found["noise"],
+            "smallest sure step": found["noise"] * 2,
+            "changes": found["changes"],
+            "alerts": found["alerts"],
+            "invalid samples": found["invalid"],
+            "environments": found["environments"],
+            "newest (UTC)": found["newest"],
+            "hardware": found["hardware_class"],
         }
-    )  # fmt: skip
+    )
 
 
 def calibrations(found: pd.DataFrame) -> pd.DataFrame:
     """What rules cost when they were replayed."""
     return pd.DataFrame(
         {
-            "when (UTC)": found["recorded_at"], "detector": found["detector"], "rule": found["rule"], "false alarms per series in 100 nights": found["per_100"],
-            "low": found["low"], "high": found["high"], "of one artifact": [f"{a} in {n} pairs" for a, n in zip(found["same_alarms"], found["same_pairs"], strict=True)],
-            **{f"{size:.0%} in 5 nights": [dict(zip(row["sizes"], row["within_5"], strict=True)).get(size) for _, row in found.iterrows()] for size in (0.05, 0.1, 0.2)},
+            "when (UTC)": found["recorded_at"],
+            "detector": found["detector"],
+            "rule": found["rule"],
+            "false alarms per series in 100 nights": found["per_100"],
+            "low": found["low"],
+            "high": found["high"],
+            "of one artifact": [
+                f"{a} in {n} pairs" for a, n in zip(found["same_alarms"], found["same_pairs"], strict=True)
+            ],
+            **{
+                f"{size:.0%} in 5 nights": [
+                    dict(zip(row["sizes"], row["within_5"], strict=True)).get(size) for _, row in found.iterrows()
+                ]
+                for size in (0.05, 0.1, 0.2)
+            },
             "noise": found["noise"],
         }
-    )  # fmt: skip
+    )

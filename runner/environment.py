@@ -97,9 +97,16 @@ def _cpu() -> tuple[str, str]:
 
 def _gpu() -> dict[str, Any]:
     nothing: dict[str, Any] = {
-        "gpu": None, "gpu_count": 0, "gpu_memory_bytes": None, "gpu_driver": None, "gpu_clocks": None, "gpu_ecc": None,
-        "gpu_mig": None, "cuda": None, "cudnn": None,
-    }  # fmt: skip
+        "gpu": None,
+        "gpu_count": 0,
+        "gpu_memory_bytes": None,
+        "gpu_driver": None,
+        "gpu_clocks": None,
+        "gpu_ecc": None,
+        "gpu_mig": None,
+        "cuda": None,
+        "cudnn": None,
+    }
     try:
         import pynvml
     except ImportError:
@@ -144,8 +151,11 @@ def git_state(folder: Path) -> tuple[str | None, str | None, bool | None]:
         try:
             done = subprocess.run(
                 ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on PATH, like anywhere
-                capture_output=True, text=True, timeout=10, check=False,
-            )  # fmt: skip
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None

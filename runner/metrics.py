@@ -1,4 +1,7 @@
-"""The metrics that Assay measures: unit, direction and meaning are data, so that nothing has to know a metric's name."""
+"""The metrics that Assay measures.
+
+Unit, direction and meaning are data, so that nothing has to know a metric's name.
+"""
 
 from __future__ import annotations
 

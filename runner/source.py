@@ -21,7 +21,9 @@ def is_factory(text: str) -> bool:
 
 
 def present_name(reference: str, folder: Path) -> str:
-    """A factory of ours by its name of today: `runner.models...` of release 0.5.0 and before is `assay.runner.models...`.
+    """A factory of ours by its name of today.
+
+    `runner.models...` of release 0.5.0 and before is `assay.runner.models...`.
 
     Everything else comes back as it is, and so does a package `runner` of the user's own, beside the suite or in the
     working directory.
@@ -36,7 +38,9 @@ def present_name(reference: str, folder: Path) -> str:
 
 
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
-    """The function that `reference` names; files and modules are looked for beside the suite and in the working directory.
+    """The function that `reference` names.
+
+    Files and modules are looked for beside the suite and in the working directory.
 
     Raises:
         UsageError: no such file, module or name, or importing it raised.

@@ -2,9 +2,11 @@
 
 Tables and how they join (every column is described in `rows.py`):
 
-- `run` -< `case_result` -< `measurement`, `parity`, `verdict`: what one execution of a suite found. `run_end` closes a run;
+- `run` -< `case_result` -< `measurement`, `parity`, `verdict`: what one execution of a suite found. `run_end` closes a
+  run;
   a run without it was interrupted, or is still going on.
-- `environment`, `artifact`, `policy`, `metric`: dictionaries, known by their content; any number of runs point at one row.
+- `environment`, `artifact`, `policy`, `metric`: dictionaries, known by their content; any number of runs point at one
+  row.
 - `bundle`, `rejected_bundle`, `schema_migration`: what has been ingested, refused and applied.
 - `series_trend`, `run_summary`: rollups that the ingester keeps, rebuilt from the tables above.
 

@@ -13,20 +13,36 @@ from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.spool import new_id, now, write_bundle
 
 ACTIONS = {
-    "acknowledge": "acknowledged", "assign": "assigned", "mute": "muted", "expect": "expected", "invalid": "invalid", "fix": "fixed", "reopen": "reopened",
-}  # fmt: skip
+    "acknowledge": "acknowledged",
+    "assign": "assigned",
+    "mute": "muted",
+    "expect": "expected",
+    "invalid": "invalid",
+    "fix": "fixed",
+    "reopen": "reopened",
+}
 """What a person says -> the event that it is."""
 
 
 def act(
-    store: Store, alert: str, action: str, *, actor: str, reason: str, assignee: str | None = None, until: datetime | None = None,
-    until_version: str | None = None, version: str | None = None, run_ids: list[str] | None = None, wait_s: float = 30.0,
+    store: Store,
+    alert: str,
+    action: str,
+    *,
+    actor: str,
+    reason: str,
+    assignee: str | None = None,
+    until: datetime | None = None,
+    until_version: str | None = None,
+    version: str | None = None,
+    run_ids: list[str] | None = None,
+    wait_s: float = 30.0,
     at: datetime | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Record one step in the life of an alert, and publish it; returns the alert as it is then.
 
-    `assign` needs `assignee`; `mute` needs `until` (in the future) or `until_version`; `fix` takes the `version` that fixes it; `invalid` takes the runs whose
-    samples are invalid, without them those of the new level.
+    `assign` needs `assignee`; `mute` needs `until` (in the future) or `until_version`; `fix` takes the `version` that
+    fixes it; `invalid` takes the runs whose samples are invalid, without them those of the new level.
 
     Raises:
         BadTriage: no such alert or action, a missing name or reason, or a step that means nothing in its state.
@@ -43,10 +59,18 @@ def act(
     _check(row, action, moment, assignee, until, until_version)
     runs = (run_ids or new_level) if action == "invalid" else None
     event = AlertEvent(
-        event_id=new_id(), alert_id=row["alert_id"], action=ACTIONS[action], recorded_at=moment, actor=actor.strip(), reason=reason.strip(),
-        assignee=assignee if action == "assign" else None, until=until if action == "mute" else None,
-        until_version=until_version if action == "mute" else None, version=version if action == "fix" else None, run_ids=runs,
-    )  # fmt: skip
+        event_id=new_id(),
+        alert_id=row["alert_id"],
+        action=ACTIONS[action],
+        recorded_at=moment,
+        actor=actor.strip(),
+        reason=reason.strip(),
+        assignee=assignee if action == "assign" else None,
+        until=until if action == "mute" else None,
+        until_version=until_version if action == "mute" else None,
+        version=version if action == "fix" else None,
+        run_ids=runs,
+    )
     write_bundle(store, f"alert-{row['alert_id']}", [event])
     ingest.sync(store, wait_s)
     return _found(store, row["alert_id"])[0]
@@ -64,9 +88,9 @@ def _found(store: Store, name: str) -> tuple[dict[str, Any], list[str]]:
             run
             for change in mine
             for (run,) in connection.execute(
-                "select distinct run_id from measurement join run using (run_id) where series_id = $series and started_at >= $start "
-                "union select distinct v.run_id from verdict v join run r on r.run_id = v.run_id join case_result c on c.case_id = v.case_id "
-                "where c.name = $name and r.started_at >= $start",
+                "select distinct run_id from measurement join run using (run_id) where series_id = $series and"
+                " started_at >= $start union select distinct v.run_id from verdict v join run r on r.run_id = v.run_id"
+                " join case_result c on c.case_id = v.case_id where c.name = $name and r.started_at >= $start",
                 {"series": change["series_id"], "start": change["started_at"], "name": change["name"]},
             ).fetchall()
         ]

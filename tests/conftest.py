@@ -227,7 +227,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 
 @pytest.fixture(scope="session")
 def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with alerts: a model that got slower, a verdict that broke, a host that got slow; an improvement, and a change of the environment."""
+    """A database with alerts: a model that got slower, a verdict that broke, a host that got slow.
+
+    An improvement, and a change of the environment.
+    """
     from datetime import timedelta
 
     from assay.runner.nights.look import look

@@ -93,9 +93,19 @@ def _case(case: Made, night: int, run_id: str, started: datetime, seed: int) -> 
     if case.passes is not None:
         passed = case.passes(night)
         made.append(
-            a_row(rows.Verdict, verdict_id=f"{case_id}-v", case_id=case_id, run_id=run_id, subject="parity", name="logits", policy_id="p",
-                  outcome="pass" if passed else "fail", reason="all within" if passed else "3 elements outside", judged_at=started)
-        )  # fmt: skip
+            a_row(
+                rows.Verdict,
+                verdict_id=f"{case_id}-v",
+                case_id=case_id,
+                run_id=run_id,
+                subject="parity",
+                name="logits",
+                policy_id="p",
+                outcome="pass" if passed else "fail",
+                reason="all within" if passed else "3 elements outside",
+                judged_at=started,
+            )
+        )
     return made
 
 

@@ -52,7 +52,10 @@ def test_what_a_module_loads_when_it_is_imported_alone(modules: tuple[str, ...],
 
 
 def test_help_loads_no_heavy_library():
-    code = "import sys; sys.argv = ['assay', '--help']\ntry:\n    from assay.runner.cli.app import main; main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    code = (
+        "import sys; sys.argv = ['assay', '--help']\ntry:\n    from assay.runner.cli.app import main; main()\nexcept"
+        " SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert {name.split(".")[0] for name in done.stderr.split()} & (ML | UI | {"numpy", "duckdb", "pydantic"}) == set()
 

@@ -13,7 +13,8 @@ day = datetime.now(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microse
 found = data.frame("changes", filters.chosen(), day - timedelta(days=months[span]))
 if found.empty:
     st.info(
-        f"Nothing has changed in this time ({span}), or nothing that matches the filters. What is recorded is looked at by the nightly job, or now: `assay detect --record`",
+        f"Nothing has changed in this time ({span}), or nothing that matches the filters. What is recorded is looked at"
+        " by the nightly job, or now: `assay detect --record`",
         icon=":material/trending_flat:",
     )
     st.stop()

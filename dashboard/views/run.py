@@ -18,7 +18,8 @@ if run_id is None:
 st.code(f"assay show {run_id}", language="bash")
 environment = data.ask("environment_of", run_id)
 st.caption(
-    f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime {environment['onnxruntime']}, onnx {environment['onnx']}"
+    f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime"
+    f" {environment['onnxruntime']}, onnx {environment['onnx']}"
 )
 st.subheader("Cases, broken ones first")
 cases = data.frame("cases_of", run_id)

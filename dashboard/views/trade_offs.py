@@ -19,7 +19,8 @@ columns = [figures.AXES[x].column, figures.AXES[y].column]
 points = found[found["model"] == model].dropna(subset=columns)
 if points.empty:
     st.info(
-        f"No case of this model has both {x} and {y}. Record one with a benchmark and a parity case: `assay run quickstart`"
+        f"No case of this model has both {x} and {y}. Record one with a benchmark and a parity case: `assay run"
+        " quickstart`"
     )
     st.stop()
 if len(points) < 2:
@@ -27,7 +28,8 @@ if len(points) < 2:
 for hardware, some in points.groupby("hardware_class"):
     st.plotly_chart(figures.trade_off(some, model, x, y), key=f"trade_off_{hardware}", width="stretch")
 st.caption(
-    "Dotted: the Pareto front of a version on a workload; faded points are beaten in both; thin lines lead from a configuration's version to its next. "
-    "Bars are 95 % intervals. Hosts of another class are drawn apart. Sizes of pytorch are those of its parameters."
+    "Dotted: the Pareto front of a version on a workload; faded points are beaten in both; thin lines lead from a"
+    " configuration's version to its next. Bars are 95 % intervals. Hosts of another class are drawn apart. Sizes of"
+    " pytorch are those of its parameters."
 )
 st.dataframe(points, hide_index=True, key="points")

@@ -23,7 +23,8 @@ if points.empty:
 
 st.caption(
     known[metric]["description"]
-    + " Bars are 95 % intervals. A line is broken where the hardware class changes, and where a run left no figure (a red cross says why). Triangles are changes, dotted lines changes of the environment."
+    + " Bars are 95 % intervals. A line is broken where the hardware class changes, and where a run left no figure (a"
+    " red cross says why). Triangles are changes, dotted lines changes of the environment."
 )
 figure = figures.trend(
     points, metric, known[metric]["unit"], known[metric]["better"], data.frame("gaps", filters.chosen()), log=log
@@ -36,5 +37,6 @@ if not moved.empty:
 st.dataframe(points.drop(columns=["series_id", "metric"]), hide_index=True, key="points")
 if points["run_id"].nunique() < 5:
     st.info(
-        f"{points['run_id'].nunique()} runs so far: too few to call anything a trend. Record more: `assay run quickstart`"
+        f"{points['run_id'].nunique()} runs so far: too few to call anything a trend. Record more: `assay run"
+        " quickstart`"
     )

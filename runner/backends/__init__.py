@@ -40,8 +40,8 @@ def load_backend(kind: str) -> Backend:
         module: Any = importlib.import_module(BACKENDS[kind])
     except ImportError as error:
         raise EnvironmentMissing(
-            f"backend {kind!r} needs the Python package {error.name or DISTRIBUTIONS[kind]!r}, which cannot be imported "
-            f"({error}). Install it with: pip install 'assay[{kind}]'"
+            f"backend {kind!r} needs the Python package {error.name or DISTRIBUTIONS[kind]!r}, which cannot be imported"
+            f" ({error}). Install it with: pip install 'assay[{kind}]'"
         ) from error
     backend: Backend = module
     return backend

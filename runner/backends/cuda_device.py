@@ -115,7 +115,10 @@ class Cuda:
         return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
 
     def capture(self, call: Callable[[], object]) -> Callable[[], object]:
-        """The call as a CUDA graph: it runs once as it is, once recorded, and then is replayed. Addresses are fixed by then."""
+        """The call as a CUDA graph: it runs once as it is, once recorded, and then is replayed.
+
+        Addresses are fixed by then.
+        """
         with self.queue():
             call()
         self.synchronize()
@@ -126,7 +129,10 @@ class Cuda:
         return replay
 
     def at(self, address: int, size: int, stream: int) -> torch.Tensor:
-        """A copy, on the host, of bytes that another library has on this device; waits for what its stream has queued."""
+        """A copy, on the host, of bytes that another library has on this device.
+
+        Waits for what its stream has queued.
+        """
         if not size:
             return torch.empty(0, dtype=torch.uint8)
         with torch.cuda.stream(torch.cuda.ExternalStream(stream, device=self.device)):
@@ -134,7 +140,10 @@ class Cuda:
 
 
 class DeviceArray:
-    """An output that stays on the device until someone needs its values on the host; compared where it lies if it is large."""
+    """An output that stays on the device until someone needs its values on the host.
+
+    Compared where it lies if it is large.
+    """
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self._tensor = tensor
@@ -153,7 +162,8 @@ class DeviceArray:
     ) -> Tally | None:
         """The tally, the expected side having been sent to the device.
 
-        None where the host has to compare: with a mask, for other types than floats and types that differ, up to 65,536 elements (whose
+        None where the host has to compare: with a mask, for other types than floats and types that differ, up to 65,536
+        elements (whose
         quantiles are exact), and without numba's CUDA.
         """
         if (
@@ -176,11 +186,19 @@ class DeviceArray:
 
 
 class DeviceCall:
-    """One batch bound on a device: its inputs at fixed addresses, what computes, and where the outputs are afterwards."""
+    """One batch bound on a device.
+
+    Its inputs at fixed addresses, what computes, and where the outputs are afterwards.
+    """
 
     def __init__(
-        self, device: Cuda, inputs: Tensors, build: Callable[[dict[str, torch.Tensor]], Callable[[], Mapping[str, Any]]], *, cuda_graph: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        device: Cuda,
+        inputs: Tensors,
+        build: Callable[[dict[str, torch.Tensor]], Callable[[], Mapping[str, Any]]],
+        *,
+        cuda_graph: bool = False,
+    ) -> None:
         """`build` takes the inputs on the device and gives the call that queues the work and names its outputs.
 
         An output is a tensor, or a function that waits for one whose size depends on the data.

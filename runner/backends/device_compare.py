@@ -1,8 +1,11 @@
-"""The comparison kernel on CUDA: two arrays that lie on the device in, a tally out, in one pass over both, nothing copied to the host but sums.
+"""The comparison kernel on CUDA.
 
-The same definition as `assay.runner.parity.compare`, and held equal to it by a property test, on numba's simulator where there is no GPU. Sums are float64,
-each thread's in a fixed order, blocks' in the order of the blocks: the same arrays give the same last digit. Squares about the mean are summed
-about the first element, so that they cancel no more than the elements scatter (Chan, Golub, LeVeque 1983, shifted data).
+Two arrays that lie on the device in, a tally out, in one pass over both, nothing copied to the host but sums.
+
+The same definition as `assay.runner.parity.compare`, and held equal to it by a property test, on numba's simulator
+where there is no GPU. Sums are float64, each thread's in a fixed order, blocks' in the order of the blocks: the same
+arrays give the same last digit. Squares about the mean are summed about the first element, so that they cancel no more
+than the elements scatter (Chan, Golub, LeVeque 1983, shifted data).
 """
 
 from __future__ import annotations
@@ -23,14 +26,36 @@ BLOCKS_PER_MULTIPROCESSOR = 4
 _LOWEST = -64
 _SUBDIVISIONS = 128
 _WINDOW = 8192
-"""Bins of the fine histogram that a block counts in its own memory (32 KiB): 64 octaves; the others go to global memory at once."""
+"""Bins of the fine histogram that a block counts in its own memory (32 KiB): 64 octaves; the others go to global memory
+at once."""
 _WINDOW_FROM = 1 + (-50 - _LOWEST) * _SUBDIVISIONS
 """The first of them: errors of 2^-50."""
 _RULES = {"mixed": 0, "either": 1, "exact": 2}
-_FLOATS = ("sum_abs", "sum_signed", "sum_squared", "shifted", "shifted_squares", "sum_squared_expected", "sum_squared_actual", "max_rel",
-           "max_abs", "min_expected", "max_expected")  # fmt: skip
-_INTS = ("nan_expected", "nan_actual", "inf_expected", "inf_actual", "nonfinite_mismatches", "violations", "finite", "worst", "first_mismatch",
-         "first_failing")  # fmt: skip
+_FLOATS = (
+    "sum_abs",
+    "sum_signed",
+    "sum_squared",
+    "shifted",
+    "shifted_squares",
+    "sum_squared_expected",
+    "sum_squared_actual",
+    "max_rel",
+    "max_abs",
+    "min_expected",
+    "max_expected",
+)
+_INTS = (
+    "nan_expected",
+    "nan_actual",
+    "inf_expected",
+    "inf_actual",
+    "nonfinite_mismatches",
+    "violations",
+    "finite",
+    "worst",
+    "first_mismatch",
+    "first_failing",
+)
 _SUMS = 7
 """So many of _FLOATS and of _INTS are sums; the others are extremes and first places."""
 _NOWHERE = np.iinfo(np.int64).max
@@ -190,12 +215,22 @@ def kernel(threads: int = THREADS) -> Any:
 
 
 def tally(
-    expected: torch.Tensor, actual: torch.Tensor, *, rule: str, atol: float, rtol: float, nan_equal: bool, threads: int = THREADS,
+    expected: torch.Tensor,
+    actual: torch.Tensor,
+    *,
+    rule: str,
+    atol: float,
+    rtol: float,
+    nan_equal: bool,
+    threads: int = THREADS,
     blocks: int | None = None,
-) -> Tally:  # fmt: skip
-    """Compare two contiguous tensors of one floating type and shape, both on one device; see `assay.runner.parity.compare.tally`.
+) -> Tally:
+    """Compare two contiguous tensors of one floating type and shape, both on one device.
 
-    Types narrower than float32 are widened on the device, which is exact. Quantiles come from the histogram: up to `EXACT_QUANTILES` elements are
+    See `assay.runner.parity.compare.tally`.
+
+    Types narrower than float32 are widened on the device, which is exact. Quantiles come from the histogram: up to
+    `EXACT_QUANTILES` elements are
     for the host, where they are exact.
     """
     x, y = (

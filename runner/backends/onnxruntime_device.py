@@ -1,4 +1,7 @@
-"""ONNX Runtime's providers for CUDA and TensorRT: their options, a batch bound on the device, and steps whose states stay there."""
+"""ONNX Runtime's providers for CUDA and TensorRT.
+
+Their options, a batch bound on the device, and steps whose states stay there.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,10 @@ _GRAPH = {CUDA: "enable_cuda_graph", TENSORRT: "trt_cuda_graph_enable"}
 def provider_options(provider: str, path: Path, options: Mapping[str, Any]) -> dict[str, str]:
     """What a provider is opened with: parity before speed, unless the suite's `provider_options` say otherwise.
 
-    CUDA: TF32 off, convolution algorithms without a search. TensorRT: engines and tactics cached for each file and profile, so that no build falls
-    into a later run, and profiles from the contract (`sizes`). `device_stream` is a stream that both sides queue on, `cuda_graph` a
+    CUDA: TF32 off, convolution algorithms without a search. TensorRT: engines and tactics cached for each file and
+    profile, so that no build falls
+    into a later run, and profiles from the contract (`sizes`). `device_stream` is a stream that both sides queue on,
+    `cuda_graph` a
     captured graph.
 
     Raises:
@@ -41,8 +46,11 @@ def provider_options(provider: str, path: Path, options: Mapping[str, Any]) -> d
         chosen = _shapes(path, options.get("sizes") or {})
         folder = str(engine_cache(path, chosen))
         chosen |= {
-            "trt_engine_cache_enable": "1", "trt_engine_cache_path": folder, "trt_timing_cache_enable": "1", "trt_timing_cache_path": folder,
-        }  # fmt: skip
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": folder,
+        }
     if stream := options.get("device_stream"):
         chosen["user_compute_stream"] = str(stream)
     if options.get("cuda_graph") and provider in _GRAPH:
@@ -80,9 +88,12 @@ def engines_in(settings: Mapping[str, str]) -> dict[str, int]:
 
 
 def bind(session: Any, names: tuple[str, ...], device: Any, dtypes: Mapping[str, str], inputs: Tensors) -> Any:
-    """A batch bound on the device (`assay.runner.backends.cuda_device.DeviceCall`), its outputs at addresses that do not move.
+    """A batch bound on the device (`assay.runner.backends.cuda_device.DeviceCall`), its outputs at addresses.
 
-    The session has to queue on the device's stream, and does not wait at the end of a run. `dtypes` are ONNX Runtime's names -> numpy's.
+    That do not move.
+
+    The session has to queue on the device's stream, and does not wait at the end of a run. `dtypes` are ONNX Runtime's
+    names -> numpy's.
     """
     import torch
 
@@ -134,7 +145,10 @@ def own_stream(index: int) -> Any:
 
 
 class OnnxRuntimeDeviceStream:
-    """Steps through one I/O binding: a state's output becomes the next step's input where it lies, without a host copy."""
+    """Steps through one I/O binding.
+
+    A state's output becomes the next step's input where it lies, without a host copy.
+    """
 
     def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], device: str) -> None:
         known = {port.name for port in session.get_inputs()}

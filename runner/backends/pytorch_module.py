@@ -1,8 +1,10 @@
 """PyTorch: a module from a factory, a TorchScript file, or an ExportedProgram.
 
-Options: `compile` (torch.compile), `autocast` (`float16` or `bfloat16`), `device`, `threads`, `tf32` (off unless asked for, because parity comes
+Options: `compile` (torch.compile), `autocast` (`float16` or `bfloat16`), `device`, `threads`, `tf32` (off unless asked
+for, because parity comes
 before speed; algorithms are deterministic likewise),
-`rounding` (`tf32` or `bfloat16`: matrix products emulated on float32 with rounded inputs, to see what a device would do).
+`rounding` (`tf32` or `bfloat16`: matrix products emulated on float32 with rounded inputs, to see what a device would
+do).
 """
 
 from __future__ import annotations
@@ -155,7 +157,10 @@ class PyTorchSession:
         return DeviceCall(device, inputs, build, cuda_graph=cuda_graph)
 
     def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
-        """Operators with the time that is their own, by PyTorch's profiler; equal operators on equal shapes are one layer."""
+        """Operators with the time that is their own, by PyTorch's profiler.
+
+        Equal operators on equal shapes are one layer.
+        """
         from assay.runner.timing.traces import with_shares
 
         call = self.prepare(inputs)
@@ -174,11 +179,20 @@ class PyTorchSession:
         layers = []
         for (name, shapes), events in found.items():
             own = [(e.self_device_time_total if on_device else 0) + e.self_cpu_time_total for e in events]
-            layers.append({
-                "name": f"{name} {shapes}" if shapes not in ("None", "[]") else name, "op_type": name, "provider": "torch", "precision": None,
-                "calls": len(events), "total_ms": sum(own) / 1e3, "median_us": float(np.median(own)), "output_shape": None,
-                "output_bytes": None, "parameter_bytes": None,
-            })  # fmt: skip
+            layers.append(
+                {
+                    "name": f"{name} {shapes}" if shapes not in ("None", "[]") else name,
+                    "op_type": name,
+                    "provider": "torch",
+                    "precision": None,
+                    "calls": len(events),
+                    "total_ms": sum(own) / 1e3,
+                    "median_us": float(np.median(own)),
+                    "output_shape": None,
+                    "output_bytes": None,
+                    "parameter_bytes": None,
+                }
+            )
         return with_shares([layer for layer in layers if layer["total_ms"] > 0]), self.memory()
 
     def open_stream(self, states: Mapping[str, str]) -> PyTorchStream:
@@ -201,7 +215,8 @@ class PyTorchSession:
     def infer_as(self, inputs: Tensors, arithmetic: str) -> Tensors:
         """Outputs in other arithmetic.
 
-        `float64`, or float32 whose matrix products round their inputs to `tf32` or `bfloat16`: emulated, so that it tells on any host what reduced precision would do.
+        `float64`, or float32 whose matrix products round their inputs to `tf32` or `bfloat16`: emulated, so that it
+        tells on any host what reduced precision would do.
 
         Raises:
             Exception: whatever the module raises when its dtype is not the one it was written for.
@@ -310,7 +325,10 @@ _TRAINING_ARGUMENT = {
 
 
 def _trains(target: str, arguments: Any) -> bool:
-    """Whether an ATen operator (`aten.dropout.default`) was called in training mode; a dropout of nothing does not count."""
+    """Whether an ATen operator (`aten.dropout.default`) was called in training mode.
+
+    A dropout of nothing does not count.
+    """
     name = target.removeprefix("aten.").split(".")[0]
     position = _TRAINING_ARGUMENT.get(name)
     if position is None or len(arguments) <= position or arguments[position] is not True:

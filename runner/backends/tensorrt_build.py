@@ -1,9 +1,14 @@
-"""TensorRT engines from ONNX files, by TensorRT 10 and 11 alike: strongly typed on both, so the graph says every precision.
+"""TensorRT engines from ONNX files, by TensorRT 10 and 11 alike.
 
-Options: `device` (cuda, cuda:1: engines are built where they run), `workspace_mib`, `optimization_level` (0 to 5), `tf32` (off unless asked for), `hardware` (none, ampere_plus,
-same_compute_capability: which other GPUs may load it), `version_compatible`, `refit` (weights can be replaced), `strict_nans`,
-`distributive_independence` (meant to make a row's result independent of its batch), `aux_streams`, `timing_cache` (a file beside the
-suite; else one is kept for each TensorRT and GPU), `pin_timing_cache` (a tactic that it does not have is an error, and it is not changed).
+Strongly typed on both, so the graph says every precision.
+
+Options: `device` (cuda, cuda:1: engines are built where they run), `workspace_mib`, `optimization_level` (0 to 5),
+`tf32` (off unless asked for), `hardware` (none, ampere_plus,
+same_compute_capability: which other GPUs may load it), `version_compatible`, `refit` (weights can be replaced),
+`strict_nans`,
+`distributive_independence` (meant to make a row's result independent of its batch), `aux_streams`, `timing_cache` (a
+file beside the suite; else one is kept for each TensorRT and GPU), `pin_timing_cache` (a tactic that it does not have
+is an error, and it is not changed).
 """
 
 from __future__ import annotations
@@ -111,7 +116,8 @@ def parse(path: Path) -> Parsed:
 def build(ingredients: Ingredients) -> dict[str, Any]:
     """Build the engine and write it; returns its settings, with the timing cache's hash before and after.
 
-    `options` hold the builder's options (see the top) and `sizes` (`assay.runner.graphs.engine_sizes.Sizes` as a dictionary).
+    `options` hold the builder's options (see the top) and `sizes` (`assay.runner.graphs.engine_sizes.Sizes` as a
+    dictionary).
 
     Raises:
         EnvironmentMissing: there is no such device.
@@ -127,9 +133,14 @@ def build(ingredients: Ingredients) -> dict[str, Any]:
     plan = serialize(parsed, options, ranges, cache)
     ingredients.target.write_bytes(plan)
     return {
-        **options, "tensorrt": trt.__version__, **gpu(options["device"]), "profiles": ranges, "made_from": hash_file(base),
-        "timing_cache_sha256": cache.before, "timing_cache_after_sha256": cache.after,
-    }  # fmt: skip
+        **options,
+        "tensorrt": trt.__version__,
+        **gpu(options["device"]),
+        "profiles": ranges,
+        "made_from": hash_file(base),
+        "timing_cache_sha256": cache.before,
+        "timing_cache_after_sha256": cache.after,
+    }
 
 
 def checked(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,9 +197,12 @@ def _set(config: Any, options: Mapping[str, Any]) -> None:
     if not options["tf32"]:
         config.clear_flag(trt.BuilderFlag.TF32)
     flags = {
-        "version_compatible": trt.BuilderFlag.VERSION_COMPATIBLE, "refit": trt.BuilderFlag.REFIT, "strict_nans": trt.BuilderFlag.STRICT_NANS,
-        "distributive_independence": trt.BuilderFlag.DISTRIBUTIVE_INDEPENDENCE, "pin_timing_cache": trt.BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
-    }  # fmt: skip
+        "version_compatible": trt.BuilderFlag.VERSION_COMPATIBLE,
+        "refit": trt.BuilderFlag.REFIT,
+        "strict_nans": trt.BuilderFlag.STRICT_NANS,
+        "distributive_independence": trt.BuilderFlag.DISTRIBUTIVE_INDEPENDENCE,
+        "pin_timing_cache": trt.BuilderFlag.ERROR_ON_TIMING_CACHE_MISS,
+    }
     for name, flag in flags.items():
         if options[name]:
             config.set_flag(flag)

@@ -42,8 +42,9 @@ def observe(
 ) -> Tensors:
     """Values of an engine's tensors by name, for one batch, and its outputs.
 
-    Without `marked`: of every tensor that the engine did not fuse, the engine being the one that is shipped otherwise. With it: of the named
-    tensors, which then are not fused either. `options` are those of the build, with `sizes`. What is held are all of these values.
+    Without `marked`: of every tensor that the engine did not fuse, the engine being the one that is shipped otherwise.
+    With it: of the named tensors, which then are not fused either. `options` are those of the build, with `sizes`. What
+    is held are all of these values.
 
     Raises:
         UsageError: TensorRT cannot build it, or it has no debug tensors.

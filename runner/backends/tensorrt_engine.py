@@ -1,7 +1,9 @@
 """TensorRT 10 and 11: an engine that Assay built, run through named tensors on a stream of its own.
 
-Options: `streams` (how many contexts run a batch at the same time; latency is then of all of them), and those of the build
-(`assay.runner.backends.tensorrt_build`), the device among them. An engine is executable code: only one whose SHA-256 is the recorded one is loaded.
+Options: `streams` (how many contexts run a batch at the same time; latency is then of all of them), and those of the
+build
+(`assay.runner.backends.tensorrt_build`), the device among them. An engine is executable code: only one whose SHA-256 is
+the recorded one is loaded.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ def _trusted(path: Path, sha256: str | None) -> bytes:
         raise UsageError(f"the engine {path} cannot be read: {error.strerror}") from None
     if sha256 is None or hashlib.sha256(plan).hexdigest() != sha256:
         raise UsageError(
-            f"{path.name} is not the engine that was recorded when it was built. An engine is executable code: only those are loaded."
+            f"{path.name} is not the engine that was recorded when it was built. An engine is executable code: only"
+            " those are loaded."
         )
     return plan
 
@@ -118,7 +121,10 @@ class TensorRTSession:
         self._nothing = device.empty((1,), torch.uint8)
 
     def infer(self, inputs: Tensors, *, watching: Callable[[Any], object] | None = None) -> Tensors:
-        """See `Session.infer`; `watching` is shown the execution context before it runs, and what it returns lives as long."""
+        """See `Session.infer`; `watching` is shown the execution context before it runs.
+
+        And what it returns lives as long.
+        """
         made = self.infer_on_device(inputs, watching=watching)
         return {name: to_numpy(tensor) for name, tensor in made.items()}
 
@@ -138,7 +144,10 @@ class TensorRTSession:
         return self.bind(inputs).run
 
     def bind(self, inputs: Tensors, *, cuda_graph: bool = False) -> DeviceCall:
-        """A batch at fixed addresses, its outputs too; with several streams, one context on each runs it at the same time."""
+        """A batch at fixed addresses, its outputs too.
+
+        With several streams, one context on each runs it at the same time.
+        """
         checked = self._checked(inputs)
 
         def build(placed: dict[str, torch.Tensor]) -> Callable[[], Mapping[str, Any]]:
@@ -168,7 +177,10 @@ class TensorRTSession:
     def _bound(
         self, placed: Mapping[str, torch.Tensor], number: int, context: Any = None
     ) -> Callable[[], dict[str, Any]]:
-        """A call with everything set beforehand: queueing is all that it does. An output whose size depends on the data is a function that waits for it."""
+        """A call with everything set beforehand: queueing is all that it does.
+
+        An output whose size depends on the data is a function that waits for it.
+        """
         context = context or self._context(self._profile_for(placed), number)
         outputs, allocated = self._set_up(placed, context)
         stream = int(self._streams[number].cuda_stream)
@@ -184,7 +196,10 @@ class TensorRTSession:
         return call
 
     def queue_once(self, placed: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Queue one inference on the device's stream; outputs are new tensors, those that alias an input are that input."""
+        """Queue one inference on the device's stream.
+
+        Outputs are new tensors, those that alias an input are that input.
+        """
         return {name: made() if callable(made) else made for name, made in self._bound(placed, 0)().items()}
 
     def _set_up(self, placed: Mapping[str, torch.Tensor], context: Any) -> tuple[dict[str, Any], dict[str, Allocator]]:
@@ -253,10 +268,14 @@ class TensorRTSession:
         return context
 
     def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> Tensors:
-        """The inputs that the engine takes, of its dtypes; those in `fed` are there already. Shapes are checked against the profiles."""
+        """The inputs that the engine takes, of its dtypes; those in `fed` are there already.
+
+        Shapes are checked against the profiles.
+        """
         if missing := [name for name in self.inputs if name not in inputs and name not in fed]:
             raise ValueError(
-                f"{self._path.name} takes {', '.join(self.inputs)}; the workload has no {', '.join(missing)} (it has {', '.join(inputs)})"
+                f"{self._path.name} takes {', '.join(self.inputs)}; the workload has no {', '.join(missing)} (it has"
+                f" {', '.join(inputs)})"
             )
         given = {name: inputs[name] for name in self.inputs if name in inputs}
         for name, array in given.items():
@@ -349,7 +368,10 @@ class TensorRTSession:
 
 
 class TensorRTStream:
-    """Steps with the states left on the device: what came out is the next step's input, in place where the engine aliases them."""
+    """Steps with the states left on the device.
+
+    What came out is the next step's input, in place where the engine aliases them.
+    """
 
     def __init__(self, session: TensorRTSession, states: Mapping[str, str]) -> None:
         self._session, self._states = session, states
@@ -419,10 +441,17 @@ class LayerTimes(trt.IProfiler):
 def _layer(name: str, ms: list[float], known: Any) -> dict[str, Any]:
     output = known.outputs[0] if known is not None and known.outputs else None
     return {
-        "name": name, "op_type": known.kind if known is not None else "layer", "provider": "TensorRT",
-        "precision": known.precision if known is not None else None, "calls": len(ms), "total_ms": sum(ms), "median_us": float(np.median(ms)) * 1e3,
-        "output_shape": str(list(output.shape)) if output else None, "output_bytes": None, "parameter_bytes": None,
-    }  # fmt: skip
+        "name": name,
+        "op_type": known.kind if known is not None else "layer",
+        "provider": "TensorRT",
+        "precision": known.precision if known is not None else None,
+        "calls": len(ms),
+        "total_ms": sum(ms),
+        "median_us": float(np.median(ms)) * 1e3,
+        "output_shape": str(list(output.shape)) if output else None,
+        "output_bytes": None,
+        "parameter_bytes": None,
+    }
 
 
 def _three(shapes: Any) -> Range:

@@ -16,8 +16,13 @@ def record_override(store: Store, compared: Comparison, *, owner: str, reason: s
         StoreError: it could not be recorded.
     """
     row = rows.ComparisonOverride(
-        override_id=new_id(), recorded_at=now(), owner=owner, run_a=compared.a, run_b=compared.b,
-        differs="; ".join(compared.unlike), reason=reason,
-    )  # fmt: skip
+        override_id=new_id(),
+        recorded_at=now(),
+        owner=owner,
+        run_a=compared.a,
+        run_b=compared.b,
+        differs="; ".join(compared.unlike),
+        reason=reason,
+    )
     write_bundle(store, row.override_id, [row])
     ingest.sync(store, wait_s)

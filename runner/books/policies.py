@@ -37,9 +37,14 @@ class Rejudged:
 
     def as_row(self) -> dict[str, Any]:
         return {
-            "run": self.run_id, "case": self.case, "version": self.model_version, "output": self.output, "was": self.was,
-            "becomes": self.judgement.outcome, "reason": self.judgement.reason,
-        }  # fmt: skip
+            "run": self.run_id,
+            "case": self.case,
+            "version": self.model_version,
+            "output": self.output,
+            "was": self.was,
+            "becomes": self.judgement.outcome,
+            "reason": self.judgement.reason,
+        }
 
 
 def judged_again(
@@ -58,8 +63,16 @@ def judged_again(
             judgement = rejudge(policy, merged, [r for r in receipts if r["output"] == name and r["step"] >= 0])
             if judgement.outcome == "pass" and case["outcomes"].get(name) == "vacuous":
                 judgement = Judgement("vacuous", case["reasons"][name], judgement.rule)
-            waiver = next((w for w in waivers if judgement.outcome == "fail" and w.covers(case["name"], name)
-                           and w.void(merged, invariants, now()) is None), None)  # fmt: skip
+            waiver = next(
+                (
+                    w
+                    for w in waivers
+                    if judgement.outcome == "fail"
+                    and w.covers(case["name"], name)
+                    and w.void(merged, invariants, now()) is None
+                ),
+                None,
+            )
             if waiver:
                 judgement = Judgement(
                     "waived",
@@ -69,8 +82,16 @@ def judged_again(
                     judgement.observed,
                     judgement.limit,
                 )
-            yield Rejudged(case["run_id"], case["case_id"], case["name"], case["model_version"], name, case["outcomes"].get(name),
-                           judgement, waiver.waiver_id if waiver else None)  # fmt: skip
+            yield Rejudged(
+                case["run_id"],
+                case["case_id"],
+                case["name"],
+                case["model_version"],
+                name,
+                case["outcomes"].get(name),
+                judgement,
+                waiver.waiver_id if waiver else None,
+            )
 
 
 def apply_policy(store: Store, name: str, policy: Policy, judged: list[Rejudged]) -> int:
@@ -87,9 +108,17 @@ def apply_policy(store: Store, name: str, policy: Policy, judged: list[Rejudged]
     for run_id, changed in by_run.items():
         made: list[rows.Row] = [policy_row(name, policy)]
         made += [
-            verdict_row(policy, one.judgement, case_id=one.case_id, run_id=run_id, subject="parity", name=one.output,
-                        judged_at=stamp, waiver_id=one.waiver_id)
+            verdict_row(
+                policy,
+                one.judgement,
+                case_id=one.case_id,
+                run_id=run_id,
+                subject="parity",
+                name=one.output,
+                judged_at=stamp,
+                waiver_id=one.waiver_id,
+            )
             for one in changed
-        ]  # fmt: skip
+        ]
         write_bundle(store, run_id, made)
     return sum(len(changed) for changed in by_run.values())

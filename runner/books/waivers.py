@@ -15,9 +15,17 @@ from assay.schema.store.spool import new_id, now, write_bundle
 
 
 def grant(
-    store: Store, *, case_pattern: str, output: str, premise: str, owner: str, reason: str, expires_at: datetime,
-    max_abs: float | None, wait_s: float,
-) -> str:  # fmt: skip
+    store: Store,
+    *,
+    case_pattern: str,
+    output: str,
+    premise: str,
+    owner: str,
+    reason: str,
+    expires_at: datetime,
+    max_abs: float | None,
+    wait_s: float,
+) -> str:
     """Record a waiver; returns its id. The same one granted again has the same id and the newer terms.
 
     Raises:
@@ -33,9 +41,23 @@ def grant(
     if expires_at <= now():
         raise UsageError(f"--until {expires_at:%Y-%m-%d} is past.")
     identity = waiver_id(case_pattern, output, parsed.text, owner)
-    _record(store, rows.WaiverEvent(
-        event_id=new_id(), waiver_id=identity, action="grant", case_pattern=case_pattern, output=output, premise=parsed.text,
-        max_abs=max_abs, owner=owner, reason=reason, expires_at=expires_at, recorded_at=now()), wait_s)  # fmt: skip
+    _record(
+        store,
+        rows.WaiverEvent(
+            event_id=new_id(),
+            waiver_id=identity,
+            action="grant",
+            case_pattern=case_pattern,
+            output=output,
+            premise=parsed.text,
+            max_abs=max_abs,
+            owner=owner,
+            reason=reason,
+            expires_at=expires_at,
+            recorded_at=now(),
+        ),
+        wait_s,
+    )
     return identity
 
 
@@ -52,10 +74,23 @@ def revoke(store: Store, identity: str, *, owner: str, reason: str, wait_s: floa
             f"no waiver in force has the id {identity!r}.{nearest(identity, known)} See: assay list waivers"
         )
     waiver = known[identity]
-    _record(store, rows.WaiverEvent(
-        event_id=new_id(), waiver_id=identity, action="revoke", case_pattern=waiver.case_pattern, output=waiver.output,
-        premise=waiver.premise, max_abs=waiver.max_abs, owner=owner, reason=reason, expires_at=waiver.expires_at,
-        recorded_at=now()), wait_s)  # fmt: skip
+    _record(
+        store,
+        rows.WaiverEvent(
+            event_id=new_id(),
+            waiver_id=identity,
+            action="revoke",
+            case_pattern=waiver.case_pattern,
+            output=waiver.output,
+            premise=waiver.premise,
+            max_abs=waiver.max_abs,
+            owner=owner,
+            reason=reason,
+            expires_at=waiver.expires_at,
+            recorded_at=now(),
+        ),
+        wait_s,
+    )
 
 
 def _record(store: Store, event: rows.WaiverEvent, wait_s: float) -> None:

@@ -1,4 +1,7 @@
-"""`assay alerts`, `assay schedule`, `assay release`: what people do with what the nightly job found, what has to be measured, and what was shipped."""
+"""`assay alerts`, `assay schedule`, `assay release`.
+
+What people do with what the nightly job found, what has to be measured, and what was shipped.
+"""
 
 from __future__ import annotations
 
@@ -55,10 +58,17 @@ def list_(
         console.print_json(shown)
         return
     lines = [
-        {"alert": row["alert_id"], "state": row["state"], "severity": row["severity"], "since": f"{row['began_at'] or row['opened_at']:%Y-%m-%d}",
-         "series": row["series"] or 0, "what": row["title"], "assigned": row["assignee"] or "-"}
+        {
+            "alert": row["alert_id"],
+            "state": row["state"],
+            "severity": row["severity"],
+            "since": f"{row['began_at'] or row['opened_at']:%Y-%m-%d}",
+            "series": row["series"] or 0,
+            "what": row["title"],
+            "assigned": row["assignee"] or "-",
+        }
         for row in shown
-    ]  # fmt: skip
+    ]
     over = "" if all_ or len(shown) == len(found) else f"; {len(found) - len(shown)} are over (--all)"
     console.print_table(
         lines, ["alert", "state", "severity", "since", "series", "what", "assigned"], f"{len(shown)} alerts{over}"
@@ -80,13 +90,16 @@ def show(alert: Alert, db: Db = Path(DB_DEFAULT), json: Json = False) -> None:
         row = alert_queries.alert_of(connection, alert)
         pair = evidence_queries.pair_of(connection, row["alert_id"])
         document: dict[str, Any] = {
-            "alert": row, "changes": alert_queries.changes_of(connection, row["alert_id"]), "events": alert_queries.alert_events(connection, row["alert_id"]),
+            "alert": row,
+            "changes": alert_queries.changes_of(connection, row["alert_id"]),
+            "events": alert_queries.alert_events(connection, row["alert_id"]),
             "confirmations": alert_queries.confirmations_of(connection, row["alert_id"]),
             "moved_beside": evidence_queries.moved_beside(connection, row["alert_id"]),
             "environment": differing_environment(connection, *pair) if pair else {},
             "first_divergence": evidence_queries.first_divergence(connection, row["alert_id"]),
-            "ledger": evidence_queries.ledger_difference(connection, row["alert_id"]), "layers": evidence_queries.layer_difference(connection, row["alert_id"]),
-        }  # fmt: skip
+            "ledger": evidence_queries.ledger_difference(connection, row["alert_id"]),
+            "layers": evidence_queries.layer_difference(connection, row["alert_id"]),
+        }
     if json:
         console.print_json(document)
         return
@@ -154,9 +167,14 @@ def ack(
 
 @alerts_app.command()
 def assign(
-    alert: Alert, to: Annotated[str, typer.Option("--to", help="Who takes it.")], reason: Reason, by: By = "", db: Db = Path(DB_DEFAULT),
-    wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
+    alert: Alert,
+    to: Annotated[str, typer.Option("--to", help="Who takes it.")],
+    reason: Reason,
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Assign an alert to somebody.
 
     Example: assay alerts assign 4093f9 --to mira --reason 'her quantizer'
@@ -166,10 +184,17 @@ def assign(
 
 @alerts_app.command()
 def mute(
-    alert: Alert, reason: Reason, until: Annotated[str, typer.Option("--until", help="A date, YYYY-MM-DD, UTC.")] = "",
-    until_version: Annotated[str, typer.Option("--until-version", help="Until this version of the model has run.")] = "",
-    by: By = "", db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
+    alert: Alert,
+    reason: Reason,
+    until: Annotated[str, typer.Option("--until", help="A date, YYYY-MM-DD, UTC.")] = "",
+    until_version: Annotated[
+        str, typer.Option("--until-version", help="Until this version of the model has run.")
+    ] = "",
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Mute an alert until a day, or until a version has run; if it is still there then, it is open again.
 
     Example: assay alerts mute 4093f9 --until 2027-01-15 --reason 'driver update is planned'
@@ -207,10 +232,17 @@ def expect(
 
 @alerts_app.command()
 def invalid(
-    alert: Alert, reason: Reason,
-    run: Annotated[list[str] | None, typer.Option("--run", help="A run whose samples are invalid; all of the new level without. Repeatable.")] = None,
-    by: By = "", db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
+    alert: Alert,
+    reason: Reason,
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="A run whose samples are invalid; all of the new level without. Repeatable."),
+    ] = None,
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Call the samples invalid: no series counts them any more. They stay in the books.
 
     Example: assay alerts invalid 4093f9 --reason 'somebody trained on that GPU'
@@ -220,9 +252,14 @@ def invalid(
 
 @alerts_app.command()
 def fix(
-    alert: Alert, reason: Reason, version: Annotated[str, typer.Option("--in", help="The version or commit that fixes it.")] = "",
-    by: By = "", db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
+    alert: Alert,
+    reason: Reason,
+    version: Annotated[str, typer.Option("--in", help="The version or commit that fixes it.")] = "",
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Say that an alert is fixed, and by what; it is opened again if it comes back.
 
     Example: assay alerts fix 4093f9 --in v8 --reason 'the old layout is back'
@@ -248,11 +285,17 @@ Suite = Annotated[str, typer.Argument(help="The suite's name.")]
 
 @schedule_app.command(name="expect")
 def schedule_expect(
-    suite: Suite, reason: Reason, host: Host = "", model: Model = "",
+    suite: Suite,
+    reason: Reason,
+    host: Host = "",
+    model: Model = "",
     every: Annotated[float, typer.Option("--every", min=0.01, help="Hours between runs.")] = 24.0,
     grace: Annotated[float, typer.Option("--grace", min=0, help="Hours that one may be late.")] = 6.0,
-    by: By = "", db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Expect a suite to be measured: what stays away is an alert.
 
     Example: assay schedule expect nightly --host gpu-1 --reason 'every night at two'
@@ -262,8 +305,15 @@ def schedule_expect(
 
 @schedule_app.command()
 def retire(
-    suite: Suite, reason: Reason, host: Host = "", model: Model = "", by: By = "", db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False
-) -> None:  # fmt: skip
+    suite: Suite,
+    reason: Reason,
+    host: Host = "",
+    model: Model = "",
+    by: By = "",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
     """Stop expecting it, on purpose: it is silent from now on, and says why.
 
     Example: assay schedule retire nightly --host gpu-1 --reason 'sold'
@@ -272,8 +322,19 @@ def retire(
 
 
 def _schedule(
-    db: Path, action: str, suite: str, host: str, model: str, every_h: float, grace_h: float, owner: str, reason: str, wait: float, *, json: bool
-) -> None:  # fmt: skip
+    db: Path,
+    action: str,
+    suite: str,
+    host: str,
+    model: str,
+    every_h: float,
+    grace_h: float,
+    owner: str,
+    reason: str,
+    wait: float,
+    *,
+    json: bool,
+) -> None:
     from assay.runner.reports import console
     from assay.schema.rows.alerts import Expectation
     from assay.schema.store import ingest
@@ -281,8 +342,18 @@ def _schedule(
 
     if not reason.strip():
         raise UsageError("--reason is empty: a schedule says why.")
-    row = Expectation(event_id=new_id(), action=action, suite=suite, host=host, model=model, every_h=every_h, grace_h=grace_h, owner=owner,
-                      reason=reason, recorded_at=now())  # fmt: skip
+    row = Expectation(
+        event_id=new_id(),
+        action=action,
+        suite=suite,
+        host=host,
+        model=model,
+        every_h=every_h,
+        grace_h=grace_h,
+        owner=owner,
+        reason=reason,
+        recorded_at=now(),
+    )
     write_bundle(store_at(db), f"schedule-{suite}", [row])
     ingest.sync(store_at(db), wait)
     where = f" on {host}" if host else ""

@@ -27,8 +27,11 @@ from assay.runner.errors import AssayError, ExitCode, UsageError
 
 app = typer.Typer(
     help="Keep the books on optimized models: parity, speed, size, and which version broke it.",
-    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None,
-)  # fmt: skip
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 app.add_typer(suite_app, name="suite")
 app.add_typer(golden_app, name="golden")
 app.add_typer(db_app, name="db")
@@ -171,18 +174,23 @@ def show(
     with published(db) as connection:
         run_id = resolve(connection, run)
         document: dict[str, Any] = {
-            "run": run_id, "environment": queries.environment_of(connection, run_id),
-            "cases": queries.cases_of(connection, run_id), "verdicts": queries.verdicts_of(connection, run_id),
-            "receipts": queries.receipts_of(connection, run_id), "measurements": queries.measurements_of(connection, run_id),
-            "findings": queries.findings_of(connection, run_id), "noise": queries.noise_of(connection, run_id),
+            "run": run_id,
+            "environment": queries.environment_of(connection, run_id),
+            "cases": queries.cases_of(connection, run_id),
+            "verdicts": queries.verdicts_of(connection, run_id),
+            "receipts": queries.receipts_of(connection, run_id),
+            "measurements": queries.measurements_of(connection, run_id),
+            "findings": queries.findings_of(connection, run_id),
+            "noise": queries.noise_of(connection, run_id),
             "invariants": queries.invariants_of(connection, run_id),
-        }  # fmt: skip
+        }
         if json:
             console.print_json(document)
             return
         environment = document["environment"]
         print(
-            f"run {run_id} on {environment['hardware_class']} ({environment['os']}, torch {environment['torch']}, onnxruntime {environment['onnxruntime']})"
+            f"run {run_id} on {environment['hardware_class']} ({environment['os']}, torch {environment['torch']},"
+            f" onnxruntime {environment['onnxruntime']})"
         )
         console.print_table(
             document["cases"],
@@ -258,8 +266,11 @@ def diff(
         console.print_json(documents[0] if len(documents) == 1 else {"arrays": documents, "verdict": _worst(outcomes)})
     else:
         for document in documents:
-            rows = [{"field": key, "value": console.number(value, 7) if isinstance(value, float) else str(value)}
-                    for key, value in document.items() if key != "histogram"]  # fmt: skip
+            rows = [
+                {"field": key, "value": console.number(value, 7) if isinstance(value, float) else str(value)}
+                for key, value in document.items()
+                if key != "histogram"
+            ]
             console.print_table(
                 rows, ["field", "value"], f"{document['name']}: {document['verdict']}: {document['reason']}"
             )

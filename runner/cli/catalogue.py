@@ -116,11 +116,18 @@ def _waivers(store: Store) -> Rows:
 
     return [
         {
-            "waiver": w.waiver_id, "case": w.case_pattern, "output": w.output, "premise": w.premise, "max_abs": w.max_abs, "owner": w.owner,
-            "reason": w.reason, "expires_at": w.expires_at, "state": "expired" if w.expires_at and w.expires_at <= now() else "in force",
+            "waiver": w.waiver_id,
+            "case": w.case_pattern,
+            "output": w.output,
+            "premise": w.premise,
+            "max_abs": w.max_abs,
+            "owner": w.owner,
+            "reason": w.reason,
+            "expires_at": w.expires_at,
+            "state": "expired" if w.expires_at and w.expires_at <= now() else "in force",
         }
         for w in waivers_of(store)
-    ]  # fmt: skip
+    ]
 
 
 LISTS: dict[str, Callable[[Store], Rows]] = {
@@ -139,9 +146,9 @@ def store_status(store: Store) -> dict[str, Any]:
         "ingested bundles": _count(store.ingested),
         "rejected bundles": _count(store.rejected),
         "snapshot": published.name if published else None,
-        "free_bytes": shutil.disk_usage(
-            next(p for p in (store.database.parent, *store.database.parents) if p.exists())
-        ).free,
+        "free_bytes": (
+            shutil.disk_usage(next(p for p in (store.database.parent, *store.database.parents) if p.exists())).free
+        ),
     }
     if published:
         with reading(published) as connection:

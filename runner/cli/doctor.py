@@ -1,4 +1,7 @@
-"""`assay doctor`: what this host can run; and of a run, why accuracy fell, why it is not faster, why it differs from another."""
+"""`assay doctor`: what this host can run.
+
+And of a run, why accuracy fell, why it is not faster, why it differs from another.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ def doctor(
     db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
-    """Say what this host can run and what is missing; or, of a run: why accuracy fell, why it is not faster, why it differs from another run.
+    """Say what this host can run and what is missing.
+
+    Or, of a run: why accuracy fell, why it is not faster, why it differs from another run.
 
     Example: assay doctor latest
     """

@@ -30,7 +30,9 @@ def engines(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compare two engines of one model: fusions, precisions that really run, reformats, times, and why one is not faster.
+    """Compare two engines of one model.
+
+    Fusions, precisions that really run, reformats, times, and why one is not faster.
 
     Example: assay engines fp32-layers.json int8-layers.json --profile-a fp32.json --profile-b int8.json --asked int8
     """
@@ -73,10 +75,13 @@ def _line(match: Match) -> dict[str, Any]:
     precision = [", ".join(side) or "-" for side in sides]
     return {
         "nodes": ", ".join(match.nodes[:3]) + (f" and {len(match.nodes) - 3} more" if len(match.nodes) > 3 else ""),
-        "A": ", ".join(layer.kind for layer in match.a) or "-", "B": ", ".join(layer.kind for layer in match.b) or "-",
-        "precision": precision[0] if precision[0] == precision[1] else f"{precision[0]} -> {precision[1]}", "fusion": match.fused,
-        "A ms": match.a_ms, "B ms": match.b_ms,
-    }  # fmt: skip
+        "A": ", ".join(layer.kind for layer in match.a) or "-",
+        "B": ", ".join(layer.kind for layer in match.b) or "-",
+        "precision": precision[0] if precision[0] == precision[1] else f"{precision[0]} -> {precision[1]}",
+        "fusion": match.fused,
+        "A ms": match.a_ms,
+        "B ms": match.b_ms,
+    }
 
 
 def trtexec(

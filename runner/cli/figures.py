@@ -47,8 +47,15 @@ def compare(
     for row in compared.overrides:
         print(f"override of {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']}")
     document = compared.as_document()
-    lines = [{**line, "A": console.interval(line["a"], line["a_low"], line["a_high"]), "B": console.interval(line["b"], line["b_low"], line["b_high"]),
-              "B/A": console.interval(line["ratio"], line["ratio_low"], line["ratio_high"])} for line in document["measurements"]]  # fmt: skip
+    lines = [
+        {
+            **line,
+            "A": console.interval(line["a"], line["a_low"], line["a_high"]),
+            "B": console.interval(line["b"], line["b_low"], line["b_high"]),
+            "B/A": console.interval(line["ratio"], line["ratio_low"], line["ratio_high"]),
+        }
+        for line in document["measurements"]
+    ]
     console.print_table(lines, ["case", "name", "A", "B", "B/A", "outcome", "differs"], "speed and size")
     receipts = [{**line, "A": line["a"], "B": line["b"]} for line in document["parity"]]
     console.print_table(receipts, ["case", "name", "A", "B", "outcome", "differs"], "parity")
@@ -83,7 +90,9 @@ def claim(
     if json:
         console.print_json({"run": run_id, "claim": sentence, "checked": documents})
     else:
-        console.print_table(documents, ["model", "workload", "check", "a", "b", "verdict", "reason", "provenance"], f"run {run_id}")  # fmt: skip
+        console.print_table(
+            documents, ["model", "workload", "check", "a", "b", "verdict", "reason", "provenance"], f"run {run_id}"
+        )
     verdicts = {one.verdict for one in checked}
     if "contradicted" in verdicts:
         raise typer.Exit(int(ExitCode.FAILED))

@@ -28,9 +28,12 @@ def nightly(
     db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
-    """Do a whole night: run the suites, sync, detect, run again what moved, tell people, delete what is old. Made for cron and systemd timers.
+    """Do a whole night: run the suites, sync, detect, run again what moved, tell people, delete what is old.
 
-    One at a time, quiet unless it matters. Exit code: 1 where an alert opened or came back, 3 where something could not be done, 4 where nothing
+    Made for cron and systemd timers.
+
+    One at a time, quiet unless it matters. Exit code: 1 where an alert opened or came back, 3 where something could not
+    be done, 4 where nothing
     was measured, else 0.
 
     Example: assay nightly nightly.toml
@@ -63,7 +66,8 @@ def nightly(
         if verbose:
             told = ", ".join(f"{name}: {outcome}" for name, outcome in done.notified.items()) or "nobody to tell"
             print(
-                f"{len(done.runs)} suites run, {len(done.opened)} alerts opened, {len(done.recovered)} back; {told}; log {done.log}"
+                f"{len(done.runs)} suites run, {len(done.opened)} alerts opened, {len(done.recovered)} back; {told};"
+                f" log {done.log}"
             )
     for problem in done.problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -90,9 +94,13 @@ def confirm(
     alert: Annotated[str, typer.Argument(help="An alert's id, or the beginning of it (assay alerts list).")],
     suite: Annotated[str | None, typer.Option("--suite", help="The suite file, if it has moved since.")] = None,
     budget: Annotated[float, typer.Option("--budget", min=0.1, help="Minutes that it may take.")] = 30.0,
-    db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
-    """Run an alert's clearest change again: the old and the new artifact in turns, on this host. The answer stays with the alert.
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Run an alert's clearest change again: the old and the new artifact in turns, on this host.
+
+    The answer stays with the alert.
 
     Exit code: 0 where it is refuted, 1 where it is confirmed, 4 where nothing could be told.
 
@@ -119,12 +127,19 @@ def bisect(
     case: Annotated[str, typer.Option("--case", help="The case, by its whole name.")],
     good: Annotated[str, typer.Option("--good", help="A version that was right.")],
     bad: Annotated[str, typer.Option("--bad", help="A later one that is not.")],
-    metric: Annotated[str, typer.Option("--metric", help="The figure, or 'parity: OUTPUT', or status.")] = "latency_p50_ms",
-    db: Db = Path(DB_DEFAULT), wait: Wait = 30.0, json: Json = False,
-) -> None:  # fmt: skip
-    """Find the version that began it: those between a good and a bad one, halved, each run against the good one on this host.
+    metric: Annotated[
+        str, typer.Option("--metric", help="The figure, or 'parity: OUTPUT', or status.")
+    ] = "latency_p50_ms",
+    db: Db = Path(DB_DEFAULT),
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Find the version that began it.
 
-    Example: assay bisect quickstart --case scaling/fp32/onnxruntime/recording/parity --metric 'parity: iqr' --good interpolated --bad rounded
+    Those between a good and a bad one, halved, each run against the good one on this host.
+
+    Example: assay bisect quickstart --case scaling/fp32/onnxruntime/recording/parity --metric 'parity: iqr' --good
+    interpolated --bad rounded
     """
     from assay.runner.investigate.bisect import bisect as halve
     from assay.runner.reports import console
@@ -147,9 +162,13 @@ def bisect(
 
 @selftest_app.command(name="alerts")
 def selftest_alerts(
-    seed: Annotated[int, typer.Option("--seed", help="Of the planted nights.")] = 0, db: Db = Path(DB_DEFAULT), json: Json = False
-) -> None:  # fmt: skip
-    """Plant a regression in a scratch copy of the books, and fail if it is not caught; nights without it have to stay silent.
+    seed: Annotated[int, typer.Option("--seed", help="Of the planted nights.")] = 0,
+    db: Db = Path(DB_DEFAULT),
+    json: Json = False,
+) -> None:
+    """Plant a regression in a scratch copy of the books, and fail if it is not caught.
+
+    Nights without it have to stay silent.
 
     Example: assay selftest alerts
     """

@@ -42,7 +42,8 @@ def init(
         print(text, end="")
     else:
         print(
-            f"{out}: {len(contract.inputs)} inputs, {len(contract.outputs)} outputs, {len(contract.state)} states. Read it, and add what always holds."
+            f"{out}: {len(contract.inputs)} inputs, {len(contract.outputs)} outputs, {len(contract.state)} states. Read"
+            " it, and add what always holds."
         )
 
 
@@ -188,12 +189,24 @@ def parity(
         raise UsageError(f"ONNX file {model} is not there.")
     name, found = find_policy(policy)
     suite = Suite(
-        name="parity", model={model.stem: Model(onnx=str(model.absolute()), contract=str(contract.absolute()) if contract else None)},
-        backend={"onnxruntime": BackendChoice(kind="onnxruntime", provider=provider)}, policy={name: found},
-        case=(CaseTable(check="parity", models=(model.stem,), golden=golden, policy=name, modes=tuple(mode or ["functional"])),),
-    )  # fmt: skip
-    options = Options("parity", max_steps=max_steps, pad_sides=pad_sides(pad_side), dump=dump_dir, wait_s=wait,
-                      reproduce=shlex.join(["assay", *sys.argv[1:]]))  # fmt: skip
+        name="parity",
+        model={model.stem: Model(onnx=str(model.absolute()), contract=str(contract.absolute()) if contract else None)},
+        backend={"onnxruntime": BackendChoice(kind="onnxruntime", provider=provider)},
+        policy={name: found},
+        case=(
+            CaseTable(
+                check="parity", models=(model.stem,), golden=golden, policy=name, modes=tuple(mode or ["functional"])
+            ),
+        ),
+    )
+    options = Options(
+        "parity",
+        max_steps=max_steps,
+        pad_sides=pad_sides(pad_side),
+        dump=dump_dir,
+        wait_s=wait,
+        reproduce=shlex.join(["assay", *sys.argv[1:]]),
+    )
     with progress_of(len(planned(suite, options))) as progress:
         finished = run_suite(suite, Path.cwd(), store_at(db), options, progress)
     finish(finished, summary_json, json=json)
@@ -224,8 +237,16 @@ def explain(
     from assay.schema.store import ingest
 
     with published(db) as connection:
-        answer = explain_case(connection, store_at(db), resolve(connection, run), case, suite=suite, step=step,
-                              max_memory=bytes_of(max_memory), out=out)  # fmt: skip
+        answer = explain_case(
+            connection,
+            store_at(db),
+            resolve(connection, run),
+            case,
+            suite=suite,
+            step=step,
+            max_memory=bytes_of(max_memory),
+            out=out,
+        )
     record(store_at(db), answer)
     ingest.sync(store_at(db), wait)
     if json:
@@ -260,13 +281,23 @@ def waive(
         expires = datetime.fromisoformat(until).replace(tzinfo=None)
     except ValueError:
         raise UsageError(f"--until is a date such as 2027-03-01, not {until!r}.") from None
-    waiver = grant(store_at(db), case_pattern=case, output=output, premise=premise, owner=owner, reason=reason, expires_at=expires,
-                   max_abs=max_abs, wait_s=wait)  # fmt: skip
+    waiver = grant(
+        store_at(db),
+        case_pattern=case,
+        output=output,
+        premise=premise,
+        owner=owner,
+        reason=reason,
+        expires_at=expires,
+        max_abs=max_abs,
+        wait_s=wait,
+    )
     if json:
         console.print_json({"waiver": waiver})
     else:
         print(
-            f"waiver {waiver}: from the next run on. Take it back with: assay unwaive {waiver} --owner {owner} --reason ..."
+            f"waiver {waiver}: from the next run on. Take it back with: assay unwaive {waiver} --owner {owner}"
+            " --reason ..."
         )
 
 

@@ -58,9 +58,13 @@ def search(
     with progress_of(0, request.budget_s) as progress:
         found = find(load_suite(path), path.parent.absolute(), store_at(db), suite, request, progress)
     if json:
-        console.print_json({
-            **asdict(found.search), "nodes": [asdict(node) for node in found.nodes], "tried": [asdict(trial) for trial in found.trials]
-        })  # fmt: skip
+        console.print_json(
+            {
+                **asdict(found.search),
+                "nodes": [asdict(node) for node in found.nodes],
+                "tried": [asdict(trial) for trial in found.trials],
+            }
+        )
         return
     console.print_table(
         [_node(node) for node in found.nodes], ["node", "left in float", "why"], "nodes, the most sensitive first"
@@ -82,17 +86,26 @@ def _trial(trial: Any, metric: str) -> dict[str, str]:
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
-    loss = "-" if trial.drop_relative is None else f"{trial.drop_relative:.2%}" + (
-        "" if trial.drop_low is None else f" [{trial.drop_low:.2%}, {trial.drop_high:.2%}]"
-    )  # fmt: skip
+    loss = (
+        "-"
+        if trial.drop_relative is None
+        else f"{trial.drop_relative:.2%}"
+        + ("" if trial.drop_low is None else f" [{trial.drop_low:.2%}, {trial.drop_high:.2%}]")
+    )
     ratio = shown(trial.latency_ratio, ".3g") + (
         "" if trial.ratio_low is None else f" [{trial.ratio_low:.3g}, {trial.ratio_high:.3g}]"
     )
     return {
-        "trial": trial.variant, "order": trial.origin, "excluded": _few(trial.excluded), metric: shown(trial.value, ".4f"),
-        "loss": loss, "dB": shown(trial.sqnr_db, ".1f"), "latency": f"{shown(trial.latency_ms, '.4g')} ms", "over fp32": ratio,
+        "trial": trial.variant,
+        "order": trial.origin,
+        "excluded": _few(trial.excluded),
+        metric: shown(trial.value, ".4f"),
+        "loss": loss,
+        "dB": shown(trial.sqnr_db, ".1f"),
+        "latency": f"{shown(trial.latency_ms, '.4g')} ms",
+        "over fp32": ratio,
         "": "chosen" if trial.chosen else "front" if trial.front else "",
-    }  # fmt: skip
+    }
 
 
 def _few(names: list[str]) -> str:

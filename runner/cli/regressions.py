@@ -1,4 +1,7 @@
-"""`assay detect`, `assay calibrate`, `assay gate`: which nights moved a figure, how often that is said without a reason, and whether a run may pass."""
+"""`assay detect`, `assay calibrate`, `assay gate`.
+
+Which nights moved a figure, how often that is said without a reason, and whether a run may pass.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def detect(
         bool,
         typer.Option(
             "--jsonl",
-            help='Series from stdin instead, one a line: {"id", "values", "samples", "env", "better"}; an answer a line on stdout.',
+            help=(
+                'Series from stdin instead, one a line: {"id", "values", "samples", "env", "better"}; an answer a line'
+                " on stdout."
+            ),
         ),
     ] = False,
     online: Annotated[
@@ -48,9 +54,12 @@ def detect(
     db: Db = Path(DB_DEFAULT),
     json: Json = False,
 ) -> None:
-    """Find the nights from which on a figure has another level: robust to outliers, drift and noise that depends on itself.
+    """Find the nights from which on a figure has another level.
 
-    Of what is recorded: with the version and the run that the new level begins with. Nothing is compared across a change of the environment.
+    Robust to outliers, drift and noise that depends on itself.
+
+    Of what is recorded: with the version and the run that the new level begins with. Nothing is compared across a
+    change of the environment.
 
     Example: assay detect --suite quickstart
     """
@@ -73,11 +82,18 @@ def detect(
         return
     lines = [
         {
-            "what": one.name, "metric": one.metric, "change": f"{one.ratio:.3g}x [{one.low:.3g}, {one.high:.3g}]", "kind": one.kind,
-            "from": one.version_before, "to": one.version, "night": f"{one.started_at:%Y-%m-%d %H:%M}", "q": f"{one.q_value:.1g}", "run": one.run_id[:13],
+            "what": one.name,
+            "metric": one.metric,
+            "change": f"{one.ratio:.3g}x [{one.low:.3g}, {one.high:.3g}]",
+            "kind": one.kind,
+            "from": one.version_before,
+            "to": one.version,
+            "night": f"{one.started_at:%Y-%m-%d %H:%M}",
+            "q": f"{one.q_value:.1g}",
+            "run": one.run_id[:13],
         }
         for one in found
-    ]  # fmt: skip
+    ]
     columns = ["what", "metric", "change", "kind", "from", "to", "night", "q", "run"]
     console.print_table(lines, columns, f"{len(found)} changes in {len(histories)} series")
 
@@ -134,8 +150,9 @@ def calibrate(
 ) -> None:
     """Say what a rule costs and finds: false alarms per 100 nights, and how soon planted steps are reported.
 
-    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven made-up kinds of it. Beside it, what the rule says
-    of recorded neighbours of one artifact in one environment (A/A), between which nothing changed.
+    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven
+    made-up kinds of it. Beside it, what the rule says of recorded neighbours of one artifact in one environment (A/A),
+    between which nothing changed.
 
     Example: assay calibrate --suite quickstart
     """
@@ -156,11 +173,13 @@ def calibrate(
         return
     print(f"rule {row.detector} ({row.rule}); noise: {row.noise}")
     print(
-        f"false alarms: {row.per_100:.2f} [{row.low:.2f}, {row.high:.2f}] per series in 100 nights ({row.alarms} in {row.nights} nights)"
+        f"false alarms: {row.per_100:.2f} [{row.low:.2f}, {row.high:.2f}] per series in 100 nights ({row.alarms} in"
+        f" {row.nights} nights)"
     )
     if row.same_pairs:
         print(
-            f"of one artifact in one environment: {row.same_alarms} reports between {row.same_pairs} pairs of neighbouring nights"
+            f"of one artifact in one environment: {row.same_alarms} reports between {row.same_pairs} pairs of"
+            " neighbouring nights"
         )
     if histories:
         print(f"of all {len(histories)} series: {row.per_100 * len(histories) / 100:.2g} a night")
@@ -185,9 +204,12 @@ def gate(
     out: Annotated[Path | None, typer.Option("--out", help="Write it to this file.")] = None,
     db: Db = Path(DB_DEFAULT),
 ) -> None:
-    """Hold a run against a baseline, for CI: exit code 1 where something regressed, 4 where nothing could be told, 2 where the two are not alike.
+    """Hold a run against a baseline, for CI.
 
-    Regressed: a figure beyond what two runs differ by anyway (its whole interval), a verdict that got worse, a case that broke, compares nothing
+    Exit code 1 where something regressed, 4 where nothing could be told, 2 where the two are not alike.
+
+    Regressed: a figure beyond what two runs differ by anyway (its whole interval), a verdict that got worse, a case
+    that broke, compares nothing
     any more, or is gone. What there is not enough evidence for is listed, and stops nobody.
 
     Example: assay gate --suite quickstart --against branch:main --as junit --out gate.xml
@@ -292,14 +314,21 @@ def _answer(series: dict[str, Any], number: int, *, online: bool) -> dict[str, A
     except (ValueError, TypeError) as error:
         raise UsageError(f"line {number}, series {series.get('id')!r}: {error}") from None
     return {
-        "id": series.get("id"), "changes": [change.index for change in found], "directions": ["up" if change.ratio > 1 else "down" for change in found],
+        "id": series.get("id"),
+        "changes": [change.index for change in found],
+        "directions": ["up" if change.ratio > 1 else "down" for change in found],
         "evidence": [*_evidence(found)],
-    }  # fmt: skip
+    }
 
 
 def _evidence(found: list[Any]) -> Iterator[dict[str, Any]]:
     for change in found:
         kind = {True: "regression", False: "improvement", None: "change"}[change.regression]
         yield {
-            "index": change.index, "kind": kind, "ratio": change.ratio, "interval": [change.low, change.high], "p_value": change.p_value, "noise": change.noise,
-        }  # fmt: skip
+            "index": change.index,
+            "kind": kind,
+            "ratio": change.ratio,
+            "interval": [change.low, change.high],
+            "p_value": change.p_value,
+            "noise": change.noise,
+        }

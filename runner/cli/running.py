@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from assay.runner.run.outcome import Progress
 
 _PAD_SIDES: dict[str, tuple[str | None, ...]] = {
-    "contract": (None,), "left": ("left",), "right": ("right",), "sweep": ("left", "right"),
-}  # fmt: skip
+    "contract": (None,),
+    "left": ("left",),
+    "right": ("right",),
+    "sweep": ("left", "right"),
+}
 
 
 def pad_sides(word: str) -> tuple[str | None, ...]:

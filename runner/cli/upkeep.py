@@ -131,8 +131,10 @@ def golden_show(name: str, db: Db = Path(DB_DEFAULT), json: Json = False) -> Non
     found = golden.read(store_at(db).goldens, name)
     rows = [
         {"step": number, "side": side, "name": key, **entry}
-        for number, step in enumerate(found.steps) for side, entries in step.items() for key, entry in entries.items()
-    ]  # fmt: skip
+        for number, step in enumerate(found.steps)
+        for side, entries in step.items()
+        for key, entry in entries.items()
+    ]
     if json:
         console.print_json({"name": name, **found.facts, "arrays": rows})
     else:
@@ -192,7 +194,8 @@ def sync(
         console.print_json(document)
     else:
         print(
-            f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)} rejected"
+            f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)}"
+            " rejected"
         )
         for name, reason in done.rejected.items():
             print(f"rejected {name}: {reason}")

@@ -1,4 +1,7 @@
-"""Which tensor of one graph is which of the other: by name where the export kept names, by value otherwise. Pure numpy."""
+"""Which tensor of one graph is which of the other: by name where the export kept names, by value otherwise.
+
+Pure numpy.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,8 @@ class Alignment:
     stand_in: str | None = None
     """The candidate's tensor that is measured in its place, or in the place of the first value made of it."""
     missing: str | None = None
-    """By value: the first value of the reference that the candidate has nowhere, although it has all that it is made of."""
+    """By value: the first value of the reference that the candidate has nowhere, although it has all that it is made
+    of."""
 
 
 def by_name(reference: Iterable[str], candidate: Iterable[str]) -> Alignment:
@@ -84,9 +88,12 @@ def by_name(reference: Iterable[str], candidate: Iterable[str]) -> Alignment:
 
 
 def by_value(
-    nodes: list[RefNode], reference: Mapping[str, Signature], candidate: Mapping[str, Signature], inputs: Iterable[str],
+    nodes: list[RefNode],
+    reference: Mapping[str, Signature],
+    candidate: Mapping[str, Signature],
+    inputs: Iterable[str],
     downstream: Callable[[set[str]], set[str]],
-) -> Alignment:  # fmt: skip
+) -> Alignment:
     """Pairs of tensors with the same values, and the first value that has no partner.
 
     A value without a partner does not count while everything made of it has one (the other graph computed it in another

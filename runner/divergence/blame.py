@@ -52,9 +52,15 @@ def chain(links: Sequence[Link], steps: Sequence[Tensors]) -> Iterator[dict[str,
     for position, (left, right, problem, errors) in enumerate(edges):
         for output, (made_receipt, squares) in errors.items():
             yield {
-                "position": position, "edge_from": left, "edge_to": right, "output": output, "max_abs": made_receipt["max_abs"],
-                "rel_l2": made_receipt["rel_l2"], "share": squares / totals[output] if totals[output] > 0 else None, "problem": problem,
-            }  # fmt: skip
+                "position": position,
+                "edge_from": left,
+                "edge_to": right,
+                "output": output,
+                "max_abs": made_receipt["max_abs"],
+                "rel_l2": made_receipt["rel_l2"],
+                "share": squares / totals[output] if totals[output] > 0 else None,
+                "problem": problem,
+            }
 
 
 def _errors(left: Sequence[Tensors], right: Sequence[Tensors]) -> dict[str, tuple[dict[str, Any], float]]:

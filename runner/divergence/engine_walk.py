@@ -1,8 +1,9 @@
 """First divergence inside an engine: its own tensors against the ONNX file that it was built from.
 
-The engine shows the tensors that it did not fuse. Each is held against what ONNX Runtime makes, unoptimized, of the engine's own tensors before it:
-that is its local error, the fusions in between included. Where a layer of several nodes is wrong, the engine is built again with the tensors in
-between kept apart; an error that is then gone was made by fusing them.
+The engine shows the tensors that it did not fuse. Each is held against what ONNX Runtime makes, unoptimized, of the
+engine's own tensors before it: that is its local error, the fusions in between included. Where a layer of several nodes
+is wrong, the engine is built again with the tensors in between kept apart; an error that is then gone was made by
+fusing them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from assay.runner.graphs.onnx_graph import Graph, Node, load, part, reduction_le
 from assay.runner.tensors import Array, Tensors
 
 Observe = Callable[[Collection[str]], Tensors]
-"""Values of the engine by tensor: of those that it did not fuse, or (given names) of an engine that keeps these apart."""
+"""Values of the engine by tensor: of those that it did not fuse, or (given names) of an engine that keeps these
+apart."""
 _ONE_CODE = 2.0**-11
-"""Relative L2 error that a region with codes may have, times the factor of a suspect: values on the edge of two codes may fall either way."""
+"""Relative L2 error that a region with codes may have, times the factor of a suspect: values on the edge of two codes
+may fall either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,10 @@ def explain_engine(onnx: Path, observe: Observe, inputs: Tensors) -> Explanation
 
 
 def _known(graph: Graph, values: Mapping[str, Array], inputs: Tensors) -> Tensors:
-    """Those that the file has under the same name, in its order; what depends on no input says nothing of the engine."""
+    """Those that the file has under the same name, in its order.
+
+    What depends on no input says nothing of the engine.
+    """
     data = graph.data_dependent()
     return {
         name: values[name]

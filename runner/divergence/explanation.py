@@ -43,8 +43,9 @@ def explain(
 ) -> Explanation:
     """Walk both graphs once (twice where names say nothing) on one step's inputs.
 
-    `inputs` are in the candidate's names, `reference_inputs` in the reference's (the same if left out). Memory: values are
-    dropped after their last use, and a segment's outputs stay within a third of what is alive at the fullest node, or
+    `inputs` are in the candidate's names, `reference_inputs` in the reference's (the same if left out). Memory: values
+    are dropped after their last use, and a segment's outputs stay within a third of what is alive at the fullest node,
+    or
     within `max_memory` bytes altogether.
 
     Raises:
@@ -80,7 +81,8 @@ def explain(
 def _budget(graph: Graph, peak: int, max_memory: int | None) -> int:
     """Bytes of outputs in a segment.
 
-    What is held at once: values that are alive on both sides (at most twice the peak), and a segment's outputs three times
+    What is held at once: values that are alive on both sides (at most twice the peak), and a segment's outputs three
+    times
     (reference, accumulated, local).
     """
     largest = max((sum(graph.bytes_of(name) for name in node.writes) for node in graph.nodes), default=0)

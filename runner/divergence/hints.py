@@ -93,7 +93,8 @@ def _edge(x: Values, y: Values) -> str | None:
 def reduced_precision(local_rel_l2: float) -> str | None:
     """Whether an error is of the size that products with rounded inputs make.
 
-    The errors of rounded inputs are independent, so relative to the sum they stay of the size of one, however long it is.
+    The errors of rounded inputs are independent, so relative to the sum they stay of the size of one, however long it
+    is.
     """
     for name, bits in (("TF32", 11), ("bfloat16", 8)):
         unit = 2.0**-bits / math.sqrt(3)

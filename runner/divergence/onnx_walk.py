@@ -43,8 +43,10 @@ class OnnxReference:
         data = graph.data_dependent()
         self.nodes = [
             RefNode(name, node.op_type, node.layer, tuple(r for r in node.reads if r in data))
-            for node in graph.nodes for name in node.writes if name in data
-        ]  # fmt: skip
+            for node in graph.nodes
+            for name in node.writes
+            if name in data
+        ]
         self.inputs = list(graph.inputs)
         self.outputs = list(graph.outputs)
 

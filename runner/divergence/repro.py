@@ -37,8 +37,8 @@ sys.exit(1 if error.max() > {limit!r} else 0)
 def write_reproduction(folder: Path, found: Explanation, *, by_candidate: bool = False) -> Path | None:
     """Write the suspect's part to a folder; None when nothing is suspect.
 
-    The script runs the part and holds it against what should come out; with `by_candidate` against what the candidate (an engine, which
-    the part alone does not reproduce) made of the same inputs.
+    The script runs the part and holds it against what should come out; with `by_candidate` against what the candidate
+    (an engine, which the part alone does not reproduce) made of the same inputs.
 
     Raises:
         UsageError: the folder cannot be written.

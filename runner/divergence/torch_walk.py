@@ -1,4 +1,7 @@
-"""A PyTorch module as the reference of a walk: exported to a graph, interpreted node by node, values dropped after use."""
+"""A PyTorch module as the reference of a walk.
+
+Exported to a graph, interpreted node by node, values dropped after use.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,9 @@ class TorchReference:
 
 
 def exported_program(module: Any, example: Tensors) -> Any:
-    """The program that PyTorch's ONNX exporter works on, so that names agree; the plain one where it has no operator for it.
+    """The program that PyTorch's ONNX exporter works on, so that names agree.
+
+    The plain one where it has no operator for it.
 
     Nothing in it is done in place, because values are kept without a copy.
 

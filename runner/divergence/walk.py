@@ -182,7 +182,10 @@ class Walk:
             return {}  # fed values that this graph would not have made: its local errors stay unknown
 
     def _note_between(self, node: Node) -> None:
-        """For each output: the nodes since the last aligned tensors, and the reference's values that those nodes read."""
+        """For each output: the nodes since the last aligned tensors.
+
+        And the reference's values that those nodes read.
+        """
         before: dict[str, None] = {}
         fed: Tensors = {}
         for name in node.reads:
@@ -208,7 +211,10 @@ class Walk:
         self.suspect = Suspect(entry, _spilled(expected), None if actual is None else _spilled(actual), alone, kept)
 
     def _counterpart(self, name: str) -> RefNode:
-        """The reference's node of a tensor; for a stand-in, the value that the candidate does not have, and what that reads."""
+        """The reference's node of a tensor.
+
+        For a stand-in, the value that the candidate does not have, and what that reads.
+        """
         found = self._ops.get(self.pairs[name], RefNode(self.pairs[name], "", None, ()))
         missing = self._ops.get(self.alignment.missing or "")
         if missing is None or name != self.alignment.stand_in:
@@ -262,7 +268,10 @@ def _spilled(array: Array) -> Array:
 
 
 def rounding(dtype: Any, length: int, nodes: int) -> float:
-    """Relative L2 error that rounding may leave: a few units in the last place, growing with the root of what is added up."""
+    """Relative L2 error that rounding may leave.
+
+    A few units in the last place, growing with the root of what is added up.
+    """
     unit = _EPSILON.get(dtype.name, 2.0**-24)
     return 2 * unit * math.sqrt(max(length, 1)) * math.sqrt(nodes) + 2 * unit
 

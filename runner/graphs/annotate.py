@@ -12,8 +12,10 @@ from assay.runner.graphs.preparation import PROTOBUF_LIMIT, save
 from assay.runner.graphs.quantized_graph import SUFFIXES
 
 _SHOWN = {
-    "sqnr_db": "alone", "accumulated_sqnr_db": "accumulated", "executed_sqnr_db": "executed",
-}  # fmt: skip
+    "sqnr_db": "alone",
+    "accumulated_sqnr_db": "accumulated",
+    "executed_sqnr_db": "executed",
+}
 
 
 def annotate(model: Path, entries: Sequence[Mapping[str, Any]], target: Path) -> int:

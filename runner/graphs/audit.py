@@ -1,4 +1,7 @@
-"""What an ONNX file says about itself before it runs: inputs that nothing reads, operators that train or draw, open axes."""
+"""What an ONNX file says about itself before it runs.
+
+Inputs that nothing reads, operators that train or draw, open axes.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,14 @@ def audit(path: Path) -> Audit:
     known = {**initializers, **_constants(model.graph)}
     for node in _nodes(model.graph):
         if _trains(node, known):
-            made.findings.append(_finding("training_mode", node.name or node.op_type, "fail",
-                                          f"{node.op_type} {node.name!r} is in training mode: the model was exported without eval()"))  # fmt: skip
+            made.findings.append(
+                _finding(
+                    "training_mode",
+                    node.name or node.op_type,
+                    "fail",
+                    f"{node.op_type} {node.name!r} is in training mode: the model was exported without eval()",
+                )
+            )
         elif node.op_type in _RANDOM:
             made.findings.append(
                 _finding(
@@ -65,7 +74,10 @@ _LARGE = 1 << 20
 
 
 def stored_twice(path: Path) -> list[dict[str, str]]:
-    """Findings on large weights that a file holds twice, as they are or transposed: what an exporter made of tied ones."""
+    """Findings on large weights that a file holds twice, as they are or transposed.
+
+    What an exporter made of tied ones.
+    """
     seen: dict[tuple[str, str], str] = {}
     found = []
     for tensor in onnx.load(path).graph.initializer:
@@ -82,10 +94,13 @@ def stored_twice(path: Path) -> list[dict[str, str]]:
         if twin is not None:
             found.append(
                 _finding(
-                    "stored_twice", tensor.name, "warning",
-                    f"{tensor.name} ({array.nbytes / 2**20:.1f} MiB) is {twin} again, as it is or transposed: a tied weight was untied",
+                    "stored_twice",
+                    tensor.name,
+                    "warning",
+                    f"{tensor.name} ({array.nbytes / 2**20:.1f} MiB) is {twin} again, as it is or transposed: a tied"
+                    " weight was untied",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -106,8 +121,11 @@ def _constants(graph: onnx.GraphProto) -> dict[str, Any]:
     """Tensors of Constant nodes by the name of their output."""
     return {
         node.output[0]: attribute.t
-        for node in _nodes(graph) if node.op_type == "Constant" for attribute in node.attribute if attribute.name == "value"
-    }  # fmt: skip
+        for node in _nodes(graph)
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
 
 
 def _trains(node: onnx.NodeProto, known: dict[str, Any]) -> bool:

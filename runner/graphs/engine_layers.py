@@ -1,7 +1,9 @@
-"""The engine inspector's JSON as layers: of TensorRT 10 (`Bindings`, `Format/Datatype`) and of 11 (`I/O Tensors`, format and type apart).
+"""The engine inspector's JSON as layers.
 
-`trtexec --exportLayerInfo --profilingVerbosity=detailed` writes it, `IEngineInspector.get_engine_information` gives it. Without detailed verbosity
-a layer is only a name: then no precision is known, and none is guessed.
+Of TensorRT 10 (`Bindings`, `Format/Datatype`) and of 11 (`I/O Tensors`, format and type apart).
+
+`trtexec --exportLayerInfo --profilingVerbosity=detailed` writes it, `IEngineInspector.get_engine_information` gives it.
+Without detailed verbosity a layer is only a name: then no precision is known, and none is guessed.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ class EngineLayer:
 
     @property
     def multiplies(self) -> bool:
-        """Whether it does the work that a lower precision is for: convolutions, products, attention, and what was compiled around them."""
+        """Whether it does the work that a lower precision is for.
+
+        Convolutions, products, attention, and what was compiled around them.
+        """
         text = f"{self.kind} {self.name}".lower()
         return not self.reformats and not self.quantizes and any(word in text for word in _PRODUCTS)
 
@@ -114,11 +119,17 @@ def _layer(raw: Any) -> EngineLayer:
     name = str(facts.get("Name", "?"))
     weights = facts.get("Weights")
     return EngineLayer(
-        name=name, kind=str(facts.get("LayerType", "layer")), inputs=_ports(facts.get("Inputs")), outputs=_ports(facts.get("Outputs")),
-        weights=_type(str(weights.get("Type", ""))) if isinstance(weights, Mapping) and weights.get("Count", 1) else None,
-        nodes=_nodes(name, str(facts.get("Metadata", ""))), tactic=str(facts.get("TacticName", "")),
+        name=name,
+        kind=str(facts.get("LayerType", "layer")),
+        inputs=_ports(facts.get("Inputs")),
+        outputs=_ports(facts.get("Outputs")),
+        weights=(
+            _type(str(weights.get("Type", ""))) if isinstance(weights, Mapping) and weights.get("Count", 1) else None
+        ),
+        nodes=_nodes(name, str(facts.get("Metadata", ""))),
+        tactic=str(facts.get("TacticName", "")),
         stream=int(facts["StreamId"]) if isinstance(facts.get("StreamId"), int) else None,
-    )  # fmt: skip
+    )
 
 
 def _ports(raw: Any) -> tuple[Port, ...]:

@@ -1,4 +1,7 @@
-"""Two engines of one model side by side: which layers stand for each other, what was fused, at which precision, and where the time goes. Pure."""
+"""Two engines of one model side by side.
+
+Which layers stand for each other, what was fused, at which precision, and where the time goes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,12 @@ def times(text: str) -> dict[str, float]:
 
 
 def matches(a: Engine, b: Engine, a_ms: Mapping[str, float], b_ms: Mapping[str, float]) -> list[Match]:
-    """Groups of layers that share an ONNX node, directly or through others, in the order of A; what only B has comes last.
+    """Groups of layers that share an ONNX node, directly or through others, in the order of A.
 
-    Layers that only reformat are in no group: they stand for no node. Times are summed; None where a layer of the group was not timed.
+    What only B has comes last.
+
+    Layers that only reformat are in no group: they stand for no node. Times are summed; None where a layer of the group
+    was not timed.
     """
     group: dict[str, str] = {}
 
@@ -66,11 +72,14 @@ def matches(a: Engine, b: Engine, a_ms: Mapping[str, float], b_ms: Mapping[str, 
             made.setdefault(root(layer.nodes[0]), ([], []))[side].append(layer)
     return [
         Match(
-            tuple(dict.fromkeys(node for layer in (*left, *right) for node in layer.nodes)), tuple(left), tuple(right),
-            _sum(left, a_ms), _sum(right, b_ms),
+            tuple(dict.fromkeys(node for layer in (*left, *right) for node in layer.nodes)),
+            tuple(left),
+            tuple(right),
+            _sum(left, a_ms),
+            _sum(right, b_ms),
         )
         for left, right in made.values()
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,10 @@ class Audit:
 
     @property
     def outcome(self) -> str:
-        """`pass` when most of the products are as asked, `fail` when none is or less than half, `vacuous` where nothing is known of them."""
+        """`pass` when most of the products are as asked, `fail` when none is or less than half, `vacuous`.
+
+        Where nothing is known of them.
+        """
         if not self.by_precision:
             return "vacuous"
         return "pass" if self.by_precision.get(self.asked, 0.0) >= 0.5 else "fail"
@@ -144,7 +156,9 @@ def audit(engine: Engine, asked: str, ms: Mapping[str, float]) -> Audit:
 
 
 def why_not_faster(engine: Engine, ms: Mapping[str, float]) -> list[str]:
-    """What keeps a low-precision engine from being faster, the largest first: products that stayed wide, reformats, Q and DQ that fused into nothing.
+    """What keeps a low-precision engine from being faster, the largest first.
+
+    Products that stayed wide, reformats, Q and DQ that fused into nothing.
 
     Shares are of the time of all layers, or of their number where there is no profile.
     """

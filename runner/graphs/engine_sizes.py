@@ -1,4 +1,7 @@
-"""Optimization profiles: the sizes that an engine is built for, from a contract and from what the workloads give. Pure."""
+"""Optimization profiles: the sizes that an engine is built for, from a contract and from what the workloads give.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,12 @@ class Sizes:
 
 
 def profiles(inputs: Mapping[str, Shape], sizes: Sizes) -> list[dict[str, Range]]:
-    """One profile for each of the contract's; without any, one that spans what the workloads give. Empty where every axis is fixed.
+    """One profile for each of the contract's; without any, one that spans what the workloads give.
 
-    `inputs` are the file's, -1 for a dynamic axis. A fixed axis stays as it is; a symbol's size is the profile's, then the contract's, then
+    Empty where every axis is fixed.
+
+    `inputs` are the file's, -1 for a dynamic axis. A fixed axis stays as it is; a symbol's size is the profile's, then
+    the contract's, then
     the workloads' (least, most frequent, largest).
 
     Raises:
@@ -71,13 +77,17 @@ def _bound(
     if not seen:
         where = f" ({symbol})" if symbol else ""
         raise UsageError(
-            f"nothing says how large axis {axis}{where} of input {name!r} is: add it to a profile of the model's contract."
+            f"nothing says how large axis {axis}{where} of input {name!r} is: add it to a profile of the model's"
+            " contract."
         )
     return min(seen), Counter(seen).most_common(1)[0][0], max(seen)
 
 
 def fitting(ranges: Sequence[Mapping[str, Range]], shapes: Mapping[str, Shape]) -> int | None:
-    """The first profile that allows these shapes, the one whose usual shapes they are before any other; None where no profile does."""
+    """The first profile that allows these shapes, the one whose usual shapes they are before any other.
+
+    None where no profile does.
+    """
     allowed = [
         number
         for number, profile in enumerate(ranges)
@@ -99,5 +109,8 @@ def fitting(ranges: Sequence[Mapping[str, Range]], shapes: Mapping[str, Shape]) 
 
 
 def as_text(profile: Mapping[str, Range], which: int) -> str:
-    """The least (0), usual (1) or largest (2) shapes as ONNX Runtime's TensorRT provider and trtexec write them: `x:1x3x8,y:1`."""
+    """The least (0), usual (1) or largest (2) shapes as ONNX Runtime's TensorRT provider and trtexec write them.
+
+    `x:1x3x8,y:1`.
+    """
     return ",".join(f"{name}:{'x'.join(map(str, ranges[which]))}" for name, ranges in profile.items())

@@ -1,4 +1,7 @@
-"""An ONNX graph as a list of nodes that can be cut anywhere: what each reads, how large its tensors are, which layer it is."""
+"""An ONNX graph as a list of nodes that can be cut anywhere.
+
+What each reads, how large its tensors are, which layer it is.
+"""
 
 from __future__ import annotations
 
@@ -109,8 +112,13 @@ def load(path: Path, inputs: Tensors) -> Graph:
         Node(index, proto, tuple(dict.fromkeys(_reads(proto))), tuple(name for name in proto.output if name))
         for index, proto in enumerate(model.graph.node)
     ]
-    graph = Graph(model, nodes, initializers, [i.name for i in model.graph.input if i.name not in initializers],
-                  [o.name for o in model.graph.output])  # fmt: skip
+    graph = Graph(
+        model,
+        nodes,
+        initializers,
+        [i.name for i in model.graph.input if i.name not in initializers],
+        [o.name for o in model.graph.output],
+    )
     graph.sizes, graph.types = _sizes_and_types(graph, inputs)
     return graph
 

@@ -1,4 +1,7 @@
-"""What both of ONNX Runtime's quantizers start from: constants folded, nodes fused; weights beside the file where it is large."""
+"""What both of ONNX Runtime's quantizers start from: constants folded, nodes fused.
+
+Weights beside the file where it is large.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,20 @@ def save(model: onnx.ModelProto, path: Path, *, large: bool) -> None:
 
 
 def prepare(base: Path, scratch: Path, *, fold: bool) -> Path:
-    """The float model that is quantized, in `scratch`: constants folded and nodes fused as ONNX Runtime's own pre-processing does."""
+    """The float model that is quantized, in `scratch`.
+
+    Constants folded and nodes fused as ONNX Runtime's own pre-processing does.
+    """
     prepared, large = scratch / "prepared.onnx", is_large(base)
     if fold:
         quant_pre_process(
-            str(base), str(prepared), skip_symbolic_shape=True, save_as_external_data=large, all_tensors_to_one_file=True,
+            str(base),
+            str(prepared),
+            skip_symbolic_shape=True,
+            save_as_external_data=large,
+            all_tensors_to_one_file=True,
             external_data_location=f"{prepared.name}.data" if large else None,
-        )  # fmt: skip
+        )
     else:
         save(onnx.load(base), prepared, large=large)
     return prepared

@@ -1,7 +1,7 @@
 """A quantized ONNX graph beside its float original: which node is which, and what is constant in either.
 
-A quantized node keeps its name, or carries the quantizer's suffix; operands are matched by the node that reads them, not by tensors' names, because
-quantizers rename tensors and fold a ReLU into the range of the one before it.
+A quantized node keeps its name, or carries the quantizer's suffix; operands are matched by the node that reads them,
+not by tensors' names, because quantizers rename tensors and fold a ReLU into the range of the one before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ CODED = {
     "QLinearSigmoid": ((0, 1, 2, 0),), "QLinearLeakyRelu": ((0, 1, 2, 0),), "QLinearSoftmax": ((0, 1, 2, 0),),
     "QLinearGlobalAveragePool": ((0, 1, 2, 0),), "QLinearAveragePool": ((0, 1, 2, 0),),
 }  # fmt: skip
-"""Operators on codes -> for each operand: where its codes, scale and zero point are, and which operand of the original it is."""
+"""Operators on codes -> for each operand: where its codes, scale and zero point are, and which operand of the original
+it is."""
 INTEGER = ("MatMulInteger", "ConvInteger")
 HALF = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 _GLUE = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
@@ -56,7 +57,10 @@ class Pair:
         return _value(self.original, self.original_constants, name)
 
     def value(self, name: str) -> Array | None:
-        """A constant of the quantized graph: an initializer, or what the nodes above it make of initializers; else None."""
+        """A constant of the quantized graph: an initializer, or what the nodes above it make of initializers.
+
+        Else None.
+        """
         return _value(self.quantized, self.constants, name)
 
     def values(self, names: Sequence[str]) -> dict[str, Array]:

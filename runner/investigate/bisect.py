@@ -1,4 +1,7 @@
-"""Which version began it? The versions between a good and a bad one, halved until one is left; every step is recorded."""
+"""Which version began it? The versions between a good and a bad one, halved until one is left.
+
+Every step is recorded.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,9 @@ class Bisection:
 
 
 def halve(versions: Sequence[str], is_bad: Callable[[str], bool | None]) -> tuple[str, str, tuple[str, ...]]:
-    """The last good and the first bad version between a good first and a bad last, and those between them that could not be told.
+    """The last good and the first bad version between a good first and a bad last.
+
+    And those between them that could not be told.
 
     `is_bad` says None where a version cannot be told: then its neighbours are tried, the nearest first.
     """
@@ -67,14 +72,19 @@ def halve(versions: Sequence[str], is_bad: Callable[[str], bool | None]) -> tupl
 
 
 def versions_of(connection: duckdb.DuckDBPyConnection, made: Bench, name: str) -> list[str]:
-    """Versions of a case in the order that they came: those that the suite names, then recorded ones in the order that they first ran.
+    """Versions of a case in the order that they came.
+
+    Those that the suite names, then recorded ones in the order that they first ran.
 
     Raises:
         UsageError: there are none.
     """
     model = made.suite.model.get(name.split("/", 1)[0])
     suite = [*model.versions] if model else []
-    sql = "select c.model_version as v from case_result c join run r using (run_id) where c.name = $name group by 1 order by min(r.started_at)"
+    sql = (
+        "select c.model_version as v from case_result c join run r using (run_id) where c.name = $name group by 1 order"
+        " by min(r.started_at)"
+    )
     recorded = [row["v"] for row in ask(connection, sql, name=name)]
     found = suite if set(recorded) <= set(suite) else recorded
     if not found:
@@ -83,7 +93,10 @@ def versions_of(connection: duckdb.DuckDBPyConnection, made: Bench, name: str) -
 
 
 class Trial:
-    """Tries versions of a case against the good one: verdicts by whether they pass, figures by the middle between good and bad."""
+    """Tries versions of a case against the good one.
+
+    Verdicts by whether they pass, figures by the middle between good and bad.
+    """
 
     def __init__(self, made: Bench, name: str, metric: str, good: str) -> None:
         self._made, self._name, self._metric, self._good = made, name, metric, good
@@ -145,8 +158,17 @@ class Trial:
 
 
 def bisect(
-    connection: duckdb.DuckDBPyConnection, store: Store, progress: Progress, *, suite: str, name: str, metric: str, good: str, bad: str, wait_s: float
-) -> Bisection:  # fmt: skip
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    progress: Progress,
+    *,
+    suite: str,
+    name: str,
+    metric: str,
+    good: str,
+    bad: str,
+    wait_s: float,
+) -> Bisection:
     """Find the first bad version of a case between a good and a bad one, and record every step.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Is a change real? The old and the new artifact again, in turns on one host, within a budget; the answer is recorded with the alert."""
+"""Is a change real? The old and the new artifact again, in turns on one host, within a budget.
+
+The answer is recorded with the alert.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,9 @@ _MOST = 1 / 3
 def verdict(answer: Answer, recorded: float | None, *, better: str) -> tuple[str, str]:
     """`confirmed`, `refuted` or `undecided`, and why.
 
-    Verdicts and statuses: the old one passes and the new one fails. Figures: confirmed where the whole interval is worse than no change and the ratio shows at
-    least a third of what the history does; refuted where even the interval's worse end shows less than a third.
+    Verdicts and statuses: the old one passes and the new one fails. Figures: confirmed where the whole interval is
+    worse than no change and the ratio shows at least a third of what the history does; refuted where even the
+    interval's worse end shows less than a third.
     """
     if answer.passed is not None:
         old, new = ("passes" if passed else "fails" for passed in answer.passed)
@@ -54,17 +58,28 @@ def verdict(answer: Answer, recorded: float | None, *, better: str) -> tuple[str
 
 
 def persisting(value: float, change: Mapping[str, Any]) -> tuple[str, str]:
-    """Of one artifact on both sides: whether this host still gives the new level; the model is out of question either way."""
+    """Of one artifact on both sides: whether this host still gives the new level.
+
+    The model is out of question either way.
+    """
     before, after = (sorted(change[side])[len(change[side]) // 2] for side in ("before", "after"))
     middle = math.sqrt(before * after) if min(before, after) > 0 else (before + after) / 2
     still = (value > middle) == (after > before)
-    told = f"the same artifact ran on both sides, so it is not the model; now {value:.4g}, {before:.4g} before, {after:.4g} since"
+    told = (
+        f"the same artifact ran on both sides, so it is not the model; now {value:.4g}, {before:.4g} before,"
+        f" {after:.4g} since"
+    )
     return ("confirmed" if still else "refuted"), told
 
 
 def confirm_alert(
-    connection: duckdb.DuckDBPyConnection, store: Store, alert_id: str, budget: Budget, progress: Progress, suite: str | None = None
-) -> Confirmation:  # fmt: skip
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    alert_id: str,
+    budget: Budget,
+    progress: Progress,
+    suite: str | None = None,
+) -> Confirmation:
     """Run the clearest change of an alert again.
 
     Raises:
@@ -81,7 +96,10 @@ def confirm_alert(
 
 
 def clearest(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The change that a re-run can tell most of: made on this host, a latency (paired in turns; what a launch tells once has no interval), the smallest p."""
+    """The change that a re-run can tell most of.
+
+    Made on this host, a latency (paired in turns; what a launch tells once has no interval), the smallest p.
+    """
     return min(
         changes, key=lambda row: (row["host"] != here(), row["metric"] not in PAIRED, row["p_value"], row["change_id"])
     )
@@ -128,8 +146,14 @@ def _check(change: Mapping[str, Any], budget: Budget) -> None:
 
 
 def confirm(
-    store: Store, alerts: Sequence[str], budget: Budget, progress: Progress, *, suite: str | None = None, wait_s: float = 30.0
-) -> list[Confirmation]:  # fmt: skip
+    store: Store,
+    alerts: Sequence[str],
+    budget: Budget,
+    progress: Progress,
+    *,
+    suite: str | None = None,
+    wait_s: float = 30.0,
+) -> list[Confirmation]:
     """Run alerts again, one after the other, and record what came of each; what is refuted stays open, and says so.
 
     Raises:
@@ -150,8 +174,10 @@ def confirm(
 
 def confirm_suspicions(
     store: Store, suspected: Sequence[Change], budget: Budget, progress: Progress, wait_s: float = 30.0
-) -> tuple[list[Change], list[Confirmation]]:  # fmt: skip
-    """Run the clearest suspicion of each case again; the changes of the cases whose re-run confirmed it, and every answer. Nothing becomes an alert here.
+) -> tuple[list[Change], list[Confirmation]]:
+    """Run the clearest suspicion of each case again.
+
+    The changes of the cases whose re-run confirmed it, and every answer. Nothing becomes an alert here.
 
     Raises:
         StoreError: the books cannot be read or written.

@@ -76,12 +76,14 @@ def _from_ports(name: str, found: dict[str, Any]) -> Contract:
     floats = [out for out, port in found["outputs"].items() if port["dtype"].startswith("float")]
     return Contract.model_validate(
         {
-            "model": name, "inputs": found["inputs"], "outputs": found["outputs"],
+            "model": name,
+            "inputs": found["inputs"],
+            "outputs": found["outputs"],
             "symbols": dict.fromkeys(sorted(symbols), 1) if states else {},
             "state": [{"output": out, "input": into} for out, into in states],
             "invariants": [f"finite({out})" for out in floats if out.isidentifier()],
         }
-    )  # fmt: skip
+    )
 
 
 def disagreements(contract_path: Path, model: str | None, folder: Path, golden: str | None) -> list[str]:

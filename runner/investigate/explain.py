@@ -1,4 +1,7 @@
-"""Why a recorded case fails: its model is prepared again, both graphs are walked, and the answer is recorded with the case."""
+"""Why a recorded case fails: its model is prepared again, both graphs are walked.
+
+And the answer is recorded with the case.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,30 @@ class Answer:
 
     def as_document(self) -> dict[str, Any]:
         return {
-            "explanation": self.explanation_id, "case": self.case["name"], "run": self.case["run_id"], "step": self.step,
-            "walk": self.walk, "suspect": self.suspect, "entries": self.entries, "blame": self.blame, "reproduction": self.reproduction,
+            "explanation": self.explanation_id,
+            "case": self.case["name"],
+            "run": self.case["run_id"],
+            "step": self.step,
+            "walk": self.walk,
+            "suspect": self.suspect,
+            "entries": self.entries,
+            "blame": self.blame,
+            "reproduction": self.reproduction,
             "note": self.note,
-        }  # fmt: skip
+        }
 
 
 def explain_case(
-    connection: duckdb.DuckDBPyConnection, store: Store, run_id: str, name: str, *, suite: str | None, step: int | None,
-    max_memory: int | None, out: Path,
-) -> Answer:  # fmt: skip
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    run_id: str,
+    name: str,
+    *,
+    suite: str | None,
+    step: int | None,
+    max_memory: int | None,
+    out: Path,
+) -> Answer:
     """Find a recorded parity case, prepare its model again, and walk it at a step (the worst one, if none is given).
 
     Raises:
@@ -109,7 +126,8 @@ def _case(suite: Suite, recorded: dict[str, Any]) -> Case:
     found = next((case for case in cases if case.name == recorded["name"]), None)
     if found is None:
         raise UsageError(
-            f"suite {suite.name!r} no longer has {recorded['name']!r}.{nearest(recorded['name'], [c.name for c in cases])}"
+            f"suite {suite.name!r} no longer has"
+            f" {recorded['name']!r}.{nearest(recorded['name'], [c.name for c in cases])}"
         )
     return found
 
@@ -162,12 +180,20 @@ def _job(
         else None
     )
     return {
-        "op": "explain", "folder": str(folder), "goldens": store.goldens, "golden": prepared.golden_names[case.workload], "step": step,
-        "max_memory": max_memory, "out": str(out), "rename": model.rename, "rename_inputs": model.rename_inputs, "reference": reference,
+        "op": "explain",
+        "folder": str(folder),
+        "goldens": store.goldens,
+        "golden": prepared.golden_names[case.workload],
+        "step": step,
+        "max_memory": max_memory,
+        "out": str(out),
+        "rename": model.rename,
+        "rename_inputs": model.rename_inputs,
+        "reference": reference,
         "float_onnx": made_from["path"] if made_from else None,
         "candidate": {"name": case.backend, "backend": case.choice.kind, "source": source, "options": options},
         **made_for(prepared, case),
-    }  # fmt: skip
+    }
 
 
 def _ask_worker(job: Event, case: Case, answer: Answer) -> None:
@@ -200,8 +226,8 @@ def record(store: Store, answer: Answer) -> None:
     if suspect := answer.suspect:
         layer = f" in {suspect['layer']}" if suspect["layer"] else ""
         message = (
-            f"{suspect['op_type']} {suspect['node']!r}{layer} (reference: {suspect['reference_node']}) is the first that is wrong by itself"
-            + (f": {suspect['hint']}" if suspect["hint"] else "")
+            f"{suspect['op_type']} {suspect['node']!r}{layer} (reference: {suspect['reference_node']}) is the first"
+            " that is wrong by itself" + (f": {suspect['hint']}" if suspect["hint"] else "")
         )
         made.append(
             rows.Finding(kind="first_divergence", subject=suspect["node"], severity="note", message=message, **keys)

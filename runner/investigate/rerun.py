@@ -124,7 +124,8 @@ class Bench:
         )
         if file is None or made is None or file[1] != wanted or (case.variant, case.backend) in prepared.engines:
             raise Impossible(
-                f"version {version} ran {wanted[:12]}, the suite makes {str(today or 'nothing')[:12]} now, and what was recorded is not kept here"
+                f"version {version} ran {wanted[:12]}, the suite makes {str(today or 'nothing')[:12]} now, and what was"
+                " recorded is not kept here"
             )
         if not case.is_timed and case.golden is None:
             raise Impossible(
@@ -171,7 +172,8 @@ def bench(connection: duckdb.DuckDBPyConnection, store: Store, suite: str, progr
     path = find_suite(suite)
     found = ask(
         connection,
-        "select a.*, max(r.started_at) as newest from artifact a join case_result c using (artifact_id) join run r using (run_id) group by all order by newest desc",
+        "select a.*, max(r.started_at) as newest from artifact a join case_result c using (artifact_id) join run r"
+        " using (run_id) group by all order by newest desc",
     )
     artifacts: dict[tuple[str, str, str], list[Event]] = {}
     for row in found:
@@ -212,8 +214,10 @@ def _answer(old: Side, new: Side, metric: str) -> Answer:
 
 def _values(old: Side, new: Side, metric: str) -> tuple[float, float] | None:
     found = [
-        next((figure.estimate.value for figure in figures_of(side.outcome) if figure.metric == metric), None) for side in (old, new) if side.outcome
-    ]  # fmt: skip
+        next((figure.estimate.value for figure in figures_of(side.outcome) if figure.metric == metric), None)
+        for side in (old, new)
+        if side.outcome
+    ]
     return (found[0], found[1]) if len(found) == 2 and found[0] is not None and found[1] is not None else None
 
 

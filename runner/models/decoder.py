@@ -63,17 +63,19 @@ def module(seed: int = 0, fault: float = 0.0) -> Any:
 def contract() -> dict[str, Any]:
     """An empty cache to begin with; it grows by a token a step."""
     return {
-        "model": "decoder", "symbols": {"B": 1, "P": 0},
+        "model": "decoder",
+        "symbols": {"B": 1, "P": 0},
         "inputs": {
             "token": {"dtype": "int64", "shape": ["B", 1]},
             "past": {"shape": [LAYERS, 2, "B", HEADS, "P", HEAD_WIDTH]},
         },
         "outputs": {
-            "logits": {"shape": ["B", VOCABULARY]}, "present": {"shape": [LAYERS, 2, "B", HEADS, "P_out", HEAD_WIDTH]},
+            "logits": {"shape": ["B", VOCABULARY]},
+            "present": {"shape": [LAYERS, 2, "B", HEADS, "P_out", HEAD_WIDTH]},
         },
         "state": [{"output": "present", "input": "past"}],
         "invariants": ["finite(logits)", "present.shape[4] == past.shape[4] + 1"],
-    }  # fmt: skip
+    }
 
 
 def tokens(seed: int, batches: int) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,10 @@ def test_batches(seed: int, batches: int, size: int) -> Iterator[dict[str, Any]]
 
 
 def labelled_batches(seed: int, batches: int, size: int, part: str = "test") -> Iterator[dict[str, Any]]:
-    """Images with their labels, each once: of the `test` part, or of the `train` part that was learnt from; the last batch may be smaller."""
+    """Images with their labels, each once: of the `test` part, or of the `train` part that was learnt from.
+
+    The last batch may be smaller.
+    """
     del seed
     pictures, digits = part_of(part)
     for start in range(0, min(batches * size, len(pictures)), size):
@@ -67,9 +70,15 @@ def _network(width: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.features = nn.Sequential(
-                nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), Residual(width), nn.MaxPool2d(2),
-                nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), Residual(2 * width), nn.MaxPool2d(2),
-            )  # fmt: skip
+                nn.Conv2d(1, width, 3, padding=1),
+                nn.ReLU(),
+                Residual(width),
+                nn.MaxPool2d(2),
+                nn.Conv2d(width, 2 * width, 3, padding=1),
+                nn.ReLU(),
+                Residual(2 * width),
+                nn.MaxPool2d(2),
+            )
             self.head = nn.Sequential(nn.Flatten(), nn.Linear(8 * width, 128), nn.ReLU(), nn.Linear(128, 10))
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -58,8 +58,17 @@ def exported(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(module, arguments, None if dynamo else target, input_names=list(example), output_names=list(outputs),
-                                    dynamo=dynamo, verbose=False, **how, **settings)  # fmt: skip
+        program = torch.onnx.export(
+            module,
+            arguments,
+            None if dynamo else target,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamo=dynamo,
+            verbose=False,
+            **how,
+            **settings,
+        )
     return program.model_proto if dynamo else onnx.load_from_string(target.getvalue())
 
 
@@ -90,18 +99,26 @@ def recurrent() -> Any:
     zero = torch.zeros(1, 1, WIDTH)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(recurrent_reference().eval(), (torch.zeros(1, 4, WIDTH), zero, zero), input_names=["x", "h", "c"],
-                                    output_names=["y", "h_out", "c_out"], dynamo=True, verbose=False)  # fmt: skip
+        program = torch.onnx.export(
+            recurrent_reference().eval(),
+            (torch.zeros(1, 4, WIDTH), zero, zero),
+            input_names=["x", "h", "c"],
+            output_names=["y", "h_out", "c_out"],
+            dynamo=True,
+            verbose=False,
+        )
     return program.model_proto
 
 
 def recurrent_contract() -> dict[str, Any]:
     state = {"shape": [1, "B", WIDTH]}
     return {
-        "model": "recurrent", "symbols": {"B": 1}, "inputs": {"x": {"shape": ["B", 4, WIDTH]}, "h": state, "c": state},
+        "model": "recurrent",
+        "symbols": {"B": 1},
+        "inputs": {"x": {"shape": ["B", 4, WIDTH]}, "h": state, "c": state},
         "outputs": {"y": {"shape": ["B", 4, WIDTH]}, "h_out": state, "c_out": state},
         "state": [{"output": "h_out", "input": "h"}, {"output": "c_out", "input": "c"}],
-    }  # fmt: skip
+    }
 
 
 def sequences(seed: int, batches: int) -> Iterator[dict[str, Any]]:
@@ -145,8 +162,15 @@ def dropout() -> Any:
     import torch
 
     example = next(rows(0, 1))
-    return exported(dropout_reference().train(), example, ("y",), {"x": {0: "B"}}, dynamo=False,
-                    training=torch.onnx.TrainingMode.TRAINING, do_constant_folding=False)  # fmt: skip
+    return exported(
+        dropout_reference().train(),
+        example,
+        ("y",),
+        {"x": {0: "B"}},
+        dynamo=False,
+        training=torch.onnx.TrainingMode.TRAINING,
+        do_constant_folding=False,
+    )
 
 
 def stuck_dropout_reference() -> Any:

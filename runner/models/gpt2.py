@@ -4,7 +4,8 @@
 keys and values, past_key_i and past_value_i [B, H, P, D], so that a step computes only its own tokens; its contract
 feeds next_token back into input_ids: a closed loop is a greedy generation.
 
-Weights are the real ones where a folder or the hub has them, and seeded random ones otherwise; `weights_origin` says which.
+Weights are the real ones where a folder or the hub has them, and seeded random ones otherwise; `weights_origin` says
+which.
 """
 
 from __future__ import annotations
@@ -134,18 +135,23 @@ def contract(size: str = "full") -> dict[str, Any]:
         (f"past_{kind}_{i}", f"present_{kind}_{i}") for i in range(_SIZES[size]["n_layer"]) for kind in ("key", "value")
     ]
     return {
-        "model": "gpt2", "symbols": {"B": 1, "T": 1, "P": 0},
+        "model": "gpt2",
+        "symbols": {"B": 1, "T": 1, "P": 0},
         "inputs": {
             "input_ids": {"dtype": "int64", "shape": ["B", "T"]},
             **{name: {"shape": ["B", heads, "P", width]} for name, _ in names},
         },
         "outputs": {
-            "logits": {"shape": ["B", "T_out", _SIZES[size]["vocab_size"]]}, "next_token": {"dtype": "int64", "shape": ["B", 1]},
+            "logits": {"shape": ["B", "T_out", _SIZES[size]["vocab_size"]]},
+            "next_token": {"dtype": "int64", "shape": ["B", 1]},
             **{name: {"shape": ["B", heads, "P_out", width]} for _, name in names},
         },
-        "state": [{"output": "next_token", "input": "input_ids"}, *[{"output": out, "input": into} for into, out in names]],
+        "state": [
+            {"output": "next_token", "input": "input_ids"},
+            *[{"output": out, "input": into} for into, out in names],
+        ],
         "invariants": ["finite(logits)", "present_key_0.shape[2] == past_key_0.shape[2] + input_ids.shape[1]"],
-    }  # fmt: skip
+    }
 
 
 def prompts(seed: int, batches: int, batch: int = 1, context: int = 16, size: str = "full") -> Iterator[dict[str, Any]]:

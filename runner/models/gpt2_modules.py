@@ -1,4 +1,7 @@
-"""The two forms of GPT-2 that are exported: flat inputs and outputs, an own causal mask (the older exporter has no `aten::diff`)."""
+"""The two forms of GPT-2 that are exported.
+
+Flat inputs and outputs, an own causal mask (the older exporter has no `aten::diff`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from transformers import DynamicCache
 
 
 def _causal_mask(tokens: torch.Tensor, past: torch.Tensor | None) -> torch.Tensor:
-    """0 where a token may look, the least float where it may not: [1, 1, T, P + T]; P is read from a key, if there is one."""
+    """0 where a token may look, the least float where it may not: [1, 1, T, P + T].
+
+    P is read from a key, if there is one.
+    """
     length = tokens.shape[1]
     before = 0 if past is None else past.shape[2]
     rows = torch.arange(length).unsqueeze(1) + before
@@ -35,7 +41,10 @@ class Basic(nn.Module):
 
 
 class WithPast(nn.Module):
-    """As `Basic`, with past_key_i, past_value_i [B, H, P, D] in and present_key_i, present_value_i [B, H, P + T, D] out."""
+    """As `Basic`, with past_key_i, past_value_i [B, H, P, D].
+
+    In and present_key_i, present_value_i [B, H, P + T, D] out.
+    """
 
     def __init__(self, network: Any, weights_origin: str) -> None:
         super().__init__()
@@ -43,17 +52,36 @@ class WithPast(nn.Module):
         self.weights_origin = weights_origin
 
     def forward(  # noqa: PLR0917  exporters name a graph's inputs by position
-        self, input_ids: torch.Tensor,
-        past_key_0: torch.Tensor, past_value_0: torch.Tensor,
-        past_key_1: torch.Tensor | None = None, past_value_1: torch.Tensor | None = None,
-        past_key_2: torch.Tensor | None = None, past_value_2: torch.Tensor | None = None,
-        past_key_3: torch.Tensor | None = None, past_value_3: torch.Tensor | None = None,
-        past_key_4: torch.Tensor | None = None, past_value_4: torch.Tensor | None = None,
-        past_key_5: torch.Tensor | None = None, past_value_5: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+        self,
+        input_ids: torch.Tensor,
+        past_key_0: torch.Tensor,
+        past_value_0: torch.Tensor,
+        past_key_1: torch.Tensor | None = None,
+        past_value_1: torch.Tensor | None = None,
+        past_key_2: torch.Tensor | None = None,
+        past_value_2: torch.Tensor | None = None,
+        past_key_3: torch.Tensor | None = None,
+        past_value_3: torch.Tensor | None = None,
+        past_key_4: torch.Tensor | None = None,
+        past_value_4: torch.Tensor | None = None,
+        past_key_5: torch.Tensor | None = None,
+        past_value_5: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ...]:
         """Named one by one, because exporters name a graph's inputs by these; fewer layers take fewer."""
-        given = (past_key_0, past_value_0, past_key_1, past_value_1, past_key_2, past_value_2,
-                 past_key_3, past_value_3, past_key_4, past_value_4, past_key_5, past_value_5)  # fmt: skip
+        given = (
+            past_key_0,
+            past_value_0,
+            past_key_1,
+            past_value_1,
+            past_key_2,
+            past_value_2,
+            past_key_3,
+            past_value_3,
+            past_key_4,
+            past_value_4,
+            past_key_5,
+            past_value_5,
+        )
         past = [tensor for tensor in given if tensor is not None]
         cache = DynamicCache()
         for layer in range(len(past) // 2):

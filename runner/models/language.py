@@ -1,7 +1,8 @@
 """A small language model of characters, trained on the reference manual that comes with Python.
 
-A decoder of Phi-3.5's shape (see `lut_linear`) over bytes. The manual's last tenth is never learnt from: perplexity on it is that of real,
-unseen text, for a model that has learnt something, so that what quantization takes from it can be counted.
+A decoder of Phi-3.5's shape (see `lut_linear`) over bytes. The manual's last tenth is never learnt from: perplexity on
+it is that of real, unseen text, for a model that has learnt something, so that what quantization takes from it can be
+counted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _LENGTH = 96
 
 
 def text(part: str) -> Any:
-    """Characters of a part of the manual as numbers. Topics repeat paragraphs of each other: each is read once. What is not ASCII is left out."""
+    """Characters of a part of the manual as numbers. Topics repeat paragraphs of each other: each is read once.
+
+    What is not ASCII is left out.
+    """
     from pydoc_data.topics import topics
 
     paragraphs = dict.fromkeys(paragraph.strip() for name in sorted(topics) for paragraph in topics[name].split("\n\n"))
@@ -30,7 +34,10 @@ def text(part: str) -> Any:
 
 
 def passages(seed: int, batches: int, size: int, part: str = "test", length: int = _LENGTH) -> Iterator[dict[str, Any]]:
-    """Passages of `length` characters with the character that follows each; no two of a part overlap until all were read."""
+    """Passages of `length` characters with the character that follows each.
+
+    No two of a part overlap until all were read.
+    """
     del seed  # real text: nothing is drawn
     characters = text(part)
     most = (len(characters) - 1) // length
@@ -53,8 +60,12 @@ def trained(width: int = 128, layers: int = 3, steps: int = 300, seed: int = 0) 
         _train(network, learnt, steps, seed)
 
     network = once(
-        "language", (edition, width, layers, steps, seed), __file__, lambda: Decoder(width, 4, 2 * width, layers, _VOCABULARY), train
-    )  # fmt: skip
+        "language",
+        (edition, width, layers, steps, seed),
+        __file__,
+        lambda: Decoder(width, 4, 2 * width, layers, _VOCABULARY),
+        train,
+    )
     network.weights_origin = f"trained on the reference manual of this Python ({edition}), seed {seed}"
     return network
 

@@ -1,7 +1,9 @@
-"""Reading lines of handwritten digits: a small recogniser with connectionist temporal classification, as speech recognisers have it.
+"""Reading lines of handwritten digits.
 
-Lines are put together from scikit-learn's scans (8x8 each), in words of one to four digits; those of the test part are scans that were not learnt
-from. Word and character error rates are counted as for speech.
+A small recogniser with connectionist temporal classification, as speech recognisers have it.
+
+Lines are put together from scikit-learn's scans (8x8 each), in words of one to four digits; those of the test part are
+scans that were not learnt from. Word and character error rates are counted as for speech.
 """
 
 from __future__ import annotations
@@ -56,9 +58,15 @@ def _recogniser(width: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(
-                nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(),
-                nn.MaxPool2d(2), nn.Conv2d(2 * width, 2 * width, (2, 5), padding=(0, 2)), nn.ReLU(),
-            )  # fmt: skip
+                nn.Conv2d(1, width, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Conv2d(width, 2 * width, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Conv2d(2 * width, 2 * width, (2, 5), padding=(0, 2)),
+                nn.ReLU(),
+            )
             self.head = nn.Linear(2 * width, len(ALPHABET) + 1)
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,7 @@
-"""Linear layers for the QINS codebook (lut8): its three tests as models, and a small transformer block of the shape that it was made for."""
+"""Linear layers for the QINS codebook (lut8).
+
+Its three tests as models, and a small transformer block of the shape that it was made for.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ def decoder(
 ) -> Any:
     """Phi-3.5's shape with other widths (its own: 3072, 32, 8192, 32, 32064), random weights.
 
-    Rotary positions are left out: they have no weights. Each layer draws from a normal distribution of another width, as trained layers differ.
+    Rotary positions are left out: they have no weights. Each layer draws from a normal distribution of another width,
+    as trained layers differ.
     """
     torch.manual_seed(seed)
     model = Decoder(width, heads, inner, layers, vocabulary)

@@ -1,7 +1,7 @@
 """Streaming encoders from real NeMo checkpoints, with the inputs and outputs of `streaming_encoder`.
 
-NeMo is not a dependency of Assay: it brings some 150 packages of its own. Install it beside Assay into an environment of
-its own (`pip install 'nemo_toolkit[asr]' assay onnx`), and let the backend name that interpreter: `[backend.pytorch]
+NeMo is not a dependency of Assay: it brings some 150 packages of its own. Install it beside Assay into an environment
+of its own (`pip install 'nemo_toolkit[asr]' assay onnx`), and let the backend name that interpreter: `[backend.pytorch]
 kind = "pytorch", python = "nemo/bin/python"`. Export with `exporter = "legacy"` or dynamo; candidates run as always.
 """
 
@@ -34,8 +34,9 @@ def load(checkpoint: str, cache_size: int | None = None, layers_first: bool = Tr
     """
     if importlib.util.find_spec("nemo") is None:
         raise EnvironmentMissing(
-            "a .nemo checkpoint needs the package nemo_toolkit, which is not installed in this interpreter. Install it into an "
-            "environment of its own (pip install 'nemo_toolkit[asr]') and give the backend that environment's `python`."
+            "a .nemo checkpoint needs the package nemo_toolkit, which is not installed in this interpreter. Install it"
+            " into an environment of its own (pip install 'nemo_toolkit[asr]') and give the backend that environment's"
+            " `python`."
         )
     path = Path(checkpoint)
     if not path.is_file():
@@ -64,14 +65,21 @@ def streaming(encoder: Any, *, layers_first: bool = True) -> Any:
             self.encoder = encoder
 
         def forward(
-            self, audio_signal: torch.Tensor, length: torch.Tensor, cache_last_channel: torch.Tensor,
-            cache_last_time: torch.Tensor, cache_last_channel_len: torch.Tensor,
-        ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+            self,
+            audio_signal: torch.Tensor,
+            length: torch.Tensor,
+            cache_last_channel: torch.Tensor,
+            cache_last_time: torch.Tensor,
+            cache_last_channel_len: torch.Tensor,
+        ) -> tuple[torch.Tensor, ...]:
             caches = [c.transpose(0, 1) if layers_first else c for c in (cache_last_channel, cache_last_time)]
             encoded, lengths, channel, time, held = self.encoder.forward_for_export(
-                audio_signal=audio_signal, length=length, cache_last_channel=caches[0], cache_last_time=caches[1],
+                audio_signal=audio_signal,
+                length=length,
+                cache_last_channel=caches[0],
+                cache_last_time=caches[1],
                 cache_last_channel_len=cache_last_channel_len,
-            )  # fmt: skip
+            )
             if layers_first:
                 channel, time = channel.transpose(0, 1), time.transpose(0, 1)
             return encoded, lengths, channel, time, held

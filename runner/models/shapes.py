@@ -1,7 +1,10 @@
-"""A small detector and a small segmenter of generated scenes: circles, squares and triangles on a noisy ground, some over others.
+"""A small detector and a small segmenter of generated scenes.
 
-Scenes are drawn, so that labels are exact; the networks are trained on other scenes than they are checked on (by seed), in seconds. The detector is a
-center network (Zhou et al. 2019, "Objects as Points"): peaks of a heat map are boxes, with sizes and offsets beside; its decoding is a part of the graph.
+Circles, squares and triangles on a noisy ground, some over others.
+
+Scenes are drawn, so that labels are exact; the networks are trained on other scenes than they are checked on (by seed),
+in seconds. The detector is a center network (Zhou et al. 2019, "Objects as Points"): peaks of a heat map are boxes,
+with sizes and offsets beside; its decoding is a part of the graph.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ _STRIDE = 4
 
 
 def scene(random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
-    """One scene: image [1, 64, 64], boxes [6, 4], classes [6] (-1 where there is none), and class of each pixel [64, 64] (0 is the ground)."""
+    """One scene: image [1, 64, 64], boxes [6, 4], classes [6] (-1 where there is none).
+
+    And class of each pixel [64, 64] (0 is the ground).
+    """
     image = random.normal(0.3, 0.08, (SIZE, SIZE))
     mask = np.zeros((SIZE, SIZE), np.int64)
     boxes, classes = np.zeros((_MOST, 4), np.float32), np.full(_MOST, -1, np.int64)
@@ -97,9 +103,13 @@ def _detector(width: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(
-                _block(1, width, 2), _block(width, width), _block(width, 2 * width, 2), _block(2 * width, 2 * width), _block(2 * width, 2 * width),
+                _block(1, width, 2),
+                _block(width, width),
+                _block(width, 2 * width, 2),
                 _block(2 * width, 2 * width),
-            )  # fmt: skip
+                _block(2 * width, 2 * width),
+                _block(2 * width, 2 * width),
+            )
             self.heat, self.box = nn.Conv2d(2 * width, len(NAMES), 1), nn.Conv2d(2 * width, 4, 1)
             nn.init.constant_(self.heat.bias, -2.0)
 

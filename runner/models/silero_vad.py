@@ -55,11 +55,13 @@ def contract() -> dict[str, Any]:
     """One state of fixed size."""
     state = {"shape": [2, "B", 128]}
     return {
-        "model": "silero_vad", "symbols": {"B": 1},
+        "model": "silero_vad",
+        "symbols": {"B": 1},
         "inputs": {"input": {"shape": ["B", WINDOW]}, "state": state, "sr": {"dtype": "int64", "shape": []}},
-        "outputs": {"output": {"shape": ["B", 1]}, "stateN": state}, "state": [{"output": "stateN", "input": "state"}],
+        "outputs": {"output": {"shape": ["B", 1]}, "stateN": state},
+        "state": [{"output": "stateN", "input": "state"}],
         "invariants": ["finite(stateN)", "0 <= output.min", "output.max <= 1"],
-    }  # fmt: skip
+    }
 
 
 def speech(seed: int, batches: int) -> Iterator[dict[str, Any]]:

@@ -5,12 +5,12 @@
       -> encoder_output [B, D, V], encoded_lengths [B], cache_last_channel_out, cache_last_time_out,
          cache_last_channel_len_out
 
-L layers, D wide, C frames of attention cache, K = kernel - 1 frames of convolution cache. A chunk of T feature frames is
-subsampled by 8; its last V frames are new, the frames before them are left context. `isolated` is the configuration that
-resets after every chunk: the cache length stays 0, and whatever the caches hold is masked.
+L layers, D wide, C frames of attention cache, K = kernel - 1 frames of convolution cache. A chunk of T feature frames
+is subsampled by 8; its last V frames are new, the frames before them are left context. `isolated` is the configuration
+that resets after every chunk: the cache length stays 0, and whatever the caches hold is masked.
 
-Gulati et al. 2020 (Conformer), Noroozi et al. 2023 (stateful Conformer with cache-based inference). The relative position
-is a learned bias by distance and head. Weights are seeded, not trained.
+Gulati et al. 2020 (Conformer), Noroozi et al. 2023 (stateful Conformer with cache-based inference). The relative
+position is a learned bias by distance and head. Weights are seeded, not trained.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def module(
     """The encoder with seeded weights.
 
     `fault` plants one of the mistakes that the suites have to catch, of size `amount`, in `layer` (counted from 0):
-    `norm` (another epsilon), `attention` (scores scaled), `convolution` (weights moved), `state_bias` (the channel cache
-    handed on is off), `time_bias` (the time cache handed on is off).
+    `norm` (another epsilon), `attention` (scores scaled), `convolution` (weights moved), `state_bias` (the channel
+    cache handed on is off), `time_bias` (the time cache handed on is off).
 
     Raises:
         ValueError: no size or fault has this name.
@@ -127,16 +127,24 @@ def contract(size: str = "tiny", isolated: bool = False) -> dict[str, Any]:
     rules = ["finite(encoder_output)", f"encoder_output.shape[-1] == {s.new}", f"encoded_lengths == {s.new}"]
     rules.append("cache_last_channel_len_out == 0" if isolated else f"cache_last_channel_len_out <= {s.cache}")
     return {
-        "model": "streaming_encoder", "symbols": {"B": 1}, "invariants": rules,
+        "model": "streaming_encoder",
+        "symbols": {"B": 1},
+        "invariants": rules,
         "inputs": {
-            "audio_signal": {"shape": ["B", s.features, "T"]}, "length": {"dtype": "int64", "shape": ["B"]},
-            "cache_last_channel": {"shape": channel}, "cache_last_time": {"shape": time},
+            "audio_signal": {"shape": ["B", s.features, "T"]},
+            "length": {"dtype": "int64", "shape": ["B"]},
+            "cache_last_channel": {"shape": channel},
+            "cache_last_time": {"shape": time},
             "cache_last_channel_len": {"dtype": "int64", "shape": ["B"]},
         },
         "outputs": {
-            "encoder_output": {"shape": ["B", s.width, s.new], "valid_length": {"tensor": "encoded_lengths", "axis": 2}},
+            "encoder_output": {
+                "shape": ["B", s.width, s.new],
+                "valid_length": {"tensor": "encoded_lengths", "axis": 2},
+            },
             "encoded_lengths": {"dtype": "int64", "shape": ["B"]},
-            "cache_last_channel_out": {"shape": channel, **masked}, "cache_last_time_out": {"shape": time},
+            "cache_last_channel_out": {"shape": channel, **masked},
+            "cache_last_time_out": {"shape": time},
             "cache_last_channel_len_out": {"dtype": "int64", "shape": ["B"]},
         },
         "state": [
@@ -147,6 +155,9 @@ def contract(size: str = "tiny", isolated: bool = False) -> dict[str, Any]:
         "profile": {
             "first": {"steps": "first", "symbols": {"T": [s.first] * 3, "B": [1, 1, 1]}},
             "steady": {"steps": "steady", "symbols": {"T": [s.steady] * 3, "B": [1, 1, 1]}},
-            "unified": {"steps": "all", "symbols": {"T": [min(s.first, s.steady), s.first, max(s.first, s.steady)], "B": [1, 1, 8]}},
+            "unified": {
+                "steps": "all",
+                "symbols": {"T": [min(s.first, s.steady), s.first, max(s.first, s.steady)], "B": [1, 1, 8]},
+            },
         },
-    }  # fmt: skip
+    }

@@ -89,9 +89,10 @@ class CachedConvolution(nn.Module):
         gated = functional.glu(self.gate(self.norm(x)), dim=-1).transpose(1, 2)
         whole = torch.cat([cache * live, gated], dim=2)
         mixed = self.depthwise(whole).transpose(1, 2)
-        return self.out(functional.silu(self.inner_norm(mixed))), torch.cat([cache, gated], dim=2)[
-            :, :, gated.shape[2] :
-        ]
+        return (
+            self.out(functional.silu(self.inner_norm(mixed))),
+            torch.cat([cache, gated], dim=2)[:, :, gated.shape[2] :],
+        )
 
 
 class ConformerLayer(nn.Module):
@@ -151,9 +152,13 @@ class StreamingEncoder(nn.Module):
                 layer.convolution.depthwise.weight += amount
 
     def forward(
-        self, audio_signal: torch.Tensor, length: torch.Tensor, cache_last_channel: torch.Tensor,
-        cache_last_time: torch.Tensor, cache_last_channel_len: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+        self,
+        audio_signal: torch.Tensor,
+        length: torch.Tensor,
+        cache_last_channel: torch.Tensor,
+        cache_last_time: torch.Tensor,
+        cache_last_channel_len: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         encoded = self.subsampling(audio_signal)
         older = encoded.shape[1] - self.size.new
         lengths = ((length + 7) // 8 - older).clamp(0, self.size.new)

@@ -12,8 +12,8 @@ from typing import Any
 def once(name: str, settings: tuple[Any, ...], code: str, make: Callable[[], Any], train: Callable[[Any], None]) -> Any:
     """The network that `make` gives, after `train`, in evaluation mode; `settings` end with the seed.
 
-    Weights are kept under $XDG_CACHE_HOME/assay by the hash of the file `code`, the settings and PyTorch's version, so that a change of any
-    of them trains anew. Two that train at once write the same file.
+    Weights are kept under $XDG_CACHE_HOME/assay by the hash of the file `code`, the settings and PyTorch's version, so
+    that a change of any of them trains anew. Two that train at once write the same file.
     """
     import torch
     from safetensors.torch import load_file, save_file

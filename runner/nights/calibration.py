@@ -1,4 +1,7 @@
-"""A calibration as a row: what one rule, at one version, cost and found on recorded noise and on recorded pairs of one artifact."""
+"""A calibration as a row: what one rule, at one version, cost and found on recorded noise and on recorded pairs.
+
+Of one artifact.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def detector_named(name: str) -> Rule:
 
 
 def calibrated(histories: Sequence[Mapping[str, Any]], detector: str, rule: Rule, seed: int, most: int) -> Calibration:
-    """Replay a rule on the noise of recorded series (made-up noise where there are none), and on the series as they were recorded."""
+    """Replay a rule on the noise of recorded series (made-up noise where there are none).
+
+    And on the series as they were recorded.
+    """
     noises, origin = noises_of(histories, seed, most)
     look = by_rule(rule)
     alarms = false_alarms(noises, look, seed, repeats=2)
@@ -45,9 +51,12 @@ def calibrated(histories: Sequence[Mapping[str, Any]], detector: str, rule: Rule
 
 
 def same_artifact(history: Mapping[str, Any], rule: Rule) -> tuple[int, int]:
-    """Pairs of neighbouring nights of one artifact in one environment, and reports of the rule whose new level begins between two of them.
+    """Pairs of neighbouring nights of one artifact in one environment.
 
-    Nothing of ours changed there: a live A/A test. The rule is replayed night by night over the newest nights of the newest environment. An artifact that is
+    And reports of the rule whose new level begins between two of them.
+
+    Nothing of ours changed there: a live A/A test. The rule is replayed night by night over the newest nights of the
+    newest environment. An artifact that is
     not known is like no other.
     """
     start = max(len(history["values"]) - _REPLAYED, 0)

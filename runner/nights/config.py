@@ -1,4 +1,7 @@
-"""The file of `assay nightly`: what to run, how long, whom to tell. Secrets are named, never written: they come from the environment."""
+"""The file of `assay nightly`: what to run, how long, whom to tell.
+
+Secrets are named, never written: they come from the environment.
+"""
 
 from __future__ import annotations
 

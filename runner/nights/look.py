@@ -30,14 +30,18 @@ LEAST = 4
 def books_of(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Books:
     """Everything that the nightly job reads."""
     return Books(
-        series=series(connection, filters, LEAST, NIGHTS), verdicts=verdict_series(connection, filters),
-        changes=alert_queries.changes(connection, Filters()), accepted=alert_queries.accepted(connection),
+        series=series(connection, filters, LEAST, NIGHTS),
+        verdicts=verdict_series(connection, filters),
+        changes=alert_queries.changes(connection, Filters()),
+        accepted=alert_queries.accepted(connection),
         releases=frozenset((row["model"], row["version"]) for row in alert_queries.releases(connection)),
-    )  # fmt: skip
+    )
 
 
 def suspected(store: Store, watching: Watching, at: datetime | None = None) -> list[Change]:
-    """Tonight's single nights that look worse after something was built anew; see `assay.runner.regressions.alerts.suspicion`.
+    """Tonight's single nights that look worse after something was built anew.
+
+    See `assay.runner.regressions.alerts.suspicion`.
 
     Raises:
         StoreError: the books cannot be read.
@@ -58,7 +62,9 @@ def look(
     at: datetime | None = None,
     wait_s: float = 30.0,
 ) -> Night:
-    """Find what is new in the published books, open and close alerts, record all of it; twice in a row the second finds nothing.
+    """Find what is new in the published books, open and close alerts, record all of it.
+
+    Twice in a row the second finds nothing.
 
     `believed` are changes that a re-run has confirmed, beside those that the history shows.
 

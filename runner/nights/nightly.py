@@ -1,4 +1,7 @@
-"""A whole night, made for cron: run, sync, detect, confirm, notify, clean up. One at a time; quiet unless it matters; everything in a log."""
+"""A whole night, made for cron: run, sync, detect, confirm, notify, clean up.
+
+One at a time; quiet unless it matters; everything in a log.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """1 where an alert opened or came back; 3 where something could not be done; 4 where no suite measured anything; else 0."""
+        """1 where an alert opened or came back; 3 where something could not be done.
+
+        4 where no suite measured anything; else 0.
+        """
         if self.opened:
             return ExitCode.FAILED
         if self.problems:
@@ -179,7 +185,7 @@ def _sync(store: Store, report: Report) -> None:
 
 def _suspect(
     config: Nightly, store: Store, report: Report, watching: Watching, budget: Budget, progress: Progress
-) -> list[Change]:  # fmt: skip
+) -> list[Change]:
     """What is worse for one night only is run again at once: a re-run turns nights into minutes."""
     if not config.confirm_minutes:
         return []
@@ -188,14 +194,14 @@ def _suspect(
     return believed
 
 
-def _confirm(
-    config: Nightly, store: Store, report: Report, found: Night, budget: Budget, progress: Progress
-) -> None:  # fmt: skip
+def _confirm(config: Nightly, store: Store, report: Report, found: Night, budget: Budget, progress: Progress) -> None:
     opened = [event.alert_id for event in found.of("opened", "reopened", "unmuted")]
     alerts = _alerts(store)
     report.opened = [
-        {"alert": alert, **{key: alerts[alert][key] for key in ("severity", "title", "cause_kind", "cause")}} for alert in opened if alert in alerts
-    ]  # fmt: skip
+        {"alert": alert, **{key: alerts[alert][key] for key in ("severity", "title", "cause_kind", "cause")}}
+        for alert in opened
+        if alert in alerts
+    ]
     report.recovered = [event.alert_id for event in found.of("recovered")]
     moved = [alerts[alert] for alert in opened if alert in alerts and alerts[alert]["cause_kind"] != "absence"]
     if config.confirm_minutes and moved:
@@ -205,7 +211,10 @@ def _confirm(
 
 
 def _explain(store: Store, report: Report, alerts: Sequence[str], budget: Budget) -> None:
-    """The first divergence of parity cases that broke, kept with their alerts; one a case and night, while there is time."""
+    """The first divergence of parity cases that broke, kept with their alerts.
+
+    One a case and night, while there is time.
+    """
     published, done = snapshot(store), set[str]()
     assert published is not None  # noqa: S101  alerts come from one
     with reading(published) as connection:
@@ -217,8 +226,15 @@ def _explain(store: Store, report: Report, alerts: Sequence[str], budget: Budget
             done.add(change["name"])
             try:
                 answer = explain_case(
-                    connection, store, change["run_id"], change["name"], suite=None, step=None, max_memory=None, out=logs_of(store) / "explained"
-                )  # fmt: skip
+                    connection,
+                    store,
+                    change["run_id"],
+                    change["name"],
+                    suite=None,
+                    step=None,
+                    max_memory=None,
+                    out=logs_of(store) / "explained",
+                )
             except AssayError as error:
                 report.notes.append(f"{change['name']} could not be explained: {error}")
                 continue

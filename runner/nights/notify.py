@@ -59,7 +59,8 @@ def digest_for(
 ) -> Digest | None:
     """What a channel has not been told yet; None where there is nothing.
 
-    `events` are steps in the lives of alerts, `sent` the rows of `notification`: an event that arrived is not told again, one that did not is. An alert that is
+    `events` are steps in the lives of alerts, `sent` the rows of `notification`: an event that arrived is not told
+    again, one that did not is. An alert that is
     muted now, or below the channel's severity, is silent.
     """
     known = {
@@ -105,11 +106,17 @@ def _gone(events: Sequence[Row]) -> bool:
 
 def _entry(alert: Row, events: Sequence[Row], dashboard: str) -> dict[str, Any]:
     return {
-        "alert": alert["alert_id"], "severity": alert["severity"], "state": alert["state"], "cause_kind": alert["cause_kind"], "cause": alert["cause"],
-        "title": alert["title"], "series": alert["series"] or 0, "assignee": alert["assignee"],
+        "alert": alert["alert_id"],
+        "severity": alert["severity"],
+        "state": alert["state"],
+        "cause_kind": alert["cause_kind"],
+        "cause": alert["cause"],
+        "title": alert["title"],
+        "series": alert["series"] or 0,
+        "assignee": alert["assignee"],
         "link": f"{dashboard.rstrip('/')}/alerts?alert={urllib.parse.quote(alert['alert_id'])}" if dashboard else None,
         "steps": [{"action": event["action"], "reason": event["reason"]} for event in events],
-    }  # fmt: skip
+    }
 
 
 def _words(entry: Mapping[str, Any]) -> str:
@@ -120,7 +127,9 @@ def _words(entry: Mapping[str, Any]) -> str:
 
 
 def send(channel: Channel, digest: Digest, folder: Path, wait_s: float = 1.0) -> Notification:
-    """Deliver a digest, four times at most with growing pauses where another attempt may help; the row says what came of it.
+    """Deliver a digest, four times at most with growing pauses where another attempt may help.
+
+    The row says what came of it.
 
     `folder` is where a channel's relative `path` begins. Errors become the row's `error`; nothing is raised for them.
     """
@@ -135,18 +144,27 @@ def send(channel: Channel, digest: Digest, folder: Path, wait_s: float = 1.0) ->
             {"slack": _slack, "webhook": _webhook, "email": _email}[channel.kind](channel, digest)
 
     retry = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(_ATTEMPTS), wait=tenacity.wait_exponential(multiplier=wait_s, max=30 * wait_s),
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Undelivered) and error.again), reraise=True,
-    )  # fmt: skip
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=tenacity.wait_exponential(multiplier=wait_s, max=30 * wait_s),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Undelivered) and error.again),
+        reraise=True,
+    )
     problem: str | None = None
     try:
         retry(once)
     except (Undelivered, UsageError) as error:
         problem = str(error)
     return Notification(
-        notification_id=new_id(), digest_id=digest.digest_id, recorded_at=now(), channel=channel.name, outcome="failed" if problem else "sent",
-        attempts=attempts, error=problem, events=[*digest.events], text=digest.text,
-    )  # fmt: skip
+        notification_id=new_id(),
+        digest_id=digest.digest_id,
+        recorded_at=now(),
+        channel=channel.name,
+        outcome="failed" if problem else "sent",
+        attempts=attempts,
+        error=problem,
+        events=[*digest.events],
+        text=digest.text,
+    )
 
 
 def _slack(channel: Channel, digest: Digest) -> None:

@@ -63,7 +63,8 @@ class Caught:
 def selftest_alerts(store: Store, seed: int) -> Caught:
     """Plant a regression in a scratch copy of the store and watch it as the nightly job would, night by night.
 
-    The series is the one with the most nights among those whose noise allows a verdict; where none has 12 nights, a history is made up. The store itself is only read.
+    The series is the one with the most nights among those whose noise allows a verdict; where none has 12 nights, a
+    history is made up. The store itself is only read.
     """
     with tempfile.TemporaryDirectory(prefix="assay-selftest-") as folder:
         planted = _scratch(store, Path(folder) / "planted", seed)
@@ -76,13 +77,19 @@ def selftest_alerts(store: Store, seed: int) -> Caught:
         after, told = _watch(planted, history, values, Path(folder))
         # One false alarm in so many nights is what the rule costs (docs/regressions.md); two in two are a rule that hears everything.
         alarms = [
-            _watch(_scratch(store, Path(folder) / name, seed), history, _nights(history, noise, generator), Path(folder))[0] for name in ("calm", "calm again")
-        ]  # fmt: skip
+            _watch(
+                _scratch(store, Path(folder) / name, seed), history, _nights(history, noise, generator), Path(folder)
+            )[0]
+            for name in ("calm", "calm again")
+        ]
         return Caught(f"{history['name']} {history['metric']}", recorded, size, after, told, None not in alarms)
 
 
 def _known(store: Store) -> list[dict[str, Any]]:
-    """Recorded series that a step can be planted in: without a change of their own in the newest nights; those with the most nights first."""
+    """Recorded series that a step can be planted in: without a change of their own in the newest nights.
+
+    Those with the most nights first.
+    """
     published = snapshot(store)
     if published is None:
         return []
@@ -138,9 +145,18 @@ def _make_up(store: Store, seed: int) -> None:
             workload_sha256=None, artifact_id=None, environment_id="selftest", comparability="", threads=None, reproduce="",
         )  # fmt: skip
         figure = rows.Measurement(
-            case_id=case.case_id, run_id=run.run_id, series_id="selftest", metric="latency_p50_ms", value=float(value), low=None, high=None, n=1, samples=None,
-            block_length=None, provenance="measured",
-        )  # fmt: skip
+            case_id=case.case_id,
+            run_id=run.run_id,
+            series_id="selftest",
+            metric="latency_p50_ms",
+            value=float(value),
+            low=None,
+            high=None,
+            n=1,
+            samples=None,
+            block_length=None,
+            provenance="measured",
+        )
         write_bundle(store, run.run_id, [run, case, figure, environment, METRICS["latency_p50_ms"]])
 
 
@@ -151,7 +167,10 @@ def _nights(history: Mapping[str, Any], noise: Array, generator: np.random.Gener
 
 
 def _watch(store: Store, history: Mapping[str, Any], values: list[float], folder: Path) -> tuple[int | None, bool]:
-    """Record one night after the other and look each time; the night in which an alert of the series opened, and whether the digest names it."""
+    """Record one night after the other and look each time.
+
+    The night in which an alert of the series opened, and whether the digest names it.
+    """
     for night, value in enumerate(values, 1):
         at = history["started_at"][-1] + timedelta(days=night)
         _record(store, history, value, at)
@@ -183,17 +202,39 @@ def _record(store: Store, history: Mapping[str, Any], value: float, at: datetime
     assert published is not None  # noqa: S101  the scratch copy has one
     with reading(published) as connection:
         run = ask(connection, "select * from run where run_id = $run", run=history["run_ids"][-1])[0]
-        case = ask(connection, "select c.* from case_result c join measurement m using (case_id) where m.series_id = $s and c.run_id = $run limit 1",
-                   s=history["series_id"], run=history["run_ids"][-1])[0]  # fmt: skip
+        case = ask(
+            connection,
+            "select c.* from case_result c join measurement m using (case_id) where m.series_id = $s and c.run_id ="
+            " $run limit 1",
+            s=history["series_id"],
+            run=history["run_ids"][-1],
+        )[0]
     run_id, case_id = new_id(), new_id()
     made: list[rows.Row] = [
         rows.Run(**{**_columns(rows.Run, run), "run_id": run_id, "started_at": at}),
-        rows.CaseResult(**{**_columns(rows.CaseResult, case), "run_id": run_id, "case_id": case_id, "started_at": at, "model_version": "planted"}),
-        rows.Measurement(
-            case_id=case_id, run_id=run_id, series_id=history["series_id"], metric=history["metric"], value=value, low=None, high=None, n=1, samples=None,
-            block_length=None, provenance="measured",
+        rows.CaseResult(
+            **{
+                **_columns(rows.CaseResult, case),
+                "run_id": run_id,
+                "case_id": case_id,
+                "started_at": at,
+                "model_version": "planted",
+            }
         ),
-    ]  # fmt: skip
+        rows.Measurement(
+            case_id=case_id,
+            run_id=run_id,
+            series_id=history["series_id"],
+            metric=history["metric"],
+            value=value,
+            low=None,
+            high=None,
+            n=1,
+            samples=None,
+            block_length=None,
+            provenance="measured",
+        ),
+    ]
     write_bundle(store, run_id, made)
     ingest.sync(store)
 

@@ -48,10 +48,16 @@ class Comparison:
         tolerance = self._policy.for_output(name)
         whole = self._tallies.setdefault(name, Tally())
         facts = {
-            "output": name, "step": step, "rule": tolerance.rule, "atol": tolerance.atol, "rtol": tolerance.rtol,
-            "expected_dtype": right.dtype.name, "actual_dtype": None if candidate is None else candidate.dtype.name,
-            "shape": list(right.shape), "problem": None,
-        }  # fmt: skip
+            "output": name,
+            "step": step,
+            "rule": tolerance.rule,
+            "atol": tolerance.atol,
+            "rtol": tolerance.rtol,
+            "expected_dtype": right.dtype.name,
+            "actual_dtype": None if candidate is None else candidate.dtype.name,
+            "shape": list(right.shape),
+            "problem": None,
+        }
         self._firsts.setdefault(name, facts)
         if candidate is None:
             problem = f"output {name!r} is missing: the candidate has {', '.join(actual)} (map names with `rename`)"
@@ -70,8 +76,12 @@ class Comparison:
     def _tally(self, right: Array, candidate: Any, mask: Array | None, tolerance: Resolved) -> Tally:
         """On the device where the candidate lies on one and can be compared there, else on the host."""
         rules: dict[str, Any] = {
-            "rule": tolerance.rule, "atol": tolerance.atol, "rtol": tolerance.rtol, "nan_equal": tolerance.nan_equal, "mask": mask,
-        }  # fmt: skip
+            "rule": tolerance.rule,
+            "atol": tolerance.atol,
+            "rtol": tolerance.rtol,
+            "nan_equal": tolerance.nan_equal,
+            "mask": mask,
+        }
         on_device = getattr(candidate, "tally_against", None)
         found: Tally | None = on_device(right, **rules) if on_device else None
         if found is not None:
@@ -104,6 +114,11 @@ class Comparison:
         for name, whole in self._tallies.items():
             first = self._firsts[name]
             yield {
-                **receipt(whole, None), **first, "step": ALL_STEPS, "shape": None, "problem": self._problems.get(name),
-                "worst_index": first.get("worst_index"), "first_failing_index": first.get("first_failing_index"),
-            }  # fmt: skip
+                **receipt(whole, None),
+                **first,
+                "step": ALL_STEPS,
+                "shape": None,
+                "problem": self._problems.get(name),
+                "worst_index": first.get("worst_index"),
+                "first_failing_index": first.get("first_failing_index"),
+            }

@@ -46,17 +46,22 @@ class Reach:
         for (name, output), moved in self.moved.items():
             spread = self.ranges.get(output, 0.0)
             yield {
-                "side": side, "input": name, "is_state": name in known, "output": output, "steps": self.steps,
-                "moved": moved, "relative": moved / spread if spread else None,
-            }  # fmt: skip
+                "side": side,
+                "input": name,
+                "is_state": name in known,
+                "output": output,
+                "steps": self.steps,
+                "moved": moved,
+                "relative": moved / spread if spread else None,
+            }
 
 
 def reach(session: Infers, recorded: list[Tensors], contract: Contract) -> Reach:
     """Perturb every input alone, at some recorded steps, and see what moves.
 
     A float array gets noise as large as its own spread (1 where it is constant), drawn once for each step and input. An
-    integer array is replaced by its value at another step, or, for a state, by half of it; one that never changes is not
-    tried. An input whose perturbation the model refuses is not tried at that step.
+    integer array is replaced by its value at another step, or, for a state, by half of it; one that never changes is
+    not tried. An input whose perturbation the model refuses is not tried at that step.
     """
     found = Reach()
     at = sorted({0, len(recorded) // 2, len(recorded) - 1})[:_TRIED_STEPS]

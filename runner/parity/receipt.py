@@ -31,8 +31,8 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
     """Receipt columns (DESIGN: assay.schema.rows.Parity) of a tally; `shape` turns flat indices into positions.
 
     Statistics are over pairs finite on both sides and None when there is none. SQNR is
-    10 log10(sum x^2 / sum (x - y)^2), infinite when equal; PSNR takes the expected side's range as its peak, and is None
-    when that is zero. A ratio of sums that float64 cannot hold (values beyond 1e154) is None.
+    10 log10(sum x^2 / sum (x - y)^2), infinite when equal; PSNR takes the expected side's range as its peak, and is
+    None when that is zero. A ratio of sums that float64 cannot hold (values beyond 1e154) is None.
     """
     n = tally.finite
     mismatched = tally.first_mismatch >= 0

@@ -1,7 +1,7 @@
 """Parity step by step: functional, closed loop, and between them.
 
-`functional` gives the candidate the reference's states at every step, `closed_loop` only at the first, `mixed-K` every K
-steps; after that, its own outputs are fed back. Each step leaves a receipt for every output, its latency, and what
+`functional` gives the candidate the reference's states at every step, `closed_loop` only at the first, `mixed-K` every
+K steps; after that, its own outputs are fed back. Each step leaves a receipt for every output, its latency, and what
 became of the invariants.
 """
 
@@ -84,10 +84,16 @@ class Watch:
 
     def event(self) -> dict[str, Any]:
         return {
-            "name": self.invariant.text, "kind": self.kind, "expression": self.invariant.text, "side": self.side,
-            "checked": self.checked, "broken": self.count, "first_broken": self.broken[0] if self.broken else None,
-            "broken_steps": self.broken, "observed": self.observed,
-        }  # fmt: skip
+            "name": self.invariant.text,
+            "kind": self.kind,
+            "expression": self.invariant.text,
+            "side": self.side,
+            "checked": self.checked,
+            "broken": self.count,
+            "first_broken": self.broken[0] if self.broken else None,
+            "broken_steps": self.broken,
+            "observed": self.observed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +150,15 @@ def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) 
     for watch in loop.watches:
         yield "invariant", watch.event()
     for message, at in loop.broken_contract.items():
-        yield "finding", {"kind": "contract", "subject": message.split("'")[1] if "'" in message else "contract", "severity": "fail",
-                          "message": f"the contract is broken {at}: {message}"}  # fmt: skip
+        yield (
+            "finding",
+            {
+                "kind": "contract",
+                "subject": message.split("'")[1] if "'" in message else "contract",
+                "severity": "fail",
+                "message": f"the contract is broken {at}: {message}",
+            },
+        )
 
 
 def _outputs(stream: Stream) -> Tensors:
@@ -232,7 +245,10 @@ def _parsed_reset(contract: Contract) -> Invariant | None:
 
 
 def reference_steps(session: Any, batches: Sequence[Tensors], contract: Contract) -> Iterator[tuple[Tensors, Tensors]]:
-    """(inputs, outputs) of the reference for each batch. Where batches leave the states out, they are its own, fed back."""
+    """(inputs, outputs) of the reference for each batch.
+
+    Where batches leave the states out, they are its own, fed back.
+    """
     states, reset = contract.state_inputs, _parsed_reset(contract)
     stream = session.open_stream({name: state.output for name, state in states.items()})
     last: Tensors = {}

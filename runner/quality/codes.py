@@ -1,4 +1,7 @@
-"""Values in codes: 8-bit and wider integers with scale and zero point, 8-bit and 16-bit floats, and what each could stand for."""
+"""Values in codes: 8-bit and wider integers with scale and zero point, 8-bit and 16-bit floats.
+
+And what each could stand for.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ def typed(codes: Array, dtype: Any) -> Array:
 def decode(codes: Array, scale: Array, zero_point: Array | None, axis: int) -> Array:
     """(codes - zero point) * scale in float32; scale and zero point are of the tensor, or run along an axis.
 
-    Integer codes are widened before they are subtracted: in eight bits, 10 - 128 would wrap. Float codes have no zero point.
+    Integer codes are widened before they are subtracted: in eight bits, 10 - 128 would wrap. Float codes have no zero
+    point.
     """
     if is_float(codes.dtype):
         return (codes.astype(np.float32) * along(scale.astype(np.float32), codes.ndim, axis)).astype(np.float32)
@@ -52,7 +56,10 @@ def decode(codes: Array, scale: Array, zero_point: Array | None, axis: int) -> A
 
 
 def encode(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> Array:
-    """Codes of values, clipped to the type: round(values / scale) + zero point, half to even; of a float type, the nearest."""
+    """Codes of values, clipped to the type: round(values / scale) + zero point, half to even.
+
+    Of a float type, the nearest.
+    """
     return encode_counting(values, scale, zero_point, axis, dtype)[0]
 
 
@@ -81,7 +88,10 @@ def along(values: Array, ndim: int, axis: int) -> Array:
 
 @cache
 def in_order(name: str) -> tuple[list[int], int]:
-    """Of an 8-bit type: its 256 codes by the value that each stands for, and how many of them are finite; those that are not come last."""
+    """Of an 8-bit type: its 256 codes by the value that each stands for, and how many of them are finite.
+
+    Those that are not come last.
+    """
     values = np.arange(_WIDE, dtype=np.uint8).view(np.dtype(name)).astype(np.float64)
     finite = int(np.isfinite(values).sum())
     return [int(code) for code in np.argsort(values, kind="stable")], finite

@@ -1,7 +1,8 @@
 """What a candidate loses against its reference on the same items, with an interval: pure, from what each item adds.
 
-A metric is `finish(mean over groups of sum(numerator) / sum(denominator))`: groups are classes where a metric averages over them, else there is one.
-Items are resampled together on both sides (paired bootstrap), so what makes an item hard takes no part in the difference.
+A metric is `finish(mean over groups of sum(numerator) / sum(denominator))`: groups are classes where a metric averages
+over them, else there is one. Items are resampled together on both sides (paired bootstrap), so what makes an item hard
+takes no part in the difference.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Degradation:
 def degradation(candidate: Counts, reference: Counts, *, better: str, seed: int = 0) -> Degradation | None:
     """The candidate's value, and what it loses, with 95 % percentile intervals; None where either has no value.
 
-    Where no item differs, resampling shows nothing: the interval of a share then reaches as far as n equal items leave open
+    Where no item differs, resampling shows nothing: the interval of a share then reaches as far as n equal items leave
+    open
     (Clopper and Pearson's upper limit of 0 in n).
     """
     mine, right = candidate.value(), reference.value()
@@ -79,8 +81,15 @@ def degradation(candidate: Counts, reference: Counts, *, better: str, seed: int 
     sign = 1.0 if better == "higher" else -1.0
     drops = sign * (other - left)
     drop = _interval(sign * (right - mine), drops, items)
-    relative = _interval(sign * (right - mine) / right, np.divide(drops, other, where=other != 0, out=np.full_like(drops, np.nan)), items) \
-        if right else None  # fmt: skip
+    relative = (
+        _interval(
+            sign * (right - mine) / right,
+            np.divide(drops, other, where=other != 0, out=np.full_like(drops, np.nan)),
+            items,
+        )
+        if right
+        else None
+    )
     if _same(candidate, reference) and _is_share(candidate):
         open_ = 1 - (1 - _LEVEL) ** (1 / items)
         drop = Interval(drop.value, -open_, open_, items)
@@ -120,7 +129,9 @@ def _interval(value: float, resampled: Array, n: int) -> Interval:
 
 
 def mcnemar(candidate: Array, reference: Array) -> tuple[int, int, float]:
-    """(only the reference right, only the candidate right, exact two-sided p): McNemar's test of two columns of right and wrong.
+    """(only the reference right, only the candidate right, exact two-sided p).
+
+    McNemar's test of two columns of right and wrong.
 
     Under equal quality each discordant item falls to either side like a fair coin; p is 1 without any.
     """
@@ -134,10 +145,13 @@ def mcnemar(candidate: Array, reference: Array) -> tuple[int, int, float]:
 def jackknifed(
     statistic: Callable[[Array], float | None], items: int, groups: int = 20
 ) -> tuple[float | None, float | None]:
-    """(value, standard error) of a statistic of item numbers, by leaving out one of `groups` interleaved groups at a time.
+    """(value, standard error) of a statistic of item numbers.
 
-    Delete-a-group jackknife (Kott 2001): variance = (G - 1) / G * sum (value without g - their mean)^2. For metrics that are no sums, such as mAP, where
-    thousands of resamples would cost thousands of evaluations. The error is None with fewer than 2 groups, or where a part has no value.
+    By leaving out one of `groups` interleaved groups at a time.
+
+    Delete-a-group jackknife (Kott 2001): variance = (G - 1) / G * sum (value without g - their mean)^2. For metrics
+    that are no sums, such as mAP, where thousands of resamples would cost thousands of evaluations. The error is None
+    with fewer than 2 groups, or where a part has no value.
     """
     whole = statistic(np.arange(items))
     groups = min(groups, items)

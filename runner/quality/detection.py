@@ -1,4 +1,7 @@
-"""Detection: COCO's average precision by faster-coco-eval; precision, recall and F1 at one threshold from the same boxes."""
+"""Detection: COCO's average precision by faster-coco-eval.
+
+Precision, recall and F1 at one threshold from the same boxes.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ class Detection:
         true_boxes, true_classes = pick(labels, task.label_boxes, "label"), pick(labels, task.label_classes, "label")
         if boxes.shape[:-1] != scores.shape or scores.shape != classes.shape or boxes.shape[-1:] != (4,):
             raise UsageError(
-                f"detection needs boxes [B, N, 4], scores [B, N] and classes [B, N]; they are {boxes.shape}, {scores.shape}, {classes.shape}."
+                f"detection needs boxes [B, N, 4], scores [B, N] and classes [B, N]; they are {boxes.shape},"
+                f" {scores.shape}, {classes.shape}."
             )
         for i in range(len(boxes)):
             there, said = (
@@ -51,9 +55,14 @@ class Detection:
                 (classes[i] >= 0) & np.isfinite(scores[i]) & np.isfinite(boxes[i]).all(axis=1),
             )
             self.images.append(
-                Image(true_boxes[i][there].astype(float), true_classes[i][there].astype(int), boxes[i][said].astype(float),
-                      scores[i][said].astype(float), classes[i][said].astype(int))
-            )  # fmt: skip
+                Image(
+                    true_boxes[i][there].astype(float),
+                    true_classes[i][there].astype(int),
+                    boxes[i][said].astype(float),
+                    scores[i][said].astype(float),
+                    classes[i][said].astype(int),
+                )
+            )
 
     def counts(self) -> dict[str, Counts]:
         """Precision, recall and F1 over all boxes from the task's score on, matched at IoU 0.5, best score first."""
@@ -92,8 +101,15 @@ class Detection:
         numbers = sorted({int(c) for image in self.images for c in (*image.true_classes, *image.classes)})
         truth = [
             {"id": k, "image_id": i, "category_id": int(c), "bbox": _xywh(box), "area": _area(box), "iscrowd": 0}
-            for k, (i, c, box) in enumerate(((i, c, b) for i, image in enumerate(images) for c, b in zip(image.true_classes, image.true_boxes, strict=True)), 1)
-        ]  # fmt: skip
+            for k, (i, c, box) in enumerate(
+                (
+                    (i, c, b)
+                    for i, image in enumerate(images)
+                    for c, b in zip(image.true_classes, image.true_boxes, strict=True)
+                ),
+                1,
+            )
+        ]
         said = [
             {"image_id": i, "category_id": int(c), "bbox": _xywh(box), "score": float(score)}
             for i, image in enumerate(images)
@@ -102,8 +118,13 @@ class Detection:
         if not truth:
             return None
         with contextlib.redirect_stdout(io.StringIO()):
-            gold = library.COCO({"images": [{"id": i} for i in range(len(images))], "annotations": truth,
-                         "categories": [{"id": n, "name": str(n)} for n in numbers]})  # fmt: skip
+            gold = library.COCO(
+                {
+                    "images": [{"id": i} for i in range(len(images))],
+                    "annotations": truth,
+                    "categories": [{"id": n, "name": str(n)} for n in numbers],
+                }
+            )
             if not said:
                 said = [{"image_id": 0, "category_id": numbers[0], "bbox": [0.0, 0.0, 0.0, 0.0], "score": 0.0}]
             made = library.COCOeval_faster(gold, gold.loadRes(said), "bbox")

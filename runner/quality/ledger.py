@@ -1,7 +1,9 @@
 """The layer ledger: for every tensor that quantization touches, what it costs there and what has piled up before it.
 
-`local`: this tensor alone, the original's values through this tensor's codes. `accumulated`: what the quantized graph holds there, against the original, every
-node as it is written (*simulated*: products in float) or by the kernels that would be shipped (*executed*). One pass over the data; the activations of one batch
+`local`: this tensor alone, the original's values through this tensor's codes. `accumulated`: what the quantized graph
+holds there, against the original, every
+node as it is written (*simulated*: products in float) or by the kernels that would be shipped (*executed*). One pass
+over the data; the activations of one batch
 (of several, up to 512 kB) are in memory.
 """
 
@@ -60,13 +62,23 @@ def _weight_entry(weight: Weight) -> dict[str, Any]:
     reach = np.abs(weight.actual).max(initial=0.0) * (1 + weight.precision)
     beyond_reach = np.count_nonzero(np.abs(weight.expected.astype(np.float64)) > reach)
     return {
-        **_blank(), **moments.figures(), "name": weight.tensor, "node": weight.node, "op_type": weight.op_type,
-        "kind": "bias" if weight.operand >= 2 else "weight", "scheme": weight.scheme, "elements": weight.expected.size,
-        "batches": 0, "clipped": beyond_reach / weight.expected.size if weight.expected.size else None, "levels": weight.levels or None, "used_levels": weight.used_levels or None,
-        "stored_bytes": weight.stored_bytes, "bits_per_weight": 8 * weight.stored_bytes / weight.expected.size,
+        **_blank(),
+        **moments.figures(),
+        "name": weight.tensor,
+        "node": weight.node,
+        "op_type": weight.op_type,
+        "kind": "bias" if weight.operand >= 2 else "weight",
+        "scheme": weight.scheme,
+        "elements": weight.expected.size,
+        "batches": 0,
+        "clipped": beyond_reach / weight.expected.size if weight.expected.size else None,
+        "levels": weight.levels or None,
+        "used_levels": weight.used_levels or None,
+        "stored_bytes": weight.stored_bytes,
+        "bits_per_weight": 8 * weight.stored_bytes / weight.expected.size,
         "scale_min": None if weight.scales is None else float(weight.scales.min()),
         "scale_max": None if weight.scales is None else float(weight.scales.max()),
-    }  # fmt: skip
+    }
 
 
 def activation_entries(
@@ -77,9 +89,12 @@ def activation_entries(
     batches: Iterable[Tensors],
     optimization: str = "all",
 ) -> Iterator[dict[str, Any]]:
-    """One entry for each coded activation, over all batches; `distinct` beside a row's columns: different values among the first 4096 of the original.
+    """One entry for each coded activation, over all batches.
 
-    `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form. `executed` runs with
+    `distinct` beside a row's columns: different values among the first 4096 of the original.
+
+    `simulated` is a file whose nodes, run as they are written, compute in float; None where there is no such form.
+    `executed` runs with
     the graph optimizations that it would be shipped with.
     """
     accounts = [_Account(site) for site in activations(pair)]
@@ -115,7 +130,10 @@ def _pass(
 
 
 def _settle(accounts: list[_Account], held: list[tuple[Tensors, Tensors, Tensors | None]]) -> None:
-    """Account for some batches: together where one scale holds for all of them, since a small batch costs as much as a large one."""
+    """Account for some batches: together where one scale holds for all.
+
+    Of them, since a small batch costs as much as a large one.
+    """
     for account in accounts:
         site = account.site
         one_scale = not isinstance(site.scale, str) and site.scale.size == 1
@@ -185,21 +203,46 @@ def _activation_entry(account: _Account, batches: int) -> dict[str, Any]:
     scale = known if site.kind == "activation" else None
     codes, finite = account.codes, in_order(account.dtype)[1] if account.codes is not None else 0
     return {
-        **_blank(), **account.local.figures(), "name": site.tensor, "node": site.node, "op_type": site.op_type, "kind": site.kind,
-        "scheme": account.dtype if site.kind == "output" else f"{account.dtype} {per}", "elements": account.seen, "batches": batches,
+        **_blank(),
+        **account.local.figures(),
+        "name": site.tensor,
+        "node": site.node,
+        "op_type": site.op_type,
+        "kind": site.kind,
+        "scheme": account.dtype if site.kind == "output" else f"{account.dtype} {per}",
+        "elements": account.seen,
+        "batches": batches,
         **{name: executed[name] for name in ("actual_min", "actual_max", "actual_mean", "actual_std")},
-        "accumulated_sqnr_db": simulated["sqnr_db"], "accumulated_cosine": simulated["cosine"],
-        "executed_sqnr_db": executed["sqnr_db"], "executed_cosine": executed["cosine"],
+        "accumulated_sqnr_db": simulated["sqnr_db"],
+        "accumulated_cosine": simulated["cosine"],
+        "executed_sqnr_db": executed["sqnr_db"],
+        "executed_cosine": executed["cosine"],
         "clipped": account.clipped / account.seen if scale is not None and account.seen else None,
         "saturated": None if codes is None or known is None else float(codes[[0, finite - 1]].sum() / codes.sum()),
-        "levels": None if codes is None else finite, "used_levels": None if codes is None else int(np.count_nonzero(codes[:finite])),
-        "scale_min": None if scale is None else float(scale.min()), "scale_max": None if scale is None else float(scale.max()),
-        "distinct": account.distinct, "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
-    }  # fmt: skip
+        "levels": None if codes is None else finite,
+        "used_levels": None if codes is None else int(np.count_nonzero(codes[:finite])),
+        "scale_min": None if scale is None else float(scale.min()),
+        "scale_max": None if scale is None else float(scale.max()),
+        "distinct": account.distinct,
+        "histogram": None if codes is None else [int(c) for c in codes.reshape(_HISTOGRAM, -1).sum(axis=1)],
+    }
 
 
 def _blank() -> dict[str, Any]:
-    return dict.fromkeys((
-        "accumulated_sqnr_db", "accumulated_cosine", "executed_sqnr_db", "executed_cosine", "clipped", "saturated", "levels",
-        "used_levels", "stored_bytes", "bits_per_weight", "scale_min", "scale_max", "histogram",
-    ))  # fmt: skip
+    return dict.fromkeys(
+        (
+            "accumulated_sqnr_db",
+            "accumulated_cosine",
+            "executed_sqnr_db",
+            "executed_cosine",
+            "clipped",
+            "saturated",
+            "levels",
+            "used_levels",
+            "stored_bytes",
+            "bits_per_weight",
+            "scale_min",
+            "scale_max",
+            "histogram",
+        )
+    )

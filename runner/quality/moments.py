@@ -53,8 +53,9 @@ class Moments:
     def figures(self) -> dict[str, Any]:
         """The figures below, None where nothing finite was seen or the ratio has no meaning.
 
-        `sqnr_db` 10 log10(sum x^2 / sum (x - y)^2), infinite when equal. `snr_db` the same of the variances of x and of the error: what is left
-        when constant offsets are taken out. `psnr_db` 10 log10((max x - min x)^2 / mse). `cosine` of x and y as vectors.
+        `sqnr_db` 10 log10(sum x^2 / sum (x - y)^2), infinite when equal. `snr_db` the same of the variances of x and of
+        the error: what is left when constant offsets are taken out. `psnr_db` 10 log10((max x - min x)^2 / mse).
+        `cosine` of x and y as vectors.
         """
         if not self.n:
             return dict.fromkeys(_FIGURES)
@@ -63,14 +64,22 @@ class Moments:
         noise = mse - ((self.sum_y - self.sum_x) / self.n) ** 2
         norms = math.sqrt(self.sum_xx) * math.sqrt(self.sum_yy)
         return {
-            "sqnr_db": decibels(self.sum_xx, self.sum_ee), "snr_db": decibels(self._variance(self.sum_x, self.sum_xx), max(noise, 0.0)),
-            "psnr_db": decibels(span * span, mse) if span > 0 else None, "cosine": self.sum_xy / norms if norms > 0 else None,
-            "mse": mse, "mean_abs": self.sum_abs / self.n, "max_abs": self.max_abs,
-            "expected_min": self.min_x, "expected_max": self.max_x, "expected_mean": self.sum_x / self.n,
+            "sqnr_db": decibels(self.sum_xx, self.sum_ee),
+            "snr_db": decibels(self._variance(self.sum_x, self.sum_xx), max(noise, 0.0)),
+            "psnr_db": decibels(span * span, mse) if span > 0 else None,
+            "cosine": self.sum_xy / norms if norms > 0 else None,
+            "mse": mse,
+            "mean_abs": self.sum_abs / self.n,
+            "max_abs": self.max_abs,
+            "expected_min": self.min_x,
+            "expected_max": self.max_x,
+            "expected_mean": self.sum_x / self.n,
             "expected_std": math.sqrt(self._variance(self.sum_x, self.sum_xx)),
-            "actual_min": self.min_y, "actual_max": self.max_y, "actual_mean": self.sum_y / self.n,
+            "actual_min": self.min_y,
+            "actual_max": self.max_y,
+            "actual_mean": self.sum_y / self.n,
             "actual_std": math.sqrt(self._variance(self.sum_y, self.sum_yy)),
-        }  # fmt: skip
+        }
 
     def _variance(self, total: float, squares: float) -> float:
         return max(squares / self.n - (total / self.n) ** 2, 0.0)

@@ -1,4 +1,7 @@
-"""The activations that pass through codes in a quantized graph: where to read them while it runs, and what the codes mean."""
+"""The activations that pass through codes in a quantized graph.
+
+Where to read them while it runs, and what the codes mean.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ class Activation:
 def activations(pair: Pair) -> list[Activation]:
     """Every activation that passes through codes, once for each of the original's tensors, in the order they are read.
 
-    A value in 16 bits is a code too: its scale is 1. Where only weights are in codes, the results of the nodes that read them are listed
+    A value in 16 bits is a code too: its scale is 1. Where only weights are in codes, the results of the nodes that
+    read them are listed
     last, as `output`.
     """
     found: dict[str, Activation] = {}

@@ -1,6 +1,7 @@
 """The constant operands that a quantized graph does not hold as its original does.
 
-A weight is what the constant part of the graph evaluates to, so asymmetric, per-channel, blockwise and codebook layouts need no code of their own.
+A weight is what the constant part of the graph evaluates to, so asymmetric, per-channel, blockwise and codebook layouts
+need no code of their own.
 """
 
 from __future__ import annotations
@@ -129,7 +130,10 @@ def _decoded(pair: Pair, node: Node, codes: int, scale: int, zero: int) -> Array
 
 
 def _decoded_integer(pair: Pair, node: Node) -> Array | None:
-    """The scale is not an input of an integer product: it is multiplied into what comes out, by the quantizer's naming."""
+    """The scale is not an input of an integer product.
+
+    It is multiplied into what comes out, by the quantizer's naming.
+    """
     name = node.proto.input[1]
     scale = pair.value(name.removesuffix("_quantized") + "_scale")
     codes = pair.value(name)
@@ -142,8 +146,9 @@ def _decoded_integer(pair: Pair, node: Node) -> Array | None:
 def _smoothing(pair: Pair, node: Node, twin: Node) -> Array | None:
     """What the activation is multiplied by on its way into a product that the original does not scale.
 
-    Activation-aware quantizers (AWQ, SmoothQuant) move scales between the two operands: the product is the same, so each row of the
-    weight is read times the scale of the activation that it meets. Where the scale was folded into a node before, it is not seen here.
+    Activation-aware quantizers (AWQ, SmoothQuant) move scales between the two operands: the product is the same, so
+    each row of the weight is read times the scale of the activation that it meets. Where the scale was folded into a
+    node before, it is not seen here.
     """
     if node.op_type not in _PRODUCTS or twin.op_type not in _PRODUCTS:
         return None
@@ -209,7 +214,10 @@ def _levels(dtype: Any) -> int:
 
 
 def _leaves(pair: Pair, name: str) -> list[Any]:
-    """The initializers that a constant is made of; the scale and zero point of codes that a node reads itself with them."""
+    """The initializers that a constant is made of.
+
+    The scale and zero point of codes that a node reads itself with them.
+    """
     stored = pair.quantized.initializers
     if name in stored:
         root = name.removesuffix("_quantized")

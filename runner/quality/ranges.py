@@ -30,7 +30,8 @@ class Range:
 def learnt(extremes: list[tuple[float, float]]) -> Range | None:
     """How the range of one tensor came about, from (lowest, highest) of each batch; None without a batch.
 
-    `settled_at` counts batches; `influence` is the share of the width that goes when `widest_batch` is left out (0 for a range without width).
+    `settled_at` counts batches; `influence` is the share of the width that goes when `widest_batch` is left out (0 for
+    a range without width).
     """
     if not extremes:
         return None
@@ -54,10 +55,13 @@ def learnt(extremes: list[tuple[float, float]]) -> Range | None:
 
 
 def looks_drawn(values: Array) -> str | None:
-    """`uniform` or `normal` where values [..., n] look like independent draws of such numbers, as no image, sound or text does; else None.
+    """`uniform` or `normal` where values [..., n] look like independent draws of such numbers.
 
-    Neighbours along the last axis are not correlated (by 3.3 standard errors of independent ones), and the values pass a Kolmogorov-Smirnov test
-    against the distribution with their own extremes, or their own mean and deviation. Too few values, constants and what is not finite are not judged.
+    As no image, sound or text does; else None.
+
+    Neighbours along the last axis are not correlated (by 3.3 standard errors of independent ones), and the values pass
+    a Kolmogorov-Smirnov test against the distribution with their own extremes, or their own mean and deviation. Too few
+    values, constants and what is not finite are not judged.
     Features that were whitened may look so too.
     """
     from scipy import stats

@@ -1,4 +1,7 @@
-"""How sensitive a network is to each node: quantized alone, and left in float alone, by what the outputs lose as executed."""
+"""How sensitive a network is to each node.
+
+Quantized alone, and left in float alone, by what the outputs lose as executed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from assay.runner.tensors import Tensors
 
 
 def nodes_of(prepared: Path, types: list[str] | None) -> list[tuple[str, str]]:
-    """(name, operator) of each node that the quantizer would quantize, in order; `types` limits it as the recipe does."""
+    """(name, operator) of each node that the quantizer would quantize, in order.
+
+    `types` limits it as the recipe does.
+    """
     graph = onnx.load(prepared, load_external_data=False).graph
     known = set(types or (*QDQRegistry, *QLinearOpsRegistry))  # the quantizer's own list where none is given
     return [(node.name, node.op_type) for node in graph.node if node.op_type in known and node.name]
@@ -69,7 +75,7 @@ def _outputs(path: Path, batches: list[Tensors]) -> list[list[Any]]:
 
 def _sqnr(
     prepared: Path, ranges: Path, options: dict[str, Any], batches: list[Tensors], right: list[list[Any]], scratch: Path
-) -> float | None:  # fmt: skip
+) -> float | None:
     """Of all float outputs together; None where nothing was compared."""
     target = scratch / "trial.onnx"
     static.quantize(prepared, ranges, options, target)

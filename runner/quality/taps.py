@@ -1,4 +1,7 @@
-"""Running an ONNX file with tensors inside it as outputs: as it would be shipped, or with every node as it is written."""
+"""Running an ONNX file with tensors inside it as outputs.
+
+As it would be shipped, or with every node as it is written.
+"""
 
 from __future__ import annotations
 

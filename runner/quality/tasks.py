@@ -1,6 +1,7 @@
 """Task metrics on labelled items: what each item adds, so that differences between models can be resampled.
 
-Classification, segmentation, transcription and language are sums over items; detection is matched and ranked by faster-coco-eval (its AP is no sum).
+Classification, segmentation, transcription and language are sums over items; detection is matched and ranked by
+faster-coco-eval (its AP is no sum).
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from assay.runner.tensors import Array, Tensors
 from assay.runner.workloads.asked import Task
 
 PRIMARY = {
-    "classification": "top1", "detection": "map_50_95", "segmentation": "iou", "transcription": "wer", "language": "perplexity",
-}  # fmt: skip
+    "classification": "top1",
+    "detection": "map_50_95",
+    "segmentation": "iou",
+    "transcription": "wer",
+    "language": "perplexity",
+}
 """The metric that a task is judged by."""
 
 
@@ -30,7 +35,10 @@ class Evaluator(Protocol):
     def counts(self) -> dict[str, Counts]: ...
 
     def answers(self) -> list[Array]:
-        """What was answered, an array an item, to see how often two models agree; empty where there is no such thing."""
+        """What was answered, an array an item, to see how often two models agree.
+
+        Empty where there is no such thing.
+        """
         ...
 
 
@@ -40,8 +48,11 @@ def evaluator_for(task: Task) -> Evaluator:
 
         return Detection(task)
     kinds: dict[str, Callable[[Task], Evaluator]] = {
-        "classification": Classification, "segmentation": Segmentation, "transcription": Transcription, "language": Language,
-    }  # fmt: skip
+        "classification": Classification,
+        "segmentation": Segmentation,
+        "transcription": Transcription,
+        "language": Language,
+    }
     return kinds[task.kind](task)
 
 
@@ -55,7 +66,8 @@ def needed(module: str, task: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise EnvironmentMissing(
-            f"the task {task!r} needs the Python package {module.replace('_', '-')!r} ({error}). Install it with: pip install 'assay[quality]'"
+            f"the task {task!r} needs the Python package {module.replace('_', '-')!r} ({error}). Install it with: pip"
+            " install 'assay[quality]'"
         ) from error
 
 
@@ -83,7 +95,8 @@ class Classification:
         truth = pick(labels, self._label, "label").reshape(-1)
         if scores.ndim != 2 or len(scores) != len(truth):
             raise UsageError(
-                f"classification needs scores [items, classes] and as many labels; they are {scores.shape} and {truth.shape}."
+                f"classification needs scores [items, classes] and as many labels; they are {scores.shape} and"
+                f" {truth.shape}."
             )
         if truth.size and (truth.min() < 0 or truth.max() >= scores.shape[1]):
             raise UsageError(
@@ -110,7 +123,10 @@ class Classification:
 
 
 class Segmentation:
-    """Mean IoU and Dice over classes, of scores [B, classes, ...] (or class numbers [B, ...]) and labels [B, ...]; negative labels do not count."""
+    """Mean IoU and Dice over classes, of scores [B, classes, ...] (or class numbers [B, ...]) and labels [B, ...].
+
+    Negative labels do not count.
+    """
 
     def __init__(self, task: Task) -> None:
         self._output, self._label, self._names = task.output, task.label, task.names
@@ -168,7 +184,8 @@ class Language:
         logits, truth = pick(outputs, self._output, "output"), pick(labels, self._label, "label")
         if logits.ndim != 3 or logits.shape[:2] != truth.shape:
             raise UsageError(
-                f"language needs logits [items, tokens, vocabulary] and labels [items, tokens]; they are {logits.shape} and {truth.shape}."
+                f"language needs logits [items, tokens, vocabulary] and labels [items, tokens]; they are {logits.shape}"
+                f" and {truth.shape}."
             )
         counted = truth >= 0
         for row, (scores, right, known) in enumerate(zip(logits, truth, counted, strict=True)):
@@ -189,9 +206,12 @@ class Language:
 
 
 class Transcription:
-    """Word and character error rates (jiwer) of CTC scores [B, T, symbols] or symbols [B, T], and label text as code points [B, L] padded with 0.
+    """Word and character error rates (jiwer) of CTC scores [B, T, symbols] or symbols [B, T].
 
-    `alphabet` names the symbols from 1 on; 0 is the blank. Repeated symbols are one unless a blank is between them (Graves et al. 2006).
+    And label text as code points [B, L] padded with 0.
+
+    `alphabet` names the symbols from 1 on; 0 is the blank. Repeated symbols are one unless a blank is between them
+    (Graves et al. 2006).
     """
 
     def __init__(self, task: Task) -> None:

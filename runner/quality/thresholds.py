@@ -8,7 +8,8 @@ from typing import Any
 FLOAT = ("fp32", "fp16", "bfloat16")
 """Variants that nothing was quantized in."""
 RETRAIN = 0.02
-"""Relative loss of the main metric from which its cause is asked for, and quantization-aware training is worth a thought."""
+"""Relative loss of the main metric from which its cause is asked for, and quantization-aware training is worth a
+thought."""
 POOR_DB = 20.0
 """Signal-to-noise of one tensor below which it is a candidate for exclusion."""
 GAP_DB = 3.0
@@ -26,14 +27,22 @@ def poor_tensors(entries: Iterable[Entry]) -> list[Entry]:
     entries = list(entries)
     good = {e["node"] for e in entries if e["kind"] == "output" and (e["executed_sqnr_db"] or 0) > POOR_DB}
     return [
-        e for e in entries if e["kind"] != "bias" and e["sqnr_db"] is not None and e["sqnr_db"] < POOR_DB and e["node"] not in good
-    ]  # fmt: skip
+        e
+        for e in entries
+        if e["kind"] != "bias" and e["sqnr_db"] is not None and e["sqnr_db"] < POOR_DB and e["node"] not in good
+    ]
 
 
 def lost_by_kernels(entries: Sequence[Entry]) -> Entry | None:
-    """The last activation or output, in order, that is known simulated and executed, if the kernels lost more than GAP_DB there; else None."""
+    """The last activation or output.
+
+    In order, that is known simulated and executed, if the kernels lost more than GAP_DB there; else None.
+    """
     both = [
-        e for e in entries
-        if e["kind"] in ("activation", "output") and e["accumulated_sqnr_db"] is not None and e["executed_sqnr_db"] is not None
-    ]  # fmt: skip
+        e
+        for e in entries
+        if e["kind"] in ("activation", "output")
+        and e["accumulated_sqnr_db"] is not None
+        and e["executed_sqnr_db"] is not None
+    ]
     return both[-1] if both and both[-1]["accumulated_sqnr_db"] - both[-1]["executed_sqnr_db"] > GAP_DB else None

@@ -26,4 +26,5 @@ MODULE_RECIPES = {
 """Name -> `module:function`. Functions take (module, options) and return the module that runs."""
 
 ENGINE_RECIPES = {"tensorrt": "assay.runner.backends.tensorrt_build:build"}
-"""Name -> `module:function`: what a backend makes of an ONNX file before it can run it. Functions take (Ingredients) and return their settings."""
+"""Name -> `module:function`: what a backend makes of an ONNX file before it can run it. Functions take (Ingredients)
+and return their settings."""

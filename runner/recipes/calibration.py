@@ -27,7 +27,10 @@ class Calibration:
 
     @classmethod
     def of(cls, named: Mapping[str, Any], job: Mapping[str, Any]) -> Self:
-        """What a job says of a variant's calibration: `name` and `workload`, made with the job's seed in the suite's folder."""
+        """What a job says of a variant's calibration.
+
+        `name` and `workload`, made with the job's seed in the suite's folder.
+        """
         return cls(named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"]))
 
     def batches(self) -> Iterator[Tensors]:
@@ -67,7 +70,8 @@ def finite_batches(calibration: Calibration) -> Iterator[Tensors]:
         for name, array in batch.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise UsageError(
-                    f"calibration data {calibration.name!r}: batch {seen} holds NaN or infinity in {name!r}; no range can be learnt from that."
+                    f"calibration data {calibration.name!r}: batch {seen} holds NaN or infinity in {name!r}; no range"
+                    " can be learnt from that."
                 )
         yield batch
         seen += 1

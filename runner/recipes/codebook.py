@@ -1,6 +1,9 @@
-"""Weights as codes into a table (lut8, nf4, fp8, MX formats, ...): `scheme` names it, and it is checked before the model is touched.
+"""Weights as codes into a table (lut8, nf4, fp8, MX formats, ...).
 
-Options: `scheme`, `op_types` (default MatMul, Gemm), `nodes_to_exclude`, `unchecked` (make a scheme that is known to be bad, to see what it does),
+`scheme` names it, and it is checked before the model is touched.
+
+Options: `scheme`, `op_types` (default MatMul, Gemm), `nodes_to_exclude`, `unchecked` (make a scheme that is known to be
+bad, to see what it does),
 `scale` (one scale for every layer in place of each its own).
 """
 
@@ -34,7 +37,8 @@ def build(ingredients: Ingredients) -> None:
     made = _replace(model, scheme, options)
     if not made:
         raise UsageError(
-            "the model has no linear layer with a constant weight of two dimensions: there is nothing to put into codes."
+            "the model has no linear layer with a constant weight of two dimensions: there is nothing to put into"
+            " codes."
         )
     _use_opset(model)
     onnx.save(model, ingredients.target)
@@ -111,7 +115,8 @@ def _decoder(name: str, table: str, coded: Coded, scheme: Scheme, *, transposed:
     if scheme.grain == "block":
         if columns % coded.scales.shape[1]:
             raise UsageError(
-                f"codebook {scheme.name!r}: rows of {columns} weights of {name!r} cannot be cut into blocks of {scheme.block}."
+                f"codebook {scheme.name!r}: rows of {columns} weights of {name!r} cannot be cut into blocks of"
+                f" {scheme.block}."
             )
         stored[f"{name}_blocks"] = np.array([rows, coded.scales.shape[1], -1], np.int64)
         stored[f"{name}_shape"] = np.array([rows, columns], np.int64)

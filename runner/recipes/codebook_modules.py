@@ -1,7 +1,9 @@
 """Linear layers that hold codes into a table and decode them at every call, in PyTorch.
 
-`codebook-linear`: options `scheme` (as for the recipe `codebook`), `scale`, `unchecked`, and `compute`: `lookup` (codes index the table), `division` (the value
-is computed from the code, for schemes of equal steps), `decoded` (once, when the model is loaded: float weights in memory).
+`codebook-linear`: options `scheme` (as for the recipe `codebook`), `scale`, `unchecked`, and `compute`: `lookup` (codes
+index the table), `division` (the value
+is computed from the code, for schemes of equal steps), `decoded` (once, when the model is loaded: float weights in
+memory).
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def quantize_codebook(module: Any, options: dict[str, Any]) -> Any:
         raise UsageError(f"recipe 'codebook-linear': compute cannot be {compute!r}.{nearest(compute, _COMPUTE)}")
     if compute == "division" and not _equal_steps(scheme):
         raise UsageError(
-            f"recipe 'codebook-linear': the values of {scheme.name!r} are not in equal steps, so no division gives them."
+            f"recipe 'codebook-linear': the values of {scheme.name!r} are not in equal steps, so no division gives"
+            " them."
         )
 
     def replaced(linear: nn.Linear) -> nn.Module:
@@ -70,7 +73,10 @@ class CodedLinear(nn.Module):
         self.bias = linear.bias
 
     def decoded(self) -> torch.Tensor:
-        """The weight that is computed with; in place where it can be: fresh memory for each step costs more than the step."""
+        """The weight that is computed with.
+
+        In place where it can be: fresh memory for each step costs more than the step.
+        """
         if self._compute == "decoded":
             return self.weight
         if self._compute == "lookup":

@@ -1,7 +1,10 @@
-"""Codebooks: schemes that hold a weight as the index of a value in a table, with a scale, and what can be proven of them.
+"""Codebooks: schemes that hold a weight as the index of a value in a table, with a scale.
 
-A scheme is checked before any model is: its decoder has to be monotone, its codes have to decode to what they encode, and its error has to stay within the
-bound that it states. QINS as first written decodes scale / code, which falls where it should rise, and fails all of this in a millisecond.
+And what can be proven of them.
+
+A scheme is checked before any model is: its decoder has to be monotone, its codes have to decode to what they encode,
+and its error has to stay within the bound that it states. QINS as first written decodes scale / code, which falls where
+it should rise, and fails all of this in a millisecond.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Scheme:
     """Whether the table is of magnitudes, and the sign is held beside the code."""
     scale_bits: int = 32
     shared_exponent: bool = False
-    """Whether a scale is the power of two at or below the largest magnitude (OCP MX 1.0): scaled values reach up to 2."""
+    """Whether a scale is the power of two at or below the largest magnitude (OCP MX 1.0): scaled values reach up to
+    2."""
     first_code: int = 0
     """Codes below it are never made."""
     encoder: Callable[[Array], Array] | None = None
@@ -180,26 +184,89 @@ def schemes() -> dict[str, Scheme]:
     return {
         scheme.name: scheme
         for scheme in (
-            Scheme("lut8", "Magnitudes in 255 equal steps of the layer's largest, the sign apart (QINS as corrected).",
-                   magnitudes, 9, sign_apart=True, first_code=1, bound=1 / 508),
-            Scheme("lut8-channel", "lut8 with a scale for each row.", magnitudes, 9, "channel", sign_apart=True, first_code=1, bound=1 / 508),
-            Scheme("lut8-inverse", "Known to be bad: value = 1 / code (QINS as first written).", inverse, 9, sign_apart=True, first_code=1,
-                   encoder=_inverse, bound=1 / 508),
+            Scheme(
+                "lut8",
+                "Magnitudes in 255 equal steps of the layer's largest, the sign apart (QINS as corrected).",
+                magnitudes,
+                9,
+                sign_apart=True,
+                first_code=1,
+                bound=1 / 508,
+            ),
+            Scheme(
+                "lut8-channel",
+                "lut8 with a scale for each row.",
+                magnitudes,
+                9,
+                "channel",
+                sign_apart=True,
+                first_code=1,
+                bound=1 / 508,
+            ),
+            Scheme(
+                "lut8-inverse",
+                "Known to be bad: value = 1 / code (QINS as first written).",
+                inverse,
+                9,
+                sign_apart=True,
+                first_code=1,
+                encoder=_inverse,
+                bound=1 / 508,
+            ),
             Scheme("int8", "Symmetric integers, one scale a layer.", integers, 8),
             Scheme("int8-channel", "Symmetric integers, one scale a row.", integers, 8, "channel"),
-            Scheme("nf4", "16 quantiles of a normal distribution, blocks of 64 (Dettmers et al. 2023, QLoRA).", _NF4, 4, "block", 64),
+            Scheme(
+                "nf4",
+                "16 quantiles of a normal distribution, blocks of 64 (Dettmers et al. 2023, QLoRA).",
+                _NF4,
+                4,
+                "block",
+                64,
+            ),
             Scheme("fp8", "Floating point e4m3, one scale a layer.", _floats(ml_dtypes.float8_e4m3fn), 8),
             Scheme("fp8-e5m2", "Floating point e5m2, one scale a layer.", _floats(ml_dtypes.float8_e5m2), 8),
-            Scheme("mxfp8", "e4m3 in blocks of 32 with a power of two each (OCP MX 1.0).", _floats(ml_dtypes.float8_e4m3fn, 2.0**8), 8, "block", 32,
-                   scale_bits=8, shared_exponent=True),
-            Scheme("mxfp6", "e3m2 in blocks of 32 with a power of two each (OCP MX 1.0).", _floats(ml_dtypes.float6_e3m2fn, 2.0**4), 6, "block", 32,
-                   scale_bits=8, shared_exponent=True),
-            Scheme("mxfp4", "e2m1 in blocks of 32 with a power of two each (OCP MX 1.0).", _floats(ml_dtypes.float4_e2m1fn, 2.0**2), 4, "block", 32,
-                   scale_bits=8, shared_exponent=True),
-            Scheme("mxint8", "Integers in blocks of 32 with a power of two each (OCP MX 1.0).", tuple(code / 64 for code in range(-127, 128)), 8, "block", 32,
-                   scale_bits=8, shared_exponent=True),
+            Scheme(
+                "mxfp8",
+                "e4m3 in blocks of 32 with a power of two each (OCP MX 1.0).",
+                _floats(ml_dtypes.float8_e4m3fn, 2.0**8),
+                8,
+                "block",
+                32,
+                scale_bits=8,
+                shared_exponent=True,
+            ),
+            Scheme(
+                "mxfp6",
+                "e3m2 in blocks of 32 with a power of two each (OCP MX 1.0).",
+                _floats(ml_dtypes.float6_e3m2fn, 2.0**4),
+                6,
+                "block",
+                32,
+                scale_bits=8,
+                shared_exponent=True,
+            ),
+            Scheme(
+                "mxfp4",
+                "e2m1 in blocks of 32 with a power of two each (OCP MX 1.0).",
+                _floats(ml_dtypes.float4_e2m1fn, 2.0**2),
+                4,
+                "block",
+                32,
+                scale_bits=8,
+                shared_exponent=True,
+            ),
+            Scheme(
+                "mxint8",
+                "Integers in blocks of 32 with a power of two each (OCP MX 1.0).",
+                tuple(code / 64 for code in range(-127, 128)),
+                8,
+                "block",
+                32,
+                scale_bits=8,
+                shared_exponent=True,
+            ),
         )
-    }  # fmt: skip
+    }
 
 
 def _inverse(magnitudes: Array) -> Array:

@@ -1,7 +1,11 @@
-"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one on request and for TorchScript.
+"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one on request and.
 
-Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`), `example` (a factory of
-inputs to trace on, with `example_options`), where the workload's have axes of size 0 or 1 that are to vary. Options not given are the exporter's defaults.
+For TorchScript.
+
+Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`), `example` (a
+factory of
+inputs to trace on, with `example_options`), where the workload's have axes of size 0 or 1 that are to vary. Options not
+given are the exporter's defaults.
 """
 
 from __future__ import annotations
@@ -76,9 +80,12 @@ def _too_large(module: Any) -> bool:
 def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
     named = parameter_names(ingredients.module) is not None
     settings: dict[str, Any] = {
-        "args": () if named else tuple(tensors.values()), "kwargs": tensors if named else None, "dynamo": True,
-        "external_data": _too_large(ingredients.module), "optimize": bool(ingredients.options.get("optimize", True)),
-    }  # fmt: skip
+        "args": () if named else tuple(tensors.values()),
+        "kwargs": tensors if named else None,
+        "dynamo": True,
+        "external_data": _too_large(ingredients.module),
+        "optimize": bool(ingredients.options.get("optimize", True)),
+    }
     if opset := ingredients.options.get("opset"):
         settings["opset_version"] = int(opset)
     if (dynamic := ingredients.options.get("dynamic")) is not None:
@@ -97,6 +104,8 @@ def _from_torchscript(ingredients: Ingredients, tensors: dict[str, Any]) -> dict
         for name, axes in ingredients.options.get("dynamic", {}).items()
     }
     return {
-        "args": tuple(tensors.values()), "dynamo": False, "opset_version": int(ingredients.options.get("opset", 17)),
+        "args": tuple(tensors.values()),
+        "dynamo": False,
+        "opset_version": int(ingredients.options.get("opset", 17)),
         "dynamic_axes": axes or None,
-    }  # fmt: skip
+    }

@@ -1,9 +1,12 @@
-"""NVIDIA ModelOpt's quantizers for ONNX (INT8, FP8, INT4) and its AutoCast, run in an environment of their own: `make quantizers`.
+"""NVIDIA ModelOpt's quantizers for ONNX (INT8, FP8, INT4) and its AutoCast, run in an environment of their own.
 
-Options of `modelopt`: `mode` (int8, fp8, int4), `method` (int8 and fp8: entropy, max; int4: awq_clip, awq_lite, awq_full, rtn_dq),
-`high_precision_dtype` (what is not quantized: fp32, fp16, bf16), `nodes_to_quantize`, `nodes_to_exclude`, `op_types_to_quantize`,
-`op_types_to_exclude`, `block_size`, `use_zero_point`, `disable_mha_qdq`, `calibrate_per_node`, `simplify`, `opset`, `calibration_eps`, `python`.
-Options of `modelopt-autocast`: `low_precision_type` (fp16, bf16), `nodes_to_exclude`, `op_types_to_exclude`, `data_max`, `init_max`,
+`make quantizers`.
+
+Options of `modelopt`: `mode` (int8, fp8, int4), `method` (int8 and fp8: entropy, max; int4: awq_clip, awq_lite,
+awq_full, rtn_dq), `high_precision_dtype` (what is not quantized: fp32, fp16, bf16), `nodes_to_quantize`,
+`nodes_to_exclude`, `op_types_to_quantize`, `op_types_to_exclude`, `block_size`, `use_zero_point`, `disable_mha_qdq`,
+`calibrate_per_node`, `simplify`, `opset`, `calibration_eps`, `python`. Options of `modelopt-autocast`:
+`low_precision_type` (fp16, bf16), `nodes_to_exclude`, `op_types_to_exclude`, `data_max`, `init_max`,
 `keep_io_types`, `python`.
 """
 
@@ -64,36 +67,43 @@ def build(ingredients: Ingredients) -> None:
     options["method"] = options["method"] or _METHODS[mode][0]
     if options["method"] not in _METHODS[mode]:
         raise UsageError(
-            f"recipe 'modelopt': method of {mode} cannot be {options['method']!r}.{nearest(str(options['method']), _METHODS[mode])}"
+            f"recipe 'modelopt': method of {mode} cannot be"
+            f" {options['method']!r}.{nearest(str(options['method']), _METHODS[mode])}"
         )
     if (kept := options["high_precision_dtype"]) not in _KEPT:
         raise UsageError(f"recipe 'modelopt': high_precision_dtype cannot be {kept!r}.{nearest(str(kept), _KEPT)}")
     if ingredients.calibration is None and options["method"] != "rtn_dq":
         raise UsageError(
-            "recipe 'modelopt' needs data to learn ranges from: name a workload as the variant's `calibration`. ModelOpt "
-            "would make random data up in its place."
+            "recipe 'modelopt' needs data to learn ranges from: name a workload as the variant's `calibration`."
+            " ModelOpt would make random data up in its place."
         )
     base = _base("modelopt", ingredients, options)
     python = options.pop("python")
     settings = {
-        **options, "quantize_mode": options["mode"], "calibration_method": options["method"],
-        "nodes_to_quantize": _exactly(options["nodes_to_quantize"]), "nodes_to_exclude": _exactly(options["nodes_to_exclude"]),
-    }  # fmt: skip
+        **options,
+        "quantize_mode": options["mode"],
+        "calibration_method": options["method"],
+        "nodes_to_quantize": _exactly(options["nodes_to_quantize"]),
+        "nodes_to_exclude": _exactly(options["nodes_to_exclude"]),
+    }
     del settings["mode"], settings["method"]
     settings["use_external_data_format"] = sum(file.stat().st_size for file in base.parent.iterdir()) > PROTOBUF_LIMIT
     _run(python, {"op": "quantize", "base": str(base), "settings": settings}, ingredients, ingredients.calibration)
     kinds = {node.op_type for node in onnx.load(ingredients.target, load_external_data=False).graph.node}
     if "DequantizeLinear" not in kinds:
         raise UsageError(
-            "ModelOpt quantized nothing: no node is of a type, a name and a size that it takes (products need 16 rows and columns). "
-            "A float file is not recorded as a quantized one."
+            "ModelOpt quantized nothing: no node is of a type, a name and a size that it takes (products need 16 rows"
+            " and columns). A float file is not recorded as a quantized one."
         )
 
 
 def cast(ingredients: Ingredients) -> None:
-    """Convert the FP32 ONNX file to mixed precision by AutoCast: nodes whose values leave the low type's range stay in FP32.
+    """Convert the FP32 ONNX file to mixed precision by AutoCast.
 
-    Values are those of the variant's `calibration` data, else those of the workload's first batch: AutoCast would make random ones up.
+    Nodes whose values leave the low type's range stay in FP32.
+
+    Values are those of the variant's `calibration` data, else those of the workload's first batch: AutoCast would make
+    random ones up.
 
     Raises:
         UsageError: there is no such file, an option or a node is unknown, or AutoCast failed.
@@ -160,8 +170,8 @@ def _interpreter(python: str | None, folder: Path) -> str:
         if (root / _ENVIRONMENT).is_file():
             return str(root / _ENVIRONMENT)
     raise EnvironmentMissing(
-        f"ModelOpt runs in an environment of its own, and there is none: `make quantizers` builds {_ENVIRONMENT.parents[1]}; "
-        f"elsewhere, set {_VARIABLE} to its python."
+        "ModelOpt runs in an environment of its own, and there is none: `make quantizers` builds"
+        f" {_ENVIRONMENT.parents[1]}; elsewhere, set {_VARIABLE} to its python."
     )
 
 
@@ -197,7 +207,8 @@ def _run(
 def _turn_weights(path: Path) -> None:
     """Write every Gemm that reads its weight transposed with the weight turned: the same product.
 
-    ModelOpt 0.47's AWQ cuts such a weight into blocks along the wrong axis, and ONNX Runtime refuses the file; PyTorch's exporters write
+    ModelOpt 0.47's AWQ cuts such a weight into blocks along the wrong axis, and ONNX Runtime refuses the file;
+    PyTorch's exporters write
     each nn.Linear so.
     """
     model = onnx.load(path)

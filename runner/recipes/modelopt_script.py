@@ -1,6 +1,7 @@
 """Runs in the quantizers' environment, as a program of its own: `python modelopt_script.py <folder>`.
 
-Reads `request.json` in the folder and writes `model.onnx` and `reply.json` beside it. It imports nothing of Assay: that environment has
+Reads `request.json` in the folder and writes `model.onnx` and `reply.json` beside it. It imports nothing of Assay: that
+environment has
 its own pins.
 """
 
@@ -57,9 +58,12 @@ def _quantize(folder: Path, request: dict[str, Any]) -> None:
     from modelopt.onnx.quantization import quantize
 
     quantize(
-        request["base"], output_path=str(folder / "model.onnx"), calibration_data_reader=_Batches(folder / "calibration"),
-        log_level="WARNING", **request["settings"],
-    )  # fmt: skip
+        request["base"],
+        output_path=str(folder / "model.onnx"),
+        calibration_data_reader=_Batches(folder / "calibration"),
+        log_level="WARNING",
+        **request["settings"],
+    )
 
 
 def _autocast(folder: Path, request: dict[str, Any]) -> None:

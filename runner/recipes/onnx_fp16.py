@@ -1,4 +1,6 @@
-"""The FP32 ONNX file with weights and arithmetic in FP16, inputs and outputs left as they are (ONNX Runtime's converter).
+"""The FP32 ONNX file with weights and arithmetic.
+
+In FP16, inputs and outputs left as they are (ONNX Runtime's converter).
 
 Options: `op_block` (operator types left in FP32). A CPU has few FP16 kernels: ONNX Runtime then casts to FP32 and back.
 """

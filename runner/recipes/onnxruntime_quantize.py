@@ -40,7 +40,11 @@ def build_dynamic(ingredients: Ingredients) -> None:
         save(model, prepared, large=large)
         del model
         quantize_dynamic(
-            prepared, ingredients.target, op_types_to_quantize=options.get("op_types"), per_channel=bool(options.get("per_channel", False)),
-            reduce_range=bool(options.get("reduce_range", False)), weight_type=_TYPES[options.get("weight_type", "int8")],
+            prepared,
+            ingredients.target,
+            op_types_to_quantize=options.get("op_types"),
+            per_channel=bool(options.get("per_channel", False)),
+            reduce_range=bool(options.get("reduce_range", False)),
+            weight_type=_TYPES[options.get("weight_type", "int8")],
             use_external_data_format=large,
-        )  # fmt: skip
+        )

@@ -1,8 +1,10 @@
-"""ONNX Runtime's static quantizer: weights and activations in integers, ranges learnt from the variant's `calibration` data.
+"""ONNX Runtime's static quantizer.
+
+Weights and activations in integers, ranges learnt from the variant's `calibration` data.
 
 Options: `format` (qdq, qoperator), `method` (minmax, entropy, percentile, distribution), `per_channel`, `reduce_range`,
-`activation_type` and `weight_type` (int8, uint8, int16, uint16), `activation_symmetric`, `weight_symmetric`, `moving_average`,
-`percentile`, `num_bins`, `op_types`, `nodes_to_quantize`, `nodes_to_exclude`, `preprocess`.
+`activation_type` and `weight_type` (int8, uint8, int16, uint16), `activation_symmetric`, `weight_symmetric`,
+`moving_average`, `percentile`, `num_bins`, `op_types`, `nodes_to_quantize`, `nodes_to_exclude`, `preprocess`.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ def build(ingredients: Ingredients) -> None:
     base = float_file("onnxruntime-static", ingredients)
     if ingredients.calibration is None:
         raise UsageError(
-            "recipe 'onnxruntime-static' needs data to learn ranges from: name a workload as the variant's `calibration`. "
-            "Nothing is made up in its place."
+            "recipe 'onnxruntime-static' needs data to learn ranges from: name a workload as the variant's"
+            " `calibration`. Nothing is made up in its place."
         )
     options = checked(ingredients.options)
     logging.getLogger().setLevel(logging.ERROR)
@@ -74,10 +76,22 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     """
     weights = given.get("weight_type", "int8")
     options = {
-        "format": "qdq", "method": "minmax", "per_channel": False, "reduce_range": False, "activation_type": "uint8", "weight_type": weights,
-        "activation_symmetric": False, "weight_symmetric": weights.startswith("int"), "moving_average": False, "percentile": 99.999, "num_bins": None,
-        "op_types": None, "nodes_to_quantize": None, "nodes_to_exclude": None, "preprocess": True,
-    }  # fmt: skip
+        "format": "qdq",
+        "method": "minmax",
+        "per_channel": False,
+        "reduce_range": False,
+        "activation_type": "uint8",
+        "weight_type": weights,
+        "activation_symmetric": False,
+        "weight_symmetric": weights.startswith("int"),
+        "moving_average": False,
+        "percentile": 99.999,
+        "num_bins": None,
+        "op_types": None,
+        "nodes_to_quantize": None,
+        "nodes_to_exclude": None,
+        "preprocess": True,
+    }
     known_options("onnxruntime-static", given, options)
     options |= given
     for name, words in (
@@ -109,10 +123,14 @@ def learn(model: Path, calibration: Calibration, options: dict[str, Any], target
     if options["num_bins"] is not None and options["method"] != "minmax":
         extra["num_bins"] = options["num_bins"]
     calibrator = create_calibrator(
-        model, options["op_types"], augmented_model_path=str(target.with_name("augmented.onnx")),
-        calibrate_method=METHODS[options["method"]], providers=["CPUExecutionProvider"], extra_options=extra,
+        model,
+        options["op_types"],
+        augmented_model_path=str(target.with_name("augmented.onnx")),
+        calibrate_method=METHODS[options["method"]],
+        providers=["CPUExecutionProvider"],
+        extra_options=extra,
         use_external_data_format=is_large(model),
-    )  # fmt: skip
+    )
     for batch in finite_batches(calibration):
         calibrator.collect_data(_OneBatch(batch))
     save_tensors_data(calibrator.compute_data(), target)

@@ -70,7 +70,8 @@ def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
         library: Any = importlib.import_module("bitsandbytes")
     except ImportError as error:
         raise EnvironmentMissing(
-            f"recipe 'bitsandbytes' needs the Python package 'bitsandbytes' ({error}). Install it with: pip install 'assay[gpt2]'"
+            f"recipe 'bitsandbytes' needs the Python package 'bitsandbytes' ({error}). Install it with: pip install"
+            " 'assay[gpt2]'"
         ) from error
 
     def replaced(linear: nn.Linear) -> nn.Module:

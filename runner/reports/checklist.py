@@ -36,18 +36,37 @@ def checklist(cases: Sequence[Row], measured: Sequence[Row], findings: Sequence[
         drops[case["name"]] for case in quantized if case["name"] in drops and drops[case["name"]]["value"] > RETRAIN
     ]
     return [
-        _of("A float baseline is measured on labelled data", floats, lambda case: f"{case['variant']} on {case['workload']}"),
+        _of(
+            "A float baseline is measured on labelled data",
+            floats,
+            lambda case: f"{case['variant']} on {case['workload']}",
+        ),
         _calibration(quantized, findings),
         _of("Quantized variants are made", quantized, lambda case: str(case["variant"])),
         _same_data(floats, quantized),
-        _of("What is lost is known, absolute and relative, with intervals",
-            [drops[case["name"]] for case in quantized if case["name"] in drops and drops[case["name"]]["low"] is not None],
-            lambda row: f"{row['variant']} {row['value']:.2%} [{row['low']:.2%}, {row['high']:.2%}]"),
-        _layers(cases, worst), _selective(cases, worst), _faster(measured),
-        _of("Odd inputs are tried: other lengths, batches, repetition", [c for c in cases if c["check_kind"] == "consistency" and c["status"] == "ok"],
-            lambda case: str(case["name"])),
-        Item("Figures and the configuration are written down", True, "this run: environment, artifacts by hash, the command of every case"),
-    ]  # fmt: skip
+        _of(
+            "What is lost is known, absolute and relative, with intervals",
+            [
+                drops[case["name"]]
+                for case in quantized
+                if case["name"] in drops and drops[case["name"]]["low"] is not None
+            ],
+            lambda row: f"{row['variant']} {row['value']:.2%} [{row['low']:.2%}, {row['high']:.2%}]",
+        ),
+        _layers(cases, worst),
+        _selective(cases, worst),
+        _faster(measured),
+        _of(
+            "Odd inputs are tried: other lengths, batches, repetition",
+            [c for c in cases if c["check_kind"] == "consistency" and c["status"] == "ok"],
+            lambda case: str(case["name"]),
+        ),
+        Item(
+            "Figures and the configuration are written down",
+            True,
+            "this run: environment, artifacts by hash, the command of every case",
+        ),
+    ]
 
 
 def _of(what: str, rows: Sequence[Row], words: Any) -> Item:
@@ -92,9 +111,11 @@ def _layers(cases: Sequence[Row], worst: Sequence[Row]) -> Item:
     return Item(
         what,
         not missing,
-        f"no ledger of {', '.join(missing)}"
-        if missing
-        else f"ledgers of {', '.join(sorted({str(r['variant']) for r in worst}))}",
+        (
+            f"no ledger of {', '.join(missing)}"
+            if missing
+            else f"ledgers of {', '.join(sorted({str(r['variant']) for r in worst}))}"
+        ),
     )
 
 

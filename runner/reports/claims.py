@@ -15,10 +15,11 @@ Row = Mapping[str, Any]
 
 _SENTENCE = re.compile(
     r"^\s*(?P<a>.+?)\s+(?:is|are|runs|uses|needs|takes)\s+(?:about\s+)?(?P<number>\d+(?:\.\d+)?)\s*"
-    r"(?P<unit>x|\u00d7|times|%|percent)\s*(?P<word>faster|slower|smaller|larger|bigger|less memory|more memory)\s+than\s+(?P<b>.+?)"
+    r"(?P<unit>x|\u00d7|times|%|percent)\s*(?P<word>faster|slower|smaller|larger|bigger|less memory|more"
+    r" memory)\s+than\s+(?P<b>.+?)"
     r"(?:\s+(?:on|for|at|with)\s+(?P<workload>\S+?))?\s*[.!]?\s*$",
     re.IGNORECASE,
-)  # fmt: skip
+)
 _MEANS = {
     "faster": ("latency", "lower"), "slower": ("latency", "higher"), "smaller": ("size", "lower"), "larger": ("size", "higher"),
     "bigger": ("size", "higher"), "less memory": ("memory", "lower"), "more memory": ("memory", "higher"),
@@ -45,7 +46,9 @@ class Claim:
 
 
 def parse(sentence: str) -> Claim:
-    """Read a sentence of the form `A is NUMBERx faster|slower|smaller|larger than B [on WORKLOAD]`, or `A uses NUMBERx less memory than B`.
+    """Read a sentence of the form `A is NUMBERx faster|slower|smaller|larger than B [on WORKLOAD]`.
+
+    Or `A uses NUMBERx less memory than B`.
 
     Raises:
         UsageError: it is not of that form, or states an impossible number.
@@ -53,8 +56,8 @@ def parse(sentence: str) -> Claim:
     found = _SENTENCE.match(sentence)
     if found is None:
         raise UsageError(
-            f"cannot read the claim {sentence!r}. Write: A is 1.69x faster than B [on WORKLOAD]; also slower, smaller, larger, "
-            "and 'uses 2x less memory'. A and B are variants, backends or variant/backend."
+            f"cannot read the claim {sentence!r}. Write: A is 1.69x faster than B [on WORKLOAD]; also slower, smaller,"
+            " larger, and 'uses 2x less memory'. A and B are variants, backends or variant/backend."
         )
     kind, direction = _MEANS[found["word"].lower()]
     digits = len(found["number"].partition(".")[2])
@@ -114,9 +117,12 @@ def check(
     """
     metrics, wanted = _METRICS[claim.kind], workload or claim.workload
     rows = [
-        row for row in measured
-        if row["metric"] in metrics and (model is None or row["model"] == model) and (wanted is None or row["workload"] == wanted)
-    ]  # fmt: skip
+        row
+        for row in measured
+        if row["metric"] in metrics
+        and (model is None or row["model"] == model)
+        and (wanted is None or row["workload"] == wanted)
+    ]
     if not rows and wanted is not None:
         raise NothingMeasured(
             f"nothing was measured on {wanted!r}.{nearest(wanted, {row['workload'] for row in measured})}"
@@ -129,17 +135,25 @@ def check(
                 f"no measured case is called {name!r}.{nearest(name, known)} There are: {', '.join(sorted(known))}."
             )
     found = [
-        _checked(claim, a, b) for a in sides[0] for b in sides[1]
-        if a["model"] == b["model"] and a["workload"] == b["workload"] and a["check_kind"] == b["check_kind"] and a["case_id"] != b["case_id"]
+        _checked(claim, a, b)
+        for a in sides[0]
+        for b in sides[1]
+        if a["model"] == b["model"]
+        and a["workload"] == b["workload"]
+        and a["check_kind"] == b["check_kind"]
+        and a["case_id"] != b["case_id"]
         and _alike(a, b, sides[1])
-    ]  # fmt: skip
+    ]
     if not found:
         raise NothingMeasured(f"{claim.a!r} and {claim.b!r} were measured, but never on the same model and workload.")
     return found
 
 
 def _alike(a: Row, b: Row, others: Iterable[Row]) -> bool:
-    """Whether b is a's own counterpart: a variant is compared on one backend and in one mode, where the other side has it so."""
+    """Whether b is a's own counterpart.
+
+    A variant is compared on one backend and in one mode, where the other side has it so.
+    """
     same = [
         row
         for row in others
@@ -184,7 +198,10 @@ def _judged(claim: Claim, a: Row, b: Row) -> tuple[float | None, float | None, f
 
 
 def _ratio(a: Row, b: Row) -> tuple[float, float | None, float | None, int]:
-    """Paired from the samples where both were timed in the same turns; else of the two figures, which have no common interval."""
+    """Paired from the samples where both were timed in the same turns.
+
+    Else of the two figures, which have no common interval.
+    """
     if a["group_id"] and a["group_id"] == b["group_id"] and a["samples"] and b["samples"]:
         sides = [statistics.as_samples(row["samples"], row["block_length"], row["launches"] or 1) for row in (a, b)]
         paired = statistics.paired_ratio(*sides)
@@ -206,9 +223,11 @@ def _told(claim: Claim, ratio: float, low: float, high: float) -> str:
     ends = (
         ""
         if low == high
-        else f" [{_number(claim, high)}, {_number(claim, low)}]"
-        if claim.ratio < 1
-        else f" [{_number(claim, low)}, {_number(claim, high)}]"
+        else (
+            f" [{_number(claim, high)}, {_number(claim, low)}]"
+            if claim.ratio < 1
+            else f" [{_number(claim, low)}, {_number(claim, high)}]"
+        )
     )
     return f"measured {_words(claim, ratio)}{ends}, claimed {_number(claim, claim.ratio)}"
 

@@ -1,6 +1,9 @@
-"""A run as a document: tables of speed, generation, size, memory and parity, each figure with its interval and provenance.
+"""A run as a document: tables of speed, generation, size, memory and parity.
 
-Nothing in it is typed by hand, and every ratio is between cases that were timed in the same turns; a figure that was not
+Each figure with its interval and provenance.
+
+Nothing in it is typed by hand, and every ratio is between cases that were timed in the same turns; a figure that was
+not
 measured is a dash with its reason, never a guess.
 """
 
@@ -58,7 +61,10 @@ def tables(facts: Facts) -> list[Table]:
 
 
 def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]:
-    """Timed cases by model, workload and the group that they were timed in; one that was timed alone is its own group."""
+    """Timed cases by model, workload and the group that they were timed in.
+
+    One that was timed alone is its own group.
+    """
     by_case: dict[str, _Timed] = {}
     for row in facts.measured:
         if row["check_kind"] == check:
@@ -72,19 +78,38 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
 
 def _speed(facts: Facts) -> Iterator[Table]:
     for check, metric, columns in (
-        ("benchmark", "latency_p50_ms", (("median ms", "latency_p50_ms"), ("p99 ms", "latency_p99_ms"), ("items/s", "items_per_s"))),
-        ("generation", "token_latency_p50_ms", (("first token ms", "ttft_ms"), ("a token, ms", "token_latency_p50_ms"), ("tokens/s", "tokens_per_s"), ("slope us/step", "token_latency_slope_us"))),
-    ):  # fmt: skip
+        (
+            "benchmark",
+            "latency_p50_ms",
+            (("median ms", "latency_p50_ms"), ("p99 ms", "latency_p99_ms"), ("items/s", "items_per_s")),
+        ),
+        (
+            "generation",
+            "token_latency_p50_ms",
+            (
+                ("first token ms", "ttft_ms"),
+                ("a token, ms", "token_latency_p50_ms"),
+                ("tokens/s", "tokens_per_s"),
+                ("slope us/step", "token_latency_slope_us"),
+            ),
+        ),
+    ):
         for (model, workload, _), cases in _timed(facts, check).items():
             base = _base(cases)
             rows = [
                 [
-                    timed.label, *[timed.cell(name) for _, name in columns], _against(timed, base, metric),
-                    timed.cell("peak_rss_bytes", size), _evidence(timed.figures.get(metric)),
+                    timed.label,
+                    *[timed.cell(name) for _, name in columns],
+                    _against(timed, base, metric),
+                    timed.cell("peak_rss_bytes", size),
+                    _evidence(timed.figures.get(metric)),
                 ]
                 for timed in sorted(cases, key=lambda timed: (timed is not base, timed.label))
-            ]  # fmt: skip
-            title = f"{'Speed' if check == 'benchmark' else 'Generation'}: {model} on {workload}, {' and '.join(sorted({t.first['backend'] for t in cases}))}"
+            ]
+            title = (
+                f"{'Speed' if check == 'benchmark' else 'Generation'}: {model} on {workload},"
+                f" {' and '.join(sorted({t.first['backend'] for t in cases}))}"
+            )
             shapes = next((c["input_shapes"] for c in facts.cases if c["name"] == cases[0].first["name"]), None)
             note = f"One call takes {_short(shapes)}. " if shapes else ""
             yield Table(
@@ -114,14 +139,21 @@ def _devices(facts: Facts) -> Iterator[Table]:
     rows = []
     for one in sorted(timed, key=lambda one: (one.first["model"], one.label)):
         case = asked.get(one.first["case_id"], {})
-        rows.append([
-            f"{one.first['model']} / {one.label}", case.get("precision_asked") or "-", case.get("precision") or "-",
-            *[one.cell(metric) for _, metric in _ON_DEVICE],
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"{one.first['model']} / {one.label}",
+                case.get("precision_asked") or "-",
+                case.get("precision") or "-",
+                *[one.cell(metric) for _, metric in _ON_DEVICE],
+            ]
+        )
     yield Table(
-        "On the device", ["case", "asked", "ran", *[label for label, _ in _ON_DEVICE]], rows,
-        "Medians between CUDA events; queueing is the host's time. Clocks and power are medians of what NVML told meanwhile.",
-    )  # fmt: skip
+        "On the device",
+        ["case", "asked", "ran", *[label for label, _ in _ON_DEVICE]],
+        rows,
+        "Medians between CUDA events; queueing is the host's time. Clocks and power are medians of what NVML told"
+        " meanwhile.",
+    )
 
 
 def _short(shapes: str) -> str:
@@ -170,21 +202,37 @@ def _sizes(facts: Facts) -> Iterator[Table]:
         first = next((c for c in cases if c["variant"] == "fp32"), cases[0])
         rows = [
             [
-                f"{c['variant']} / {c['format']}", size(c["model_bytes"]), f"{c['model_bytes'] / first['model_bytes']:.1%}", "-" if c["parameters"] is None else f"{c['parameters']:,}",
-                number(c["bits_per_weight"]), c["model_sha256"][:12],
+                f"{c['variant']} / {c['format']}",
+                size(c["model_bytes"]),
+                f"{c['model_bytes'] / first['model_bytes']:.1%}",
+                "-" if c["parameters"] is None else f"{c['parameters']:,}",
+                number(c["bits_per_weight"]),
+                c["model_sha256"][:12],
             ]
             for c in sorted(cases, key=lambda c: -c["model_bytes"])
-        ]  # fmt: skip
+        ]
         origins = sorted({c["weights"] for c in cases if c["weights"]})
-        yield Table(f"Size: {model}", ["variant", "bytes", f"of {first['variant']}", "weights stored", "bits per weight", "SHA-256"], rows,
-                    f"Weights: {'; '.join(origins)}." if origins else "")  # fmt: skip
+        yield Table(
+            f"Size: {model}",
+            ["variant", "bytes", f"of {first['variant']}", "weights stored", "bits per weight", "SHA-256"],
+            rows,
+            f"Weights: {'; '.join(origins)}." if origins else "",
+        )
 
 
 def _parity(facts: Facts) -> Iterator[Table]:
     rows = [
-        [r["name"], r["output"], r["outcome"] or "-", number(r["max_abs"]), number(r["sqnr_db"]), f"{r['elements']:,}", r["reason"] or ""]
+        [
+            r["name"],
+            r["output"],
+            r["outcome"] or "-",
+            number(r["max_abs"]),
+            number(r["sqnr_db"]),
+            f"{r['elements']:,}",
+            r["reason"] or "",
+        ]
         for r in facts.receipts
-    ]  # fmt: skip
+    ]
     yield Table("Parity", ["case", "output", "verdict", "max |error|", "SQNR dB", "elements", "reason"], rows)
 
 
@@ -195,9 +243,16 @@ def _layers(facts: Facts) -> Iterator[Table]:
     for name, layers in by_case.items():
         top = sorted(layers, key=lambda layer: -layer["share"])[:_TOP]
         rows = [
-            [layer["name"], layer["op_type"], layer["precision"] or "-", f"{layer['share']:.1%}", number(layer["median_us"]), number(layer["reference_us"])]
+            [
+                layer["name"],
+                layer["op_type"],
+                layer["precision"] or "-",
+                f"{layer['share']:.1%}",
+                number(layer["median_us"]),
+                number(layer["reference_us"]),
+            ]
             for layer in top
-        ]  # fmt: skip
+        ]
         yield Table(
             f"Operators: {name}",
             ["operator", "type", "inputs", "share", "median us", "in float, us"],
@@ -234,7 +289,10 @@ def _heading(facts: Facts) -> list[str]:
     return [
         f"Run {run['run_id']} of suite {run['suite']}, {run['started_at']:%Y-%m-%d %H:%M} UTC, {commit}.",
         f"Host class {host['hardware_class']}; {host['os']}; {libraries}.",
-        f"{run['cases']} of {run['cases_planned']} cases; verdicts: {run['passed']} pass, {run['failed']} fail, {run['vacuous']} vacuous, {run['waived']} waived.",
+        (
+            f"{run['cases']} of {run['cases_planned']} cases; verdicts: {run['passed']} pass, {run['failed']} fail,"
+            f" {run['vacuous']} vacuous, {run['waived']} waived."
+        ),
     ]
 
 
@@ -272,14 +330,38 @@ def as_html(facts: Facts) -> str:
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in table.rows
         )
-        parts += [f"<h2>{html.escape(table.title)}</h2>", f"<p>{html.escape(table.note)}</p>" if table.note else "",
-                  f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"]  # fmt: skip
+        parts += [
+            f"<h2>{html.escape(table.title)}</h2>",
+            f"<p>{html.escape(table.note)}</p>" if table.note else "",
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+        ]
     title = html.escape(f"{facts.run['suite']}: {facts.run['run_id']}")
-    return f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head><body>{"".join(parts)}</body></html>\n'
+    return (
+        '<!doctype html><html lang="en"><head><meta'
+        f' charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head><body>{"".join(parts)}</body></html>\n'
+    )
 
 
-_CSV = ("name", "model", "model_version", "variant", "backend", "workload", "check_kind", "mode", "metric", "value", "low", "high",
-        "n", "launches", "unit", "better", "provenance", "comparability")  # fmt: skip
+_CSV = (
+    "name",
+    "model",
+    "model_version",
+    "variant",
+    "backend",
+    "workload",
+    "check_kind",
+    "mode",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+    "launches",
+    "unit",
+    "better",
+    "provenance",
+    "comparability",
+)
 
 
 def as_csv(facts: Facts) -> str:
@@ -294,9 +376,13 @@ def as_csv(facts: Facts) -> str:
 def as_json(facts: Facts) -> str:
     """The tables as they are shown."""
     document = {
-        "run": facts.run["run_id"], "about": _heading(facts),
-        "tables": [{"title": t.title, "note": t.note, "rows": [dict(zip(t.columns, row, strict=True)) for row in t.rows]} for t in tables(facts)],
-    }  # fmt: skip
+        "run": facts.run["run_id"],
+        "about": _heading(facts),
+        "tables": [
+            {"title": t.title, "note": t.note, "rows": [dict(zip(t.columns, row, strict=True)) for row in t.rows]}
+            for t in tables(facts)
+        ],
+    }
     return json.dumps(document, indent=1) + "\n"
 
 

@@ -15,19 +15,22 @@ def print_explanation(answer: Any) -> None:
     walk = answer.walk
     if walk:
         target.print(
-            f"{answer.case['name']}, step {answer.step}: {walk['aligned']} tensors of {walk['nodes']} nodes aligned by {walk['by']}, in {walk['segments']} segments"
+            f"{answer.case['name']}, step {answer.step}: {walk['aligned']} tensors of {walk['nodes']} nodes aligned by"
+            f" {walk['by']}, in {walk['segments']} segments"
         )
     if answer.note:
         target.print(answer.note)
     if suspect := answer.suspect:
         layer = f", layer {suspect['layer']}" if suspect["layer"] else ""
         target.print(
-            f"first divergence: {suspect['op_type']} {suspect['node']!r}{layer}; in the reference: {suspect['reference_node']}",
+            f"first divergence: {suspect['op_type']} {suspect['node']!r}{layer}; in the reference:"
+            f" {suspect['reference_node']}",
             style=COLOURS["fail"],
             highlight=False,
         )
         target.print(
-            f"  by itself: max |error| {number(suspect['local_max_abs'])}, relative L2 {number(suspect['local_rel_l2'])}; rounding explains {number(suspect['expected_rel_l2'])}"
+            f"  by itself: max |error| {number(suspect['local_max_abs'])}, relative L2"
+            f" {number(suspect['local_rel_l2'])}; rounding explains {number(suspect['expected_rel_l2'])}"
         )
         if suspect["hint"]:
             target.print(f"  hint: {suspect['hint']}")

@@ -34,10 +34,15 @@ def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> Facts:
     """Read a run."""
     run = next(row for row in queries.runs(connection, queries.Filters(), limit=10**9) if row["run_id"] == run_id)
     return Facts(
-        run, queries.environment_of(connection, run_id), queries.cases_of(connection, run_id),
-        queries.measurements_of(connection, run_id), queries.receipts_of(connection, run_id),
-        queries.findings_of(connection, run_id), queries.layers_of(connection, run_id), consult.of_run(connection, run_id),
-    )  # fmt: skip
+        run,
+        queries.environment_of(connection, run_id),
+        queries.cases_of(connection, run_id),
+        queries.measurements_of(connection, run_id),
+        queries.receipts_of(connection, run_id),
+        queries.findings_of(connection, run_id),
+        queries.layers_of(connection, run_id),
+        consult.of_run(connection, run_id),
+    )
 
 
 @dataclass(frozen=True, slots=True)

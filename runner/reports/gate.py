@@ -1,4 +1,7 @@
-"""Whether a run may pass: what it does worse than a baseline, what it does not do at all, and what is not known. Pure: rows in, checks out."""
+"""Whether a run may pass: what it does worse than a baseline, what it does not do at all, and what is not known.
+
+Pure: rows in, checks out.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class Gate:
 
     @property
     def exit_code(self) -> ExitCode:
-        """1 with a regression, 4 where nothing could be told, else 0: what is not known does not stop anyone, and is listed."""
+        """1 with a regression, 4 where nothing could be told, else 0.
+
+        What is not known does not stop anyone, and is listed.
+        """
         outcomes = {check.outcome for check in self.checks}
         if REGRESSED in outcomes:
             return ExitCode.FAILED
@@ -57,7 +63,8 @@ def judge(compared: Comparison, before: Sequence[Row], after: Sequence[Row]) -> 
     if both and all(line.outcome == "not comparable" for line in both):
         fields = "; ".join(dict.fromkeys(part for line in both for part in line.differs.split("; ")))
         raise UsageError(
-            f"these runs are not alike, and nothing of one says anything of the other: {fields}. Choose a baseline of the same kind."
+            f"these runs are not alike, and nothing of one says anything of the other: {fields}. Choose a baseline of"
+            " the same kind."
         )
     checks = [
         *_cases(before, after),
@@ -121,8 +128,13 @@ def as_markdown(gate: Gate) -> str:
     regressed, unknown = gate.of(REGRESSED), gate.of(UNKNOWN)
     head = f"{len(regressed)} regressed" if regressed else "nothing regressed"
     lines = [
-        f"## Assay: {head}", "", f"{len(gate.of(EQUIVALENT))} equivalent, {len(unknown)} without enough evidence. Run {gate.compared.b} against {gate.compared.a}.",
-    ]  # fmt: skip
+        f"## Assay: {head}",
+        "",
+        (
+            f"{len(gate.of(EQUIVALENT))} equivalent, {len(unknown)} without enough evidence. Run {gate.compared.b}"
+            f" against {gate.compared.a}."
+        ),
+    ]
     lines += [f"- {name} differs: {old} -> {new}" for name, (old, new) in gate.compared.environment.items()]
     for title, checks in (("Regressed", regressed), ("Not enough evidence", unknown)):
         if checks:
@@ -138,8 +150,12 @@ def _cell(text: str) -> str:
 def as_junit(gate: Gate) -> str:
     """JUnit XML: a regression is a failure, what is not known is skipped."""
     suite = ET.Element(
-        "testsuite", name="assay gate", tests=str(len(gate.checks)), failures=str(len(gate.of(REGRESSED))), skipped=str(len(gate.of(UNKNOWN)))
-    )  # fmt: skip
+        "testsuite",
+        name="assay gate",
+        tests=str(len(gate.checks)),
+        failures=str(len(gate.of(REGRESSED))),
+        skipped=str(len(gate.of(UNKNOWN))),
+    )
     for check in gate.checks:
         case = ET.SubElement(suite, "testcase", classname=_xml(check.case), name=_xml(check.what))
         if check.outcome == REGRESSED:

@@ -25,15 +25,20 @@ def quality(facts: Facts) -> Iterator[Table]:
             ]
             rows.append([name, main, *cells, str(figures[main]["n"])])
     yield Table(
-        "Quality", ["case", "metric", "value", "lost", "lost, relative", "agreement", "n"], rows,
-        "Against the reference on the same items; positive is worse. Intervals: 95 %, items resampled in pairs (average precision: jackknife).",
-    )  # fmt: skip
+        "Quality",
+        ["case", "metric", "value", "lost", "lost, relative", "agreement", "n"],
+        rows,
+        "Against the reference on the same items; positive is worse. Intervals: 95 %, items resampled in pairs (average"
+        " precision: jackknife).",
+    )
     ticks = {True: "[x]", False: "[ ]", None: "n/a"}
     items = checklist(facts.cases, facts.measured, facts.findings)
     yield Table(
-        "Diagnosis", ["problem", "case", "because", "evidence", "remedy"],
-        [[d.problem, d.subject, d.because, d.evidence, d.remedy] for d in facts.diagnoses], "Concluded from rows of this run alone.",
-    )  # fmt: skip
+        "Diagnosis",
+        ["problem", "case", "because", "evidence", "remedy"],
+        [[d.problem, d.subject, d.because, d.evidence, d.remedy] for d in facts.diagnoses],
+        "Concluded from rows of this run alone.",
+    )
     yield Table(
         "Checklist",
         ["", "item", "by"],

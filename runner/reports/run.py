@@ -30,28 +30,42 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
 def as_document(outcome: Outcome) -> dict[str, Any]:
     """One case for `--json`."""
     return {
-        "case": outcome.case.name, "version": outcome.version, "status": outcome.status,
-        "error": outcome.error_message, "duration_s": outcome.duration_s, "placement": outcome.opened.get("placement"),
+        "case": outcome.case.name,
+        "version": outcome.version,
+        "status": outcome.status,
+        "error": outcome.error_message,
+        "duration_s": outcome.duration_s,
+        "placement": outcome.opened.get("placement"),
         "precision": outcome.opened.get("precision"),
         "verdicts": [
             {"subject": subject, "name": name, **asdict(judgement), "margin": judgement.margin}
             for subject, name, judgement in outcome.judgements
         ],
         "receipts": [receipt for receipt in outcome.receipts if receipt["step"] < 0],
-        "findings": outcome.told.get("finding", []), "invariants": outcome.told.get("invariant", []),
+        "findings": outcome.told.get("finding", []),
+        "invariants": outcome.told.get("invariant", []),
         "drift": outcome.told.get("drift", []),
         "measurements": [
-            {"metric": m.metric, "value": m.value, "low": m.low, "high": m.high, "n": m.n, "unit": METRICS[m.metric].unit}
+            {
+                "metric": m.metric,
+                "value": m.value,
+                "low": m.low,
+                "high": m.high,
+                "n": m.n,
+                "unit": METRICS[m.metric].unit,
+            }
             for m in measurement_rows(outcome, "", "")
         ],
-    }  # fmt: skip
+    }
 
 
 def run_document(finished: Finished) -> dict[str, Any]:
     return {
-        "run": finished.run_id, "exit_code": int(finished.exit_code), "summary": summary(finished.outcomes),
+        "run": finished.run_id,
+        "exit_code": int(finished.exit_code),
+        "summary": summary(finished.outcomes),
         "cases": [as_document(outcome) for outcome in finished.outcomes],
-    }  # fmt: skip
+    }
 
 
 _NARROW = 120
@@ -82,11 +96,14 @@ def print_run(finished: Finished) -> None:
         p50, ratio = values.get("latency_p50_ms") or values.get("token_latency_p50_ms"), values.get("latency_ratio")
         words = verdict_words(outcome)
         table.add_row(
-            outcome.case.name, outcome.version, coloured(state(outcome)), words or (outcome.error_type or ""),
+            outcome.case.name,
+            outcome.version,
+            coloured(state(outcome)),
+            words or (outcome.error_type or ""),
             interval(p50["value"], p50["low"], p50["high"]) if p50 else "",
             interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else "",
             size(outcome.artifact.bytes) if outcome.artifact else "",
-        )  # fmt: skip
+        )
     target.print(table)
     for outcome in finished.outcomes:
         if (

@@ -27,10 +27,11 @@ def advise(
 ) -> Advice | None:
     """A mixed tolerance from the largest errors of each source of noise, one a step.
 
-    Largest errors of many elements follow Gumbel's distribution (Gumbel 1958): its quantile at 1 - `false_alarms`, fitted by
-    moments to each source, and the widest of the sources. `float64` is how far float32 arithmetic is from exact; another
-    implementation is as far again in another direction, so its errors count root-two-fold. atol never goes below one unit
-    in the last place (`epsilon`) of the largest expected value; rtol is atol over that value. None with fewer than 4 errors.
+    Largest errors of many elements follow Gumbel's distribution (Gumbel 1958): its quantile at 1 - `false_alarms`,
+    fitted by moments to each source, and the widest of the sources. `float64` is how far float32 arithmetic is from
+    exact; another implementation is as far again in another direction, so its errors count root-two-fold. atol never
+    goes below one unit in the last place (`epsilon`) of the largest expected value; rtol is atol over that value. None
+    with fewer than 4 errors.
     """
     limits = {}
     for source, values in maxima.items():

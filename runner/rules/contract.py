@@ -123,7 +123,8 @@ class Contract(_Strict):
             length = port.valid_length
             if length and known and length.tensor not in known:
                 raise ValueError(
-                    f"{name}: valid_length names {length.tensor!r}, which is no input or output.{nearest(length.tensor, known)}"
+                    f"{name}: valid_length names {length.tensor!r}, which is no input or"
+                    f" output.{nearest(length.tensor, known)}"
                 )
         return self
 
@@ -154,7 +155,8 @@ class Contract(_Strict):
             port = self.inputs.get(state.input)
             if port is None:
                 raise UsageError(
-                    f"the contract says nothing of input {state.input!r}: add [inputs.{state.input}] with dtype and shape."
+                    f"the contract says nothing of input {state.input!r}: add [inputs.{state.input}] with dtype and"
+                    " shape."
                 )
             try:
                 shape = [size if isinstance(size, int) else symbols[size] for size in port.shape]
@@ -177,7 +179,10 @@ class Contract(_Strict):
         return sizes
 
     def violations(self, step: int, inputs: Tensors, outputs: Tensors) -> list[str]:
-        """Where a step's arrays are not what the contract says: dtypes, ranks, sizes, symbols that disagree, profiles."""
+        """Where a step's arrays are not what the contract says.
+
+        Dtypes, ranks, sizes, symbols that disagree, profiles.
+        """
         found: list[str] = []
         sizes: dict[str, int] = {}
         for arrays, ports in ((inputs, self.inputs), (outputs, self.outputs)):
@@ -195,13 +200,17 @@ class Contract(_Strict):
                     wanted = sizes.setdefault(dimension, size) if isinstance(dimension, str) else dimension
                     if wanted != size:
                         found.append(
-                            f"{name!r} has shape {array.shape}, the contract says {list(port.shape)} ({dimension} is {wanted})"
+                            f"{name!r} has shape {array.shape}, the contract says {list(port.shape)} ({dimension} is"
+                            f" {wanted})"
                         )
         when = "first" if step == 0 else "steady"
         for name, profile in self.profile.items():
             if profile.steps in (when, "all"):
-                found += [f"{symbol} is {sizes[symbol]}, profile {name!r} allows {profile.symbols[symbol]}"
-                          for symbol in profile.symbols if symbol in sizes and not profile.allows(symbol, sizes[symbol])]  # fmt: skip
+                found += [
+                    f"{symbol} is {sizes[symbol]}, profile {name!r} allows {profile.symbols[symbol]}"
+                    for symbol in profile.symbols
+                    if symbol in sizes and not profile.allows(symbol, sizes[symbol])
+                ]
         return found
 
     def mask(self, name: str, array: Array, values: Mapping[str, Array]) -> Array | None:

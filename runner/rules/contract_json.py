@@ -51,9 +51,13 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Any]:
             state["pad"] = _padding(rule)
     texts = [text for key in _INVARIANT_KEYS for text in data.get(key, []) if isinstance(text, str)]
     return {
-        "model": str(data.get("model", data.get("name", ""))), "inputs": inputs, "outputs": outputs, "state": states,
-        "profile": _profiles(data.get("profiles", {})), "invariants": [_clean(text) for text in texts],
-    }  # fmt: skip
+        "model": str(data.get("model", data.get("name", ""))),
+        "inputs": inputs,
+        "outputs": outputs,
+        "state": states,
+        "profile": _profiles(data.get("profiles", {})),
+        "invariants": [_clean(text) for text in texts],
+    }
 
 
 def _ports(given: Any, side: str) -> dict[str, Any]:
@@ -107,7 +111,8 @@ def _states(given: Any, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -
 def guess_states(inputs: Iterable[str], outputs: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs (output, input) that go by their names.
 
-    `NAME_out`, `NAME_next`, `NAME_new`, `new_NAME` with NAME, `present*` with `past*`, `stateN` with `state`, `hn` with `h`.
+    `NAME_out`, `NAME_next`, `NAME_new`, `new_NAME` with NAME, `present*` with `past*`, `stateN` with `state`, `hn` with
+    `h`.
     """
     known = list(inputs)
     pairs = []

@@ -79,7 +79,9 @@ class Limit(_Strict):
     )
     sure: bool = Field(
         default=False,
-        description="Whether the whole 95 % interval has to keep the limit; an interval on both sides of it is `unknown`.",
+        description=(
+            "Whether the whole 95 % interval has to keep the limit; an interval on both sides of it is `unknown`."
+        ),
     )
 
     @model_validator(mode="after")
@@ -170,7 +172,10 @@ def _cannot_compare(tolerance: Resolved, merged: Receipt) -> Judgement | None:
         skipped = merged["skipped"]
         return Judgement("vacuous", f"nothing was compared ({skipped} elements were masked out)", words)
     if tolerance.same_dtype and merged["expected_dtype"] != merged["actual_dtype"]:
-        reason = f"dtype {merged['expected_dtype']} was expected, {merged['actual_dtype']} came (same_dtype = false allows it)"
+        reason = (
+            f"dtype {merged['expected_dtype']} was expected, {merged['actual_dtype']} came (same_dtype = false"
+            " allows it)"
+        )
         return Judgement("fail", reason, words)
     if merged["nonfinite_mismatches"]:
         reason = (
@@ -179,7 +184,10 @@ def _cannot_compare(tolerance: Resolved, merged: Receipt) -> Judgement | None:
             f"infinite: {merged['inf_expected']} expected, {merged['inf_actual']} came)"
         )
         if merged["nan_expected"] and merged["nan_expected"] == merged["nan_actual"]:
-            reason = f"{merged['nan_expected']} NaN in the reference itself (nan_equal = true accepts them where both have them)"
+            reason = (
+                f"{merged['nan_expected']} NaN in the reference itself (nan_equal = true accepts them where both have"
+                " them)"
+            )
         return Judgement("fail", reason, words)
     return None
 

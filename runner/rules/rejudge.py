@@ -28,7 +28,10 @@ def rejudge(policy: Policy, merged: Receipt, steps: Sequence[Receipt]) -> Judgem
     if few.outcome == many.outcome:
         return many if few.outcome == "fail" and not _exactly_known(merged, tolerance) else few
     low, high = violations_under(merged, tolerance)
-    reason = f"the receipt cannot tell: between {low} and {high} of {merged['elements']} elements are outside (run it again to know)"
+    reason = (
+        f"the receipt cannot tell: between {low} and {high} of {merged['elements']} elements are outside (run it again"
+        " to know)"
+    )
     return Judgement("unknown", reason, tolerance.words())
 
 

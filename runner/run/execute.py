@@ -194,7 +194,8 @@ def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
                     found, frozenset(cases), frozenset(assay.schema.queries.recorded_outcomes(connection, found))
                 )
     raise NothingMeasured(
-        f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without --resume."
+        f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without"
+        " --resume."
     )
 
 

@@ -24,7 +24,10 @@ class Figure:
 
 
 def figures_of(outcome: Outcome) -> list[Figure]:
-    """Figures of a case that came to its end: what its worker told, and for a timed or profiled one what follows from its samples."""
+    """Figures of a case that came to its end.
+
+    What its worker told, and for a timed or profiled one what follows from its samples.
+    """
     if outcome.status not in ("ok", "vacuous"):
         return []
     if not outcome.case.is_timed:
@@ -60,7 +63,10 @@ def _calls(samples: Samples, batch: int | None) -> Iterator[Figure]:
 
 
 def _generation(samples: Samples, batch: int | None) -> Iterator[Figure]:
-    """The prompt's time is the time to the first token; the others are of one token each (of every row of the batch)."""
+    """The prompt's time is the time to the first token.
+
+    The others are of one token each (of every row of the batch).
+    """
     prompt, tokens = samples[:, :, :1], samples[:, :, 1:]
     yield Figure("ttft_ms", statistics.quantile(prompt, 0.5), samples=prompt)
     yield from _quantiles("token_latency", tokens)

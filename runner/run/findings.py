@@ -50,9 +50,12 @@ def device_findings(outcome: Outcome) -> Iterator[Event]:
     enqueue, compute = (float(np.median(outcome.phases[name])) for name in ("enqueue", "compute"))
     if enqueue >= _ENQUEUE_BOUND * compute and "graph" not in outcome.case.mode:
         yield _finding(
-            "enqueue_bound", "enqueue", "note",
-            f"the host needs {enqueue:.3g} ms to queue what the device computes in {compute:.3g} ms: the time is the host's; try the mode events+graph",
-        )  # fmt: skip
+            "enqueue_bound",
+            "enqueue",
+            "note",
+            f"the host needs {enqueue:.3g} ms to queue what the device computes in {compute:.3g} ms: the time is the"
+            " host's; try the mode events+graph",
+        )
 
 
 def _saturation_findings(outcome: Outcome) -> Iterator[Event]:
@@ -71,8 +74,13 @@ def _saturation_findings(outcome: Outcome) -> Iterator[Event]:
         lost = simulated - executed if simulated != executed else 0.0
         words = f"{output}: {simulated:.1f} dB with exact integer products, {executed:.1f} dB as executed"
         if lost > _SATURATED_DB:
-            yield _finding("executed_worse_than_simulated", output, "warning",
-                           f"{words}: the kernels saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
+            yield _finding(
+                "executed_worse_than_simulated",
+                output,
+                "warning",
+                f"{words}: the kernels saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or"
+                " weights of uint8",
+            )
         else:
             yield _finding(
                 "executed_as_simulated",
@@ -94,9 +102,17 @@ def _drifts(outcome: Outcome) -> Iterator[Event]:
         found = trend([p[0] for p in points], [p[1] for p in points])
         if found:
             yield {
-                "quantity": quantity, "output": output, "n": found.n, "slope": found.slope, "low": found.low, "high": found.high,
-                "p_value": found.p_value, "trend": found.direction, "peak_step": found.peak_step, "peak": found.peak,
-            }  # fmt: skip
+                "quantity": quantity,
+                "output": output,
+                "n": found.n,
+                "slope": found.slope,
+                "low": found.low,
+                "high": found.high,
+                "p_value": found.p_value,
+                "trend": found.direction,
+                "peak_step": found.peak_step,
+                "peak": found.peak,
+            }
 
 
 def _reach_findings(outcome: Outcome) -> Iterator[Event]:
@@ -116,14 +132,16 @@ def _reach_findings(outcome: Outcome) -> Iterator[Event]:
                 "lost_state",
                 name,
                 "fail",
-                f"state {name!r} moves the reference's outputs and none of the candidate's: it is not connected, or merged with another",
+                f"state {name!r} moves the reference's outputs and none of the candidate's: it is not connected, or"
+                " merged with another",
             )
         elif name in states and name not in live["reference"] | live["candidate"]:
             yield _finding(
                 "dead_state",
                 fed.get(name, name),
                 "note",
-                f"state {name!r} reaches no output on either side: an error in {fed.get(name, name)!r} cannot propagate",
+                f"state {name!r} reaches no output on either side: an error in {fed.get(name, name)!r} cannot"
+                " propagate",
             )
         elif name not in states and any(d for (i, _), d in moved["reference"].items() if i == name):
             theirs = [d for (i, _), d in moved["candidate"].items() if i == name]
@@ -166,7 +184,8 @@ def _repeat_findings(outcome: Outcome) -> Iterator[Event]:
                 "not_repeatable",
                 receipt["output"],
                 "fail",
-                f"the reference gives two answers to the same input ({_figure(receipt['max_abs'])} apart in {receipt['output']!r}): left in training mode, or random",
+                f"the reference gives two answers to the same input ({_figure(receipt['max_abs'])} apart in"
+                f" {receipt['output']!r}): left in training mode, or random",
             )
 
 
@@ -189,19 +208,24 @@ def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
                 "rounding_sized",
                 name,
                 "note",
-                f"the error (relative L2 {receipt['rel_l2']:.2g}) is of the size that TF32 products would make ({rounding[name]:.2g}): check the backend's precision before the graph",
+                f"the error (relative L2 {receipt['rel_l2']:.2g}) is of the size that TF32 products would make"
+                f" ({rounding[name]:.2g}): check the backend's precision before the graph",
             )
         elif times > _TF32_FACTOR:
             yield _finding(
                 "beyond_rounding",
                 name,
                 "note",
-                f"the error (relative L2 {receipt['rel_l2']:.2g}) is {times:.3g} times what TF32 products would make: rounding does not explain it",
+                f"the error (relative L2 {receipt['rel_l2']:.2g}) is {times:.3g} times what TF32 products would make:"
+                " rounding does not explain it",
             )
 
 
 def _generation_findings(outcome: Outcome) -> Iterator[Event]:
-    """Against a golden: outputs that are all far off from the first step on are another model's, not a wrong operator's."""
+    """Against a golden: outputs that are all far off from the first step on are another model's.
+
+    Not a wrong operator's.
+    """
     if outcome.case.golden is None or any(f["kind"] == "other_generation" for f in outcome.told["finding"]):
         return
     first = [
@@ -211,14 +235,18 @@ def _generation_findings(outcome: Outcome) -> Iterator[Event]:
     off = [r["rel_l2"] for r in real if r["rel_l2"] is not None and r["rel_l2"] > _UNLIKE]
     if real and len(off) == len(real):
         message = (
-            f"every output is off from the first step (relative L2 {min(off):.2g} and more): golden {outcome.case.golden!r} may be of "
-            "another generation of the model, or its inputs were prepared in another way"
+            f"every output is off from the first step (relative L2 {min(off):.2g} and more): golden"
+            f" {outcome.case.golden!r} may be of another generation of the model, or its inputs were prepared in"
+            " another way"
         )
         yield _finding("other_generation", real[0]["output"], "warning", message)
 
 
 def _advise(outcome: Outcome) -> None:
-    """A tolerance for each output from everything that moves it without a fault, and what the policy's is against it."""
+    """A tolerance for each output from everything that moves it without a fault.
+
+    And what the policy's is against it.
+    """
     by_output: dict[str, dict[str, list[float]]] = {}
     largest: dict[str, float] = {}
     for event in outcome.told["maxima"]:
@@ -230,8 +258,19 @@ def _advise(outcome: Outcome) -> None:
         if found is None or found.atol == 0:  # nothing moves it: an integer, or a constant
             continue
         basis = f"widest: {found.basis}; at most {FALSE_ALARMS:g} of comparisons fail without a fault"
-        outcome.told["noise"].append({"source": "advice", "output": output, "n": found.n, "max_abs": None, "p999_abs": None, "rel_l2": None,
-                                      "atol": found.atol, "rtol": found.rtol, "problem": basis})  # fmt: skip
+        outcome.told["noise"].append(
+            {
+                "source": "advice",
+                "output": output,
+                "n": found.n,
+                "max_abs": None,
+                "p999_abs": None,
+                "rel_l2": None,
+                "atol": found.atol,
+                "rtol": found.rtol,
+                "problem": basis,
+            }
+        )
         asked = outcome.case.policy.for_output(output)
         if asked.rule == "exact" or asked.bands or asked.acceptance:
             continue
@@ -242,7 +281,8 @@ def _advise(outcome: Outcome) -> None:
                     "tolerance_below_noise",
                     output,
                     "warning",
-                    f"the tolerance of {output!r} reaches {reach:.2g}, noise alone reaches {found.atol:.2g}: it will fail without a fault",
+                    f"the tolerance of {output!r} reaches {reach:.2g}, noise alone reaches {found.atol:.2g}: it will"
+                    " fail without a fault",
                 )
             )
         elif found.atol and reach > _LOOSE * found.atol:
@@ -251,7 +291,8 @@ def _advise(outcome: Outcome) -> None:
                     "tolerance_loose",
                     output,
                     "note",
-                    f"the tolerance of {output!r} reaches {reach:.2g}, {reach / found.atol:.0f} times the noise ({found.atol:.2g}): faults fit in between",
+                    f"the tolerance of {output!r} reaches {reach:.2g}, {reach / found.atol:.0f} times the noise"
+                    f" ({found.atol:.2g}): faults fit in between",
                 )
             )
 

@@ -22,9 +22,15 @@ from assay.schema.store.spool import now
 
 
 def run_group(
-    suite: Suite, folder: Path, store: Store, prepared: Prepared, group: list[Case], progress: Progress,
-    waivers: Sequence[Waiver] = (), dump: Path | None = None,
-) -> Iterator[Outcome]:  # fmt: skip
+    suite: Suite,
+    folder: Path,
+    store: Store,
+    prepared: Prepared,
+    group: list[Case],
+    progress: Progress,
+    waivers: Sequence[Waiver] = (),
+    dump: Path | None = None,
+) -> Iterator[Outcome]:
     """Outcomes of cases that share a model and a right side, each as soon as it is known; benchmarks last."""
     timed: dict[tuple[int, str, str, str], list[Outcome]] = {}
     for case in group:
@@ -67,14 +73,24 @@ def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
             "bits_per_weight": 8 * size / weights if weights else None,
         }
         outcome.artifact = artifact_row(
-            event, model=case.model, version=prepared.version, variant=case.variant, format_="python", recipe="source",
+            event,
+            model=case.model,
+            version=prepared.version,
+            variant=case.variant,
+            format_="python",
+            recipe="source",
             weights_from=weights_from,
-        )  # fmt: skip
+        )
     elif made := prepared.engines.get((case.variant, case.backend)) or prepared.artifacts.get(case.variant):
         outcome.artifact = artifact_row(
-            made, model=case.model, version=prepared.version, variant=case.variant,
-            format_="engine" if (case.variant, case.backend) in prepared.engines else "onnx", recipe=case.recipe.recipe, weights_from=weights_from,
-        )  # fmt: skip
+            made,
+            model=case.model,
+            version=prepared.version,
+            variant=case.variant,
+            format_="engine" if (case.variant, case.backend) in prepared.engines else "onnx",
+            recipe=case.recipe.recipe,
+            weights_from=weights_from,
+        )
     return outcome
 
 
@@ -82,27 +98,45 @@ def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: C
     """What a worker is told to do an operation of a case."""
     source, options = opened_from(suite, folder, prepared, case)
     return {
-        "op": op, "backend": case.choice.kind, "source": source, "options": options,
+        "op": op,
+        "backend": case.choice.kind,
+        "source": source,
+        "options": options,
         **made_for(prepared, case),
-        "goldens": store.goldens, "golden": case.golden or prepared.golden_names[case.workload],
-        "policy": case.policy.model_dump(mode="json"), "rename": suite.model[case.model].rename,
-        "timing": case.timing.model_dump(), "folder": str(folder), "mode": case.mode, "max_steps": case.max_steps,
-        "pad_side": case.pad_side, "lengths": prepared.lengths.get((case.variant, case.workload)),
-        "contract": suite.model[case.model].contract, "contract_options": suite.model[case.model].contract_options,
-        "rename_inputs": suite.model[case.model].rename_inputs, "generate": case.generate.model_dump(), "seed": suite.seed,
+        "goldens": store.goldens,
+        "golden": case.golden or prepared.golden_names[case.workload],
+        "policy": case.policy.model_dump(mode="json"),
+        "rename": suite.model[case.model].rename,
+        "timing": case.timing.model_dump(),
+        "folder": str(folder),
+        "mode": case.mode,
+        "max_steps": case.max_steps,
+        "pad_side": case.pad_side,
+        "lengths": prepared.lengths.get((case.variant, case.workload)),
+        "contract": suite.model[case.model].contract,
+        "contract_options": suite.model[case.model].contract_options,
+        "rename_inputs": suite.model[case.model].rename_inputs,
+        "generate": case.generate.model_dump(),
+        "seed": suite.seed,
         **_of_quality(suite, prepared, case),
-    }  # fmt: skip
+    }
 
 
 def _of_quality(suite: Suite, prepared: Prepared, case: Case) -> Event:
-    """What the checks of quantization need beside: labels, the float file that a variant was made from, what it was calibrated on."""
+    """What the checks of quantization need beside.
+
+    Labels, the float file that a variant was made from, what it was calibrated on.
+    """
     if case.check == "quality" and case.workload in suite.workload:
         return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
     if case.check in ("ledger", "sensitivity"):
         return {
-            "base": prepared.artifacts[case.variant]["base"], "recipe": case.recipe.recipe, "recipe_options": case.recipe.options,
-            "calibration": calibration_of(suite, case.recipe), "timeout_s": case.timeout_s,
-        }  # fmt: skip
+            "base": prepared.artifacts[case.variant]["base"],
+            "recipe": case.recipe.recipe,
+            "recipe_options": case.recipe.options,
+            "calibration": calibration_of(suite, case.recipe),
+            "timeout_s": case.timeout_s,
+        }
     return {}
 
 

@@ -92,15 +92,23 @@ class Outcome:
             blocks.append([])
 
     def say_what_opened(self) -> None:
-        """Take the size of what ran from the process that ran it, where a recipe changed the module after it was loaded."""
+        """Take the size of what ran from the process that ran it.
+
+        Where a recipe changed the module after it was loaded.
+        """
         if self.artifact is None or self.case.recipe.recipe not in MODULE_RECIPES or not self.opened.get("parameters"):
             return
         size, weights = int(self.opened["parameter_bytes"]), int(self.opened["parameters"])
         text = f"{self.artifact.sha256}/{self.case.recipe.recipe}/{sorted(self.case.recipe.options.items())}"
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.artifact = replace(
-            self.artifact, artifact_id=digest[:32], sha256=digest, bytes=size, parameters=weights, bits_per_weight=8 * size / weights
-        )  # fmt: skip
+            self.artifact,
+            artifact_id=digest[:32],
+            sha256=digest,
+            bytes=size,
+            parameters=weights,
+            bits_per_weight=8 * size / weights,
+        )
 
 
 class Progress(Protocol):

@@ -77,7 +77,10 @@ def prepare_models(
 
 
 def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prepared:
-    """Load the reference of a group of cases, record its outputs, build what the cases run; failures are kept, not raised."""
+    """Load the reference of a group of cases, record its outputs, build what the cases run.
+
+    Failures are kept, not raised.
+    """
     first = group[0]
     version = _named_version(first, folder)
     prepared = Prepared(version)
@@ -100,20 +103,35 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         if case.files.fake is None and case.choice.kind != "pytorch"
     }
     job = {
-        "op": "prepare", "folder": folder, "seed": suite.seed, "model": first.model, "version": version,
-        "reference": reference, "backend": choice.kind, "source": {**source_of(suite, first, choice.kind, folder), "recipe": None},
-        "options": backend_options(choice), "onnx": first.files.onnx, "onnx_options": first.files.onnx_options,
+        "op": "prepare",
+        "folder": folder,
+        "seed": suite.seed,
+        "model": first.model,
+        "version": version,
+        "reference": reference,
+        "backend": choice.kind,
+        "source": {**source_of(suite, first, choice.kind, folder), "recipe": None},
+        "options": backend_options(choice),
+        "onnx": first.files.onnx,
+        "onnx_options": first.files.onnx_options,
         "export": suite.model[first.model].export,
         "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
-        "workloads": {name: suite.workload[name].model_dump(mode="json", exclude_none=True) for name in names if name in suite.workload},
-        "goldens": store.goldens, "golden_names": names, "artifacts": store.artifacts,
+        "workloads": {
+            name: suite.workload[name].model_dump(mode="json", exclude_none=True)
+            for name in names
+            if name in suite.workload
+        },
+        "goldens": store.goldens,
+        "golden_names": names,
+        "artifacts": store.artifacts,
         "given_goldens": {case.workload: case.golden for case in group if case.golden},
         "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
         "advise": any(case.check == "consistency" for case in group),
         "max_steps": limit,
-        "contract": suite.model[first.model].contract, "contract_options": suite.model[first.model].contract_options,
+        "contract": suite.model[first.model].contract,
+        "contract_options": suite.model[first.model].contract_options,
         "rename_inputs": suite.model[first.model].rename_inputs,
-    }  # fmt: skip
+    }
     prepared.golden_names = names
     try:
         with Worker(job, python=choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
@@ -134,11 +152,20 @@ def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared,
     if not variants:
         return
     job = {
-        "op": "engine", "backend": first.choice.kind, "options": backend_options(first.choice), "folder": str(folder), "artifacts": store.artifacts,
-        "goldens": store.goldens, "recorded": sorted({prepared.golden_names[case.workload] for case in cases if case.workload in prepared.workloads}),
-        "contract": model.contract, "contract_options": model.contract_options, "rename_inputs": model.rename_inputs,
+        "op": "engine",
+        "backend": first.choice.kind,
+        "options": backend_options(first.choice),
+        "folder": str(folder),
+        "artifacts": store.artifacts,
+        "goldens": store.goldens,
+        "recorded": sorted(
+            {prepared.golden_names[case.workload] for case in cases if case.workload in prepared.workloads}
+        ),
+        "contract": model.contract,
+        "contract_options": model.contract_options,
+        "rename_inputs": model.rename_inputs,
         "variants": [{"name": name, "path": made["path"], "sha256": made["sha256"]} for name, made in variants.items()],
-    }  # fmt: skip
+    }
     try:
         with Worker(job, python=first.choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
             for event in worker.events():
@@ -199,11 +226,15 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
 
 
 def made_for(prepared: Prepared, case: Case) -> Event:
-    """What a worker may need beside the session's source: the variant's ONNX file, and what an engine was built from it with."""
+    """What a worker may need beside the session's source.
+
+    The variant's ONNX file, and what an engine was built from it with.
+    """
     engine = prepared.engines.get((case.variant, case.backend))
     return {
-        "onnx": prepared.artifacts.get(case.variant, {}).get("path"), "engine_options": engine and engine["options"],
-    }  # fmt: skip
+        "onnx": prepared.artifacts.get(case.variant, {}).get("path"),
+        "engine_options": engine and engine["options"],
+    }
 
 
 def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Event, dict[str, Any]]:
@@ -272,7 +303,8 @@ def record_golden(
     if not cases:
         pairs = {f"{c.model} with {c.workload}" for c in expand(suite)}
         raise UsageError(
-            f"suite {suite.name!r} has no case of {model!r} with {workload!r}.{nearest(f'{model} with {workload}', pairs)}"
+            f"suite {suite.name!r} has no case of {model!r} with"
+            f" {workload!r}.{nearest(f'{model} with {workload}', pairs)}"
         )
     goldens.check_name(name)
     prepared = prepare(suite, folder, store, cases[:1])

@@ -1,4 +1,7 @@
-"""Profiles of the cases of one table, side by side: layers matched by name, and why one is not faster than the other."""
+"""Profiles of the cases of one table, side by side.
+
+Layers matched by name, and why one is not faster than the other.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +46,16 @@ def profile(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
 
 
 def _engines(outcome: Outcome, base: Outcome) -> None:
-    """Of two engines layers are matched by the nodes that were fused into them, and the inspector says what stayed wide."""
+    """Of two engines layers are matched by the nodes that were fused into them.
+
+    And the inspector says what stayed wide.
+    """
     own, other = (compare.Profiled.of(str(o.inspected), o.layers) for o in (outcome, base))
     outcome.layers = compare.beside(outcome.layers, own, other)
     outcome.told["finding"] = [
         {"kind": "why_not_faster", "subject": "engine", "severity": "warning", "message": words}
         for words in compare.why_not_faster(own.engine, own.ms)
-    ]  # fmt: skip
+    ]
 
 
 def _is_float(outcome: Outcome) -> bool:

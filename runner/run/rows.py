@@ -103,8 +103,9 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
     hashes: dict[str, Any] = {
         "model_sha256": outcome.artifact.sha256 if outcome.artifact else None,
         "inputs_sha256": outcome.prepared.get("inputs_sha256"),
-        "reference_sha256": outcome.prepared.get("reference_sha256"), "contract_sha256": outcome.contract_sha256,
-    }  # fmt: skip
+        "reference_sha256": outcome.prepared.get("reference_sha256"),
+        "contract_sha256": outcome.contract_sha256,
+    }
     made: list[rows.Row] = []
     for receipt in outcome.receipts:
         columns: dict[str, Any] = {name: value for name, value in receipt.items() if name in _PARITY_COLUMNS}
@@ -114,9 +115,18 @@ def _parity_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
     return made
 
 
-_TOLD = {"step": rows.StreamStep, "invariant": rows.Invariant, "liveness": rows.Liveness, "noise": rows.Noise,
-         "finding": rows.Finding, "drift": rows.Drift, "ledger": rows.LedgerEntry, "calibration_range": rows.CalibrationRange,
-         "class_quality": rows.ClassQuality, "sensitivity": rows.Sensitivity}  # fmt: skip
+_TOLD = {
+    "step": rows.StreamStep,
+    "invariant": rows.Invariant,
+    "liveness": rows.Liveness,
+    "noise": rows.Noise,
+    "finding": rows.Finding,
+    "drift": rows.Drift,
+    "ledger": rows.LedgerEntry,
+    "calibration_range": rows.CalibrationRange,
+    "class_quality": rows.ClassQuality,
+    "sensitivity": rows.Sensitivity,
+}
 
 
 def _told_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
@@ -153,11 +163,12 @@ def _layer_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
     unknown = {"reference_name": None, "reference_us": None, "provenance": "measured"}
     return [
         rows.Layer(
-            case_id=outcome.case_id, run_id=run_id,
+            case_id=outcome.case_id,
+            run_id=run_id,
             **{**unknown, **{name: value for name, value in layer.items() if name in _LAYER_COLUMNS}},
         )
         for layer in outcome.layers
-    ]  # fmt: skip
+    ]
 
 
 def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
@@ -167,11 +178,17 @@ def _verdict_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
     made: list[rows.Row] = [policy_row(outcome.case.policy_name, policy)]
     made += [
         verdict_row(
-            policy, judgement, case_id=outcome.case_id, run_id=run_id, subject=subject, name=name, judged_at=now(),
+            policy,
+            judgement,
+            case_id=outcome.case_id,
+            run_id=run_id,
+            subject=subject,
+            name=name,
+            judged_at=now(),
             waiver_id=outcome.waived_by.get(name) if subject == "parity" else None,
         )
         for subject, name, judgement in outcome.judgements
-    ]  # fmt: skip
+    ]
     return made
 
 

@@ -143,7 +143,10 @@ def _judge_findings(outcome: Outcome) -> None:
             continue
         name = watch["name"] if watch["side"] == "candidate" else f"{watch['name']} (reference)"
         if watch["broken"]:
-            reason = f"{watch['side']}: broken at {watch['broken']} of {watch['checked']} steps, first at {watch['observed']}"
+            reason = (
+                f"{watch['side']}: broken at {watch['broken']} of {watch['checked']} steps, first at"
+                f" {watch['observed']}"
+            )
             outcome.judgements.append(("invariant", name, Judgement("fail", reason, watch["expression"])))
         elif watch["side"] == "candidate":
             word: Literal["pass", "vacuous"] = "pass" if watch["checked"] else "vacuous"

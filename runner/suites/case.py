@@ -140,7 +140,10 @@ def asked_of(recipe: str, options: dict[str, Any]) -> str | None:
 
 
 def _quantizes(recipe: Variant) -> bool:
-    """Whether a variant may hold tensors in codes: made by a quantizer, or given beside the float file that it is `from`."""
+    """Whether a variant may hold tensors in codes.
+
+    Made by a quantizer, or given beside the float file that it is `from`.
+    """
     return recipe.recipe not in ("export", "given") or recipe.base is not None
 
 

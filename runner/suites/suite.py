@@ -1,6 +1,7 @@
 """Suites: a TOML file in, checked types out. A suite is only data: no templates, no inheritance, no code.
 
-`load_suite` validates and explains; `assay.runner.suites.case.expand` makes one case of each combination that it asks for.
+`load_suite` validates and explains; `assay.runner.suites.case.expand` makes one case of each combination that it asks
+for.
 """
 
 from __future__ import annotations
@@ -92,7 +93,10 @@ class Variant(Strict):
     )
     precision: Precision | None = Field(
         default=None,
-        description="What its products are meant to run in, where the recipe does not say; an engine that runs another one fails.",
+        description=(
+            "What its products are meant to run in, where the recipe does not say; an engine that runs another one"
+            " fails."
+        ),
     )
 
 
@@ -171,9 +175,11 @@ class CaseTable(Strict):
     tolerance: Policy | None = Field(default=None, description="A policy written in place.")
     modes: tuple[str, ...] = Field(
         default=(),
-        description="Of parity: `functional` (default), `closed_loop`, `mixed-K` (states anew every K steps). Of generation: "
-        "`cached` (default: states are fed back), `recomputed` (the whole context at every step). Of a benchmark on a GPU: words joined "
-        "by + (`events`, `graph`, `transfers`, `spin`); the host's clock if left out.",
+        description=(
+            "Of parity: `functional` (default), `closed_loop`, `mixed-K` (states anew every K steps). Of generation:"
+            " `cached` (default: states are fed back), `recomputed` (the whole context at every step). Of a benchmark"
+            " on a GPU: words joined by + (`events`, `graph`, `transfers`, `spin`); the host's clock if left out."
+        ),
     )
     max_steps: PositiveInt | None = Field(default=None, description="Of parity: no more than these; all if left out.")
     timing: Timing = Timing()
@@ -245,7 +251,10 @@ class Suite(Strict):
         return self.policy.get(name) or shipped_policies()[name]
 
     def backend_named(self, name: str) -> BackendChoice:
-        """A backend of the suite, or one by its own name; without `python` it runs where ASSAY_PYTHON_<KIND> says, if that is set."""
+        """A backend of the suite, or one by its own name.
+
+        Without `python` it runs where ASSAY_PYTHON_<KIND> says, if that is set.
+        """
         choice = self.backend.get(name) or BackendChoice(kind=name)
         elsewhere = os.environ.get(f"ASSAY_PYTHON_{choice.kind.upper()}")
         return choice.model_copy(update={"python": elsewhere}) if elsewhere and choice.python is None else choice
@@ -371,7 +380,8 @@ def _check_names(file: str, suite: Suite) -> None:
     for name, variant in suite.variant.items():
         if variant.base is not None and variant.base not in suite.variant:
             raise UsageError(
-                f"{file}, variant {name!r}: starts from {variant.base!r}, which is no variant.{nearest(variant.base, suite.variant)}"
+                f"{file}, variant {name!r}: starts from {variant.base!r}, which is no"
+                f" variant.{nearest(variant.base, suite.variant)}"
             )
         if variant.recipe not in (known := {**RECIPES, **MODULE_RECIPES}):
             raise UsageError(
@@ -379,7 +389,8 @@ def _check_names(file: str, suite: Suite) -> None:
             )
         if variant.calibration is not None and variant.calibration not in suite.workload:
             raise UsageError(
-                f"{file}, variant {name!r}: its calibration data {variant.calibration!r} is no workload.{nearest(variant.calibration, suite.workload)}"
+                f"{file}, variant {name!r}: its calibration data {variant.calibration!r} is no"
+                f" workload.{nearest(variant.calibration, suite.workload)}"
             )
     for number, table in enumerate(suite.case, 1):
         where = f"{file}, case {number} ({', '.join(table.models)})"

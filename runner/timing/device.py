@@ -1,7 +1,10 @@
-"""Timing on a device: events around every call, and no waiting until the block is over. Knows devices only by their protocol.
+"""Timing on a device: events around every call, and no waiting until the block is over.
 
-A mode is written as words joined by `+`: `events` (device time between events, else the host's clock with the device synchronised
-inside), `graph` (the call is a captured CUDA graph), `transfers` (inputs and outputs travel inside the timed call), `spin` (the host polls
+Knows devices only by their protocol.
+
+A mode is written as words joined by `+`: `events` (device time between events, else the host's clock with the device
+synchronised inside), `graph` (the call is a captured CUDA graph), `transfers` (inputs and outputs travel inside the
+timed call), `spin` (the host polls
 while it waits, instead of sleeping).
 """
 
@@ -70,7 +73,8 @@ class Block:
     ms: list[float]
     """From a call's first event to its last; with the host's clock, wall time."""
     phases: dict[str, list[float]]
-    """By phase, between its events; `enqueue` is what the host needed to queue `compute`. Empty with the host's clock."""
+    """By phase, between its events; `enqueue` is what the host needed to queue `compute`. Empty with the host's
+    clock."""
 
 
 def phases_of(call: Any, mode: Mode) -> list[Phase]:
@@ -99,7 +103,10 @@ def wait(device: Device, *, spin: bool) -> None:
 
 
 def event_block(device: Device, phases: Sequence[Phase], calls: int, *, spin: bool) -> Block:
-    """Time calls by events. Nothing is waited for between the first event and the last: calls queue up behind each other."""
+    """Time calls by events. Nothing is waited for between the first event and the last.
+
+    Calls queue up behind each other.
+    """
     events = [[device.event(spin=spin) for _ in range(len(phases) + 1)] for _ in range(calls)]
     enqueue = [0.0] * calls
     clock = time.perf_counter_ns

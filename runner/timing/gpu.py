@@ -1,6 +1,9 @@
-"""What a GPU does while it is measured, as NVML tells it: clocks, power, temperature, why it is held back, and who else uses it.
+"""What a GPU does while it is measured, as NVML tells it.
 
-The parent process asks, on a thread of its own: the measured process is not disturbed. Without NVML nothing is known, and nothing is said.
+Clocks, power, temperature, why it is held back, and who else uses it.
+
+The parent process asks, on a thread of its own: the measured process is not disturbed. Without NVML nothing is known,
+and nothing is said.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ _REASONS = {
     "nvmlClocksEventReasonSwThermalSlowdown": "heat (software)", "nvmlClocksEventReasonHwThermalSlowdown": "heat (hardware)",
     "nvmlClocksEventReasonHwPowerBrakeSlowdown": "power brake", "nvmlClocksEventReasonSyncBoost": "sync boost",
 }  # fmt: skip
-"""Reasons that lower a clock below what was meant, by their NVML constant; being idle, or at clocks that someone set, is none."""
+"""Reasons that lower a clock below what was meant, by their NVML constant; being idle, or at clocks that someone set,
+is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,11 @@ def figures(samples: Iterable[Sample]) -> dict[str, float]:
     """Medians of what was seen, by metric; empty where nothing was."""
     seen = list(samples)
     columns: dict[str, list[Any]] = {
-        "gpu_clock_mhz": [s.sm_mhz for s in seen], "gpu_memory_clock_mhz": [s.memory_mhz for s in seen],
-        "gpu_power_w": [s.power_w for s in seen], "gpu_temperature_c": [s.temperature_c for s in seen],
-    }  # fmt: skip
+        "gpu_clock_mhz": [s.sm_mhz for s in seen],
+        "gpu_memory_clock_mhz": [s.memory_mhz for s in seen],
+        "gpu_power_w": [s.power_w for s in seen],
+        "gpu_temperature_c": [s.temperature_c for s in seen],
+    }
     known = {metric: [value for value in values if value is not None] for metric, values in columns.items()}
     found = {metric: float(median(values)) for metric, values in known.items() if values}
     if seen:
@@ -95,7 +101,10 @@ def problems(samples: Iterable[Sample], own: Iterable[int]) -> list[tuple[str, s
 
 
 def _foreign(seen: list[Sample], own: set[int]) -> int:
-    """Processes beside the measurement's. In a container NVML's numbers are the host's: then there is only their number to go by."""
+    """Processes beside the measurement's.
+
+    In a container NVML's numbers are the host's: then there is only their number to go by.
+    """
     processes = {process for s in seen for process in s.processes}
     if processes & own:
         return len(processes - own)
@@ -111,7 +120,10 @@ def visible_index(device: str) -> int:
 
 @cache
 def looker(index: int) -> Callable[[], Sample | None]:
-    """A function that looks at one GPU; it sees None without NVML, a driver or that GPU. Found once: every block asks for it."""
+    """A function that looks at one GPU; it sees None without NVML, a driver or that GPU.
+
+    Found once: every block asks for it.
+    """
     try:
         import pynvml
 

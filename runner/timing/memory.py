@@ -17,7 +17,10 @@ def rss_bytes() -> int:
 
 
 def gpu_bytes() -> int | None:
-    """Memory that this process holds on GPUs, as NVML counts it; None without NVML, or where it does not tell a process's."""
+    """Memory that this process holds on GPUs, as NVML counts it.
+
+    None without NVML, or where it does not tell a process's.
+    """
     try:
         import pynvml
 

@@ -42,9 +42,12 @@ def why_not_faster(layers: Sequence[Layer], reference: Sequence[Layer], cpu_feat
     if not integer and not any(layer["op_type"] in _CONVERSIONS[:3] for layer in layers):
         return []
     found = [
-        *_bound(layers, integer, reference), *_float_products(layers), *_conversions(layers), *_slower(integer),
+        *_bound(layers, integer, reference),
+        *_float_products(layers),
+        *_conversions(layers),
+        *_slower(integer),
         *_instructions(integer, cpu_features),
-    ]  # fmt: skip
+    ]
     return [{"kind": "why_not_faster", **finding} for finding in found]
 
 
@@ -63,10 +66,12 @@ def _bound(layers: Sequence[Layer], integer: Sequence[Layer], reference: Sequenc
     share = min(replaced / before, 1.0)
     most = 1 / (1 - share) if share < 1 else float("inf")
     yield _finding(
-        "operators in sum", "note" if after < before * _HARDLY else "warning",
-        f"{len(integer)} operators run in integers; in float they took {share:.0%} of the time, so that at most {most:.2f}x "
-        f"could be won were they free. Operators in sum: {before / 1e3:.3g} ms in float, {after / 1e3:.3g} ms now ({before / max(after, 1e-9):.2f}x)",
-    )  # fmt: skip
+        "operators in sum",
+        "note" if after < before * _HARDLY else "warning",
+        f"{len(integer)} operators run in integers; in float they took {share:.0%} of the time, so that at most"
+        f" {most:.2f}x could be won were they free. Operators in sum: {before / 1e3:.3g} ms in float, {after / 1e3:.3g}"
+        f" ms now ({before / max(after, 1e-9):.2f}x)",
+    )
 
 
 def _float_products(layers: Sequence[Layer]) -> Iterator[dict[str, Any]]:
@@ -87,7 +92,10 @@ def _float_products(layers: Sequence[Layer]) -> Iterator[dict[str, Any]]:
 
 
 def _has_weights(layer: Layer) -> bool:
-    """A packed weight is no longer among the inputs that a profile names; one that is not packed counts as parameters."""
+    """A packed weight is no longer among the inputs that a profile names.
+
+    One that is not packed counts as parameters.
+    """
     activations = [shape for shape in layer.get("input_shapes", []) if len(shape) > 1]
     return len(activations) < 2 or (layer["parameter_bytes"] or 0) > _TINY * _TINY
 
@@ -98,9 +106,10 @@ def _conversions(layers: Sequence[Layer]) -> Iterator[dict[str, Any]]:
     if share >= _NOTABLE:
         kinds = sorted({layer["op_type"] for layer in some})
         yield _finding(
-            ", ".join(kinds), "warning",
+            ", ".join(kinds),
+            "warning",
             f"{len(some)} conversions between types take {share:.0%} of the time ({', '.join(kinds)})",
-        )  # fmt: skip
+        )
 
 
 def _slower(integer: Sequence[Layer]) -> Iterator[dict[str, Any]]:
@@ -112,15 +121,17 @@ def _slower(integer: Sequence[Layer]) -> Iterator[dict[str, Any]]:
     tiny = [layer for layer in slower if 0 < min(_sizes(layer), default=0) < _TINY]
     worst = max(slower, key=lambda layer: layer["median_us"] - layer["reference_us"])
     small = (
-        f"; {len(tiny)} of them multiply fewer than {_TINY} rows or columns, which does not pay for quantizing the activations"
+        f"; {len(tiny)} of them multiply fewer than {_TINY} rows or columns, which does not pay for quantizing the"
+        " activations"
         if tiny
         else ""
     )
     yield _finding(
-        _names(slower), "warning",
+        _names(slower),
+        "warning",
         f"{len(slower)} of {len(integer)} integer operators are slower than in float, {worst['name']} the most: "
         f"{worst['median_us']:.3g} us against {worst['reference_us']:.3g} us{small}",
-    )  # fmt: skip
+    )
 
 
 def _sizes(layer: Layer) -> list[int]:
@@ -135,9 +146,11 @@ def _sizes(layer: Layer) -> list[int]:
 def _instructions(integer: Sequence[Layer], cpu_features: str) -> Iterator[dict[str, Any]]:
     if integer and not any(name in cpu_features for name in _INTEGER_ISA):
         yield _finding(
-            "instruction set", "warning",
-            "this CPU has no integer dot product (VNNI, AMX or I8MM): INT8 products take several instructions each, and u8s8 ones may saturate",
-        )  # fmt: skip
+            "instruction set",
+            "warning",
+            "this CPU has no integer dot product (VNNI, AMX or I8MM): INT8 products take several instructions each, and"
+            " u8s8 ones may saturate",
+        )
 
 
 def _names(layers: Sequence[Layer]) -> str:

@@ -54,7 +54,8 @@ class Ratio:
         """`faster`, `slower`, `equivalent` (the whole interval within the margin), or `not enough evidence`.
 
         The margin is relative and two-sided: 0.02 calls 1/1.02 to 1.02 equivalent. A difference has to reach beyond it
-        with its whole interval. Fewer than 3 launches are never enough: what a process does to its timings is not known.
+        with its whole interval. Fewer than 3 launches are never enough: what a process does to its timings is not
+        known.
         """
         if self.low is None or self.high is None or self.launches < _LEAST:
             return NOT_ENOUGH
@@ -67,7 +68,8 @@ class Ratio:
     def needed(self, margin: float) -> int | None:
         """Launches in all that would decide, if they scatter as these did; None where no number of them would.
 
-        The interval has to shrink until it lies on one side of the margin's edge: its half width goes with 1/sqrt(launches).
+        The interval has to shrink until it lies on one side of the margin's edge: its half width goes with
+        1/sqrt(launches).
         """
         if self.low is None or self.high is None or self.outcome(margin) != NOT_ENOUGH:
             return None
@@ -130,7 +132,9 @@ def _estimate(samples: Samples, statistic: Callable[[Samples], Any], seed: int) 
 
 
 def inflation(values: Samples) -> float:
-    """How much wider an interval of a mean has to be because neighbours resemble each other: sqrt((1 + r) / (1 - r)), at least 1.
+    """How much wider an interval of a mean has to be because neighbours resemble each other.
+
+    Sqrt((1 + r) / (1 - r)), at least 1.
 
     The large-sample standard error of the mean of an AR(1) series over that of independent values.
     """
@@ -139,7 +143,9 @@ def inflation(values: Samples) -> float:
 
 
 def autocorrelation(values: Samples) -> float:
-    """Lag-1 autocorrelation, corrected for the bias of short series (+ (1 + 3 r) / n, Marriott and Pope 1954), at most 0.9.
+    """Lag-1 autocorrelation, corrected for the bias.
+
+    Of short series (+ (1 + 3 r) / n, Marriott and Pope 1954), at most 0.9.
 
     0 for a constant series or one of fewer than 4 values.
     """
@@ -152,17 +158,20 @@ def autocorrelation(values: Samples) -> float:
 
 
 def paired_ratio(candidate: Samples, reference: Samples) -> Ratio:
-    """Median of candidate over median of reference, from blocks measured in turns (same launches and blocks on both sides).
+    """Median of candidate over median of reference.
 
-    ABBA order makes blocks 2i and 2i+1 of each side one round; mean log ratios of the rounds get Student's interval: over
-    launches where there are 3, else over rounds, widened for their autocorrelation.
+    From blocks measured in turns (same launches and blocks on both sides).
+
+    ABBA order makes blocks 2i and 2i+1 of each side one round; mean log ratios of the rounds get Student's interval:
+    over launches where there are 3, else over rounds, widened for their autocorrelation.
 
     Raises:
         ValueError: the two sides have different numbers of launches or blocks, or none.
     """
     if candidate.shape[:2] != reference.shape[:2] or 0 in candidate.shape[:2]:
         raise ValueError(
-            f"{candidate.shape[:2]} candidate launches and blocks cannot be paired with {reference.shape[:2]} of the reference"
+            f"{candidate.shape[:2]} candidate launches and blocks cannot be paired with {reference.shape[:2]} of the"
+            " reference"
         )
     rounds = np.log(_round_medians(candidate)) - np.log(_round_medians(reference))
     launches, n = len(rounds), rounds.size
@@ -194,7 +203,10 @@ def _half_width(values: Samples) -> float:
 
 
 def spread(samples: Samples) -> float:
-    """How far block medians scatter: half the range of their middle 80 %, relative to their median. The host's noise."""
+    """How far block medians scatter: half the range of their middle 80 %, relative to their median.
+
+    The host's noise.
+    """
     medians = np.median(samples, axis=2).reshape(-1)
     low, high = np.quantile(medians, [0.1, 0.9])
     return float((high - low) / 2 / np.median(medians))

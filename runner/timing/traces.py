@@ -1,4 +1,7 @@
-"""Profiles of ONNX Runtime as layers: what every operator cost, and what the allocator held. Pure: events in, rows out."""
+"""Profiles of ONNX Runtime as layers: what every operator cost, and what the allocator held.
+
+Pure: events in, rows out.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,18 @@ def _layer(name: str, kind: str, events: Sequence[Mapping[str, Any]]) -> Layer:
     shapes = _typed(first.get("output_type_shape"))
     inputs = _typed(first.get("input_type_shape"))
     return {
-        "name": name, "op_type": kind, "provider": first.get("provider", "unknown"),
-        "precision": " x ".join(kind for kind, _ in inputs) or None, "calls": len(events),
-        "total_ms": sum(e["dur"] for e in events) / 1e3, "median_us": float(statistics.median(e["dur"] for e in events)),
-        "output_shape": str(shapes[0][1]) if shapes else None, "output_bytes": _whole(first.get("output_size")),
-        "parameter_bytes": _whole(first.get("parameter_size")), "input_shapes": [shape for _, shape in inputs],
-    }  # fmt: skip
+        "name": name,
+        "op_type": kind,
+        "provider": first.get("provider", "unknown"),
+        "precision": " x ".join(kind for kind, _ in inputs) or None,
+        "calls": len(events),
+        "total_ms": sum(e["dur"] for e in events) / 1e3,
+        "median_us": float(statistics.median(e["dur"] for e in events)),
+        "output_shape": str(shapes[0][1]) if shapes else None,
+        "output_bytes": _whole(first.get("output_size")),
+        "parameter_bytes": _whole(first.get("parameter_size")),
+        "input_shapes": [shape for _, shape in inputs],
+    }
 
 
 def _typed(shapes: Any) -> list[tuple[str, list[int]]]:
@@ -69,7 +78,8 @@ _LAYOUT = "_nchwc"
 def as_written(layers: list[Layer], nodes: Iterable[tuple[str, str, Sequence[str], Sequence[str]]]) -> list[Layer]:
     """Layers of a blocked layout under the name of the node that they stand for.
 
-    `nodes` are (name, operator, inputs, outputs) of the file; where an activation was fused behind it, the operator before that is meant.
+    `nodes` are (name, operator, inputs, outputs) of the file; where an activation was fused behind it, the operator
+    before that is meant.
     """
     maker = {output: (name, kind, inputs) for name, kind, inputs, outputs in nodes for output in outputs}
     made = []

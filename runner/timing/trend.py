@@ -37,7 +37,8 @@ class Trend:
 def trend(steps: Sequence[int], values: Sequence[float]) -> Trend | None:
     """Theil-Sen slope with Sen's 95 % interval (Sen 1968), and Mann and Kendall's test.
 
-    The test's variance is corrected for autocorrelation. None with fewer than 4 finite values; a constant series has slope 0 and p 1.
+    The test's variance is corrected for autocorrelation. None with fewer than 4 finite values; a constant series has
+    slope 0 and p 1.
     """
     pairs = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
     if len(pairs) < 4:
@@ -57,10 +58,10 @@ def trend(steps: Sequence[int], values: Sequence[float]) -> Trend | None:
 def mann_kendall(values: np.ndarray[Any, np.dtype[Any]], slope: float = 0.0) -> float:
     """Two-sided p-value of no trend.
 
-    The variance of S is that of independent values times (1 + r) / (1 - r), the inflation of an AR(1) series (von Storch
-    1995); r is the lag-1 autocorrelation of the ranks of what is left when the slope is taken out, corrected for its bias
-    (Kendall 1954), and never below 0. On AR(1) noise without trend, 100 values, 300 series each, p < 0.05 in 3, 4, 6 and
-    10 % for r = 0, 0.3, 0.6, 0.9 (Hamed and Rao's correction: 10 % at 0 and 20 % at 0.6).
+    The variance of S is that of independent values times (1 + r) / (1 - r), the inflation of an AR(1) series (von
+    Storch 1995); r is the lag-1 autocorrelation of the ranks of what is left when the slope is taken out, corrected for
+    its bias (Kendall 1954), and never below 0. On AR(1) noise without trend, 100 values, 300 series each, p < 0.05 in
+    3, 4, 6 and 10 % for r = 0, 0.3, 0.6, 0.9 (Hamed and Rao's correction: 10 % at 0 and 20 % at 0.6).
     """
     from scipy import stats
 

@@ -1,4 +1,6 @@
-"""What a worker's interpreter starts with: it loads the package `assay` from where this file lies, and nothing else of ours.
+"""What a worker's interpreter starts with.
+
+It loads the package `assay` from where this file lies, and nothing else of ours.
 
 Run as a file, `python -P boot.py`, by any interpreter: that one's own packages are seen, none of the parent's, and no
 folder of the user's can be mistaken for one of ours. It imports nothing but the standard library.

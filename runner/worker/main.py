@@ -1,4 +1,6 @@
-"""What runs inside a case's own process: `python -m assay.runner.worker.main`, a job on stdin, events as JSON lines on stdout.
+"""What runs inside a case's own process.
+
+`python -m assay.runner.worker.main`, a job on stdin, events as JSON lines on stdout.
 
 A benchmark is interactive: after `ready`, every line on stdin is one block to time. Libraries that print cannot disturb
 the events: file descriptor 1 is theirs no longer, it goes to stderr.

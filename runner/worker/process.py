@@ -1,4 +1,7 @@
-"""A case's own process, seen from outside. The parent blocks while it waits: a busy parent disturbs what it measures."""
+"""A case's own process, seen from outside.
+
+The parent blocks while it waits: a busy parent disturbs what it measures.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,10 @@ class Worker:
         return self._process.pid
 
     def pause(self) -> None:
-        """Stop it where it is, its threads too: those of a pool that waits for work by spinning take a core from the next."""
+        """Stop it where it is, its threads too.
+
+        Those of a pool that waits for work by spinning take a core from the next.
+        """
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:

@@ -113,6 +113,7 @@ def _split(arrays: Tensors, batches: int) -> list[Tensors]:
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] != batches:
             raise UsageError(
-                f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be {batches}."
+                f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be"
+                f" {batches}."
             )
     return [{name: np.ascontiguousarray(array[i]) for name, array in arrays.items()} for i in range(batches)]

@@ -7,7 +7,8 @@
     labels = ["label_boxes", "label_classes"]
     task = { kind = "detection" }
 
-Paths are relative to the suite's folder. Every item comes once, in the order of names or rows; `batches` and `size` bound how many. A labelled npz needs no generator: `file`.
+Paths are relative to the suite's folder. Every item comes once, in the order of names or rows; `batches` and `size`
+bound how many. A labelled npz needs no generator: `file`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,24 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def coco(
-    *, seed: int, batches: int, folder: Path, annotations: str, images: str, width: int, height: int, size: int = 1, name: str = "image",
-    scale: float = 1 / 255, mean: list[float] | None = None, std: list[float] | None = None,
-) -> Iterator[Tensors]:  # fmt: skip
+    *,
+    seed: int,
+    batches: int,
+    folder: Path,
+    annotations: str,
+    images: str,
+    width: int,
+    height: int,
+    size: int = 1,
+    name: str = "image",
+    scale: float = 1 / 255,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+) -> Iterator[Tensors]:
     """Images [B, 3, height, width] and their boxes in pixels of that size, from a COCO instances file.
 
-    Classes are the file's categories in the order of their ids, from 0 on; crowd boxes are left out. Labels are padded with class -1.
+    Classes are the file's categories in the order of their ids, from 0 on; crowd boxes are left out. Labels are padded
+    with class -1.
 
     Raises:
         UsageError: the file is no COCO file, or an image is missing.
@@ -61,10 +74,22 @@ def coco(
 
 
 def folders(
-    *, seed: int, batches: int, folder: Path, images: str, width: int, height: int, size: int = 1, name: str = "image", scale: float = 1 / 255,
-    mean: list[float] | None = None, std: list[float] | None = None,
-) -> Iterator[Tensors]:  # fmt: skip
-    """Images [B, 3, height, width] and labels [B], from one folder for each class; classes are the folders in the order of their names.
+    *,
+    seed: int,
+    batches: int,
+    folder: Path,
+    images: str,
+    width: int,
+    height: int,
+    size: int = 1,
+    name: str = "image",
+    scale: float = 1 / 255,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+) -> Iterator[Tensors]:
+    """Images [B, 3, height, width] and labels [B], from one folder for each class.
+
+    Classes are the folders in the order of their names.
 
     Raises:
         UsageError: there is no such folder, or no picture in it.
@@ -82,9 +107,19 @@ def folders(
 
 
 def table(
-    *, seed: int, batches: int, folder: Path, path: str, label: str, size: int = 1, name: str = "features", columns: list[str] | None = None
-) -> Iterator[Tensors]:  # fmt: skip
-    """Features [B, columns] float32 and labels [B], from a CSV file with a header; a label that is no number is its place among the sorted labels.
+    *,
+    seed: int,
+    batches: int,
+    folder: Path,
+    path: str,
+    label: str,
+    size: int = 1,
+    name: str = "features",
+    columns: list[str] | None = None,
+) -> Iterator[Tensors]:
+    """Features [B, columns] float32 and labels [B], from a CSV file with a header.
+
+    A label that is no number is its place among the sorted labels.
 
     Raises:
         UsageError: the file is missing, a column is, or a value is no number.

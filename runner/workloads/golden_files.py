@@ -157,7 +157,8 @@ def _polygraphy(path: Path, inputs: Path | None) -> Iterator[Step]:
         raise UsageError(f"{path.name} holds no saved results of Polygraphy (polygraphy run ... --save-outputs).")
     if inputs is None:
         raise UsageError(
-            f"{path.name} has outputs only: give the inputs of the same run with --inputs (polygraphy run ... --save-inputs)."
+            f"{path.name} has outputs only: give the inputs of the same run with --inputs (polygraphy run ..."
+            " --save-inputs)."
         )
     fed = _polygraphy_json(inputs)
     _, iterations = results["lst"][0]

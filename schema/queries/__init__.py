@@ -56,9 +56,12 @@ CASES = f"""
 
 def bound(filters: Filters) -> dict[str, Any]:
     return {
-        "suite": filters.suite, "models": list(filters.models), "variants": list(filters.variants),
-        "backends": list(filters.backends), "hardware": filters.hardware,
-    }  # fmt: skip
+        "suite": filters.suite,
+        "models": list(filters.models),
+        "variants": list(filters.variants),
+        "backends": list(filters.backends),
+        "hardware": filters.hardware,
+    }
 
 
 def unfinished_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha256: str) -> str | None:
@@ -95,7 +98,8 @@ def choices(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 def runs(connection: duckdb.DuckDBPyConnection, filters: Filters, limit: int = _RECENT_RUNS) -> Answer:
     """Runs, newest first, with what their cases and verdicts came to; `state` is done or unfinished."""
     sql = f"""
-        select r.run_id, r.suite, r.started_at, r.host, e.hardware_class, r.trigger, r.git_commit, r.git_branch, r.git_dirty,
+        select r.run_id, r.suite, r.started_at, r.host, e.hardware_class, r.trigger, r.git_commit, r.git_branch,
+            r.git_dirty,
             r.cases_planned, coalesce(s.cases, 0) as cases, coalesce(s.ok, 0) as ok, coalesce(s.not_ok, 0) as not_ok,
             coalesce(s.verdicts_pass, 0) as passed, coalesce(s.verdicts_fail, 0) as failed,
             coalesce(s.verdicts_vacuous, 0) as vacuous, coalesce(s.verdicts_waived, 0) as waived, x.exit_code,
@@ -143,14 +147,16 @@ def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
 
 def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Every case of a run, broken ones first."""
-    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256, a.recipe_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
+    sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256,
+        a.recipe_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
         from case_result c left join artifact a using (artifact_id) where c.run_id = $run
         order by c.status = 'ok', c.name"""
     return ask(connection, sql, run=run_id)
 
 
 def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
-    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.comparability, c.mode, c.check_kind, c.group_id, c.batch,
+    sql = """select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.comparability, c.mode,
+        c.check_kind, c.group_id, c.batch,
             m.*, d.unit, d.better, d.description
         from measurement m join case_result c using (case_id) join metric d using (metric)
         where m.run_id = $run order by c.name, m.metric"""
@@ -159,7 +165,8 @@ def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answe
 
 def receipts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Receipts over all steps, with their verdict."""
-    sql = f"""select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference, c.comparability, p.*,
+    sql = f"""select c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference, c.comparability,
+        p.*,
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule, v.subject
         from parity p join case_result c using (case_id)
         left join current_verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
@@ -176,31 +183,37 @@ def verdicts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
 def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before.
 
-    Latencies are of one workload, timed in one way, for all rows of a model: those of most of its newest cases. Rows are compared by eye.
+    Latencies are of one workload, timed in one way, for all rows of a model: those of most of its newest cases. Rows
+    are compared by eye.
     """
     sql = f"""
         with c as ({CASES}),
         lately as (
-            select *, dense_rank() over (partition by model, variant, backend order by run_started_at desc, run_id desc) as age
+            select *, dense_rank() over (partition by model, variant, backend order by run_started_at desc,
+                run_id desc) as age
             from c
         ),
         verdicts as (
             select l.model, l.variant, l.backend,
                 count(*) filter (v.outcome = 'pass') as passed, count(*) filter (v.outcome = 'fail') as failed,
-                count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived, min(v.margin) as worst_margin,
+                count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived,
+                    min(v.margin) as worst_margin,
                 first(v.reason order by v.outcome = 'pass', v.margin) as reason
             from lately l join current_verdict v on v.case_id = l.case_id where l.age = 1 group by all
         ),
         judged as (
             select model, variant, backend, list(worst order by age desc) as verdict_history from (
                 select l.model, l.variant, l.backend, l.age, case
-                    when bool_or(v.outcome = 'fail') then 'fail' when bool_or(v.outcome = 'vacuous') then 'vacuous' when bool_or(v.outcome = 'waived') then 'waived' else 'pass'
+                    when bool_or(v.outcome = 'fail') then 'fail'
+                        when bool_or(v.outcome = 'vacuous') then 'vacuous'
+                            when bool_or(v.outcome = 'waived') then 'waived' else 'pass'
                     end as worst
                 from lately l join current_verdict v on v.case_id = l.case_id where l.age <= 12 group by all
             ) group by all
         ),
         timed as (
-            select l.model, l.variant, l.backend, l.workload || coalesce(' by ' || nullif(split_part(l.mode, ', ', 2), ''), '') as workload, l.age,
+            select l.model, l.variant, l.backend, l.workload || coalesce(' by ' || nullif(split_part(l.mode, ', ', 2),
+                ''), '') as workload, l.age,
                 l.run_started_at, m.value
             from lately l join measurement m on m.case_id = l.case_id and m.metric = 'latency_p50_ms'
             where l.age <= 30
@@ -210,18 +223,23 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             from (select model, workload, count(*) as n from timed where age = 1 group by all) group by model
         ),
         speed as (
-            select model, variant, backend, any_value(workload) as workload, median(value) filter (age = 1) as latency_ms,
+            select model, variant, backend, any_value(workload) as workload, median(value)
+                filter (age = 1) as latency_ms,
                 list(value order by run_started_at) as history
             from timed join timed_on using (model, workload) group by all
         )
-        select l.model, l.variant, l.backend, any_value(l.model_version) as model_version, any_value(l.run_id) as run_id,
+        select l.model, l.variant, l.backend, any_value(l.model_version) as model_version,
+            any_value(l.run_id) as run_id,
             any_value(l.run_started_at) as run_started_at, any_value(l.hardware_class) as hardware_class,
             count(*) as cases, count(*) filter (l.status not in ('ok', 'vacuous')) as broken,
             any_value(coalesce(v.passed, 0)) as passed, any_value(coalesce(v.failed, 0)) as failed,
-            any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(coalesce(v.waived, 0)) as waived, any_value(v.worst_margin) as worst_margin,
+            any_value(coalesce(v.vacuous, 0)) as vacuous, any_value(coalesce(v.waived, 0)) as waived,
+                any_value(v.worst_margin) as worst_margin,
             coalesce(first(l.error_message) filter (l.error_message is not null), any_value(v.reason)) as reason,
-            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(s.workload) as timed_on, any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
-        from lately l left join verdicts v using (model, variant, backend) left join judged j using (model, variant, backend) left join speed s using (model, variant, backend)
+            any_value(s.latency_ms) as latency_ms, any_value(s.history) as history, any_value(s.workload) as timed_on,
+                any_value(j.verdict_history) as verdict_history, max(a.bytes) as model_bytes
+        from lately l left join verdicts v using (model, variant, backend) left join judged j using (model, variant,
+            backend) left join speed s using (model, variant, backend)
         left join artifact a using (artifact_id)
         where l.age = 1 group by l.model, l.variant, l.backend order by l.model, l.variant, l.backend"""
     return ask(connection, sql, **bound(filters))
@@ -255,7 +273,8 @@ def trends(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str,
 
 def gaps(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Benchmarks that left no figure, with their reason: what a missing point of a trend means."""
-    sql = f"""select model, variant, backend, workload, hardware_class, run_started_at as started_at, model_version, run_id, status,
+    sql = f"""select model, variant, backend, workload, hardware_class, run_started_at as started_at, model_version,
+        run_id, status,
             coalesce(error_message, status) as reason
         from ({CASES}) where check_kind = 'benchmark' and status != 'ok' order by run_started_at"""
     return ask(connection, sql, **bound(filters))
@@ -269,7 +288,8 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
     """Receipts over all steps with verdicts, for every case in the filters, oldest first."""
     sql = f"""
         with c as ({CASES})
-        select c.run_id, c.run_started_at, c.name, c.model, c.model_version, c.variant, c.backend, c.workload, c.reference,
+        select c.run_id, c.run_started_at, c.name, c.model, c.model_version, c.variant, c.backend, c.workload,
+            c.reference,
             c.reproduce, p.* exclude (run_id),
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule
         from parity p join c on c.case_id = p.case_id
@@ -281,14 +301,17 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
 _TIMED = """
     lately as (
         select *, row_number() over (
-            partition by model, model_version, variant, backend, workload, hardware_class, check_kind, mode order by run_started_at desc, case_id desc
+            partition by model, model_version, variant, backend, workload, hardware_class, check_kind,
+                mode order by run_started_at desc, case_id desc
         ) as age from c where check_kind in ('benchmark', 'generation', 'profile') and status = 'ok'
     )"""
 """The newest of every timed case of each version: age 1."""
 
 
 def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Latency, size, memory and quality of the newest timed case of every model, version, variant, backend and workload.
+    """Latency, size, memory and quality of the newest timed case.
+
+    Of every model, version, variant, backend and workload.
 
     `latency_ms` is of a call, or of a token where a generation was timed; `sqnr_db` the worst of the variant's compared
     float outputs in the same run, infinite where they are equal and null where none was compared.
@@ -297,10 +320,13 @@ def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answe
         with c as ({CASES}), {_TIMED},
         quality as (
             select c.run_id, c.model, c.model_version, c.variant, c.backend, min(p.sqnr_db) as sqnr_db
-            from parity p join c using (case_id) where p.step = -1 and {_MAIN} and p.expected_dtype like '%float%' group by all
+            from parity p join c using (case_id) where p.step = -1 and {_MAIN}
+                and p.expected_dtype like '%float%' group by all
         )
-        select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.batch, l.input_shapes, l.hardware_class,
-            l.placement, l.precision, any_value(a.bytes) as model_bytes, any_value(a.bits_per_weight) as bits_per_weight,
+        select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode,
+            l.batch, l.input_shapes, l.hardware_class,
+            l.placement, l.precision, any_value(a.bytes) as model_bytes,
+                any_value(a.bits_per_weight) as bits_per_weight,
             any_value(a.weights) as weights,
             max(m.value) filter (m.metric in {_LATENCY}) as latency_ms,
             max(m.low) filter (m.metric in {_LATENCY}) as low, max(m.high) filter (m.metric in {_LATENCY}) as high,
@@ -321,8 +347,10 @@ def timed_samples(connection: duckdb.DuckDBPyConnection, filters: Filters) -> An
     """Raw samples of the newest timed cases, with the group that they were timed in; labels tell them apart."""
     sql = f"""
         with c as ({CASES}), {_TIMED}
-        select l.case_id, l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.check_kind, l.group_id,
-            l.hardware_class, l.reproduce, l.comparability, m.metric, m.value, m.low, m.high, m.n, m.samples, m.block_length,
+        select l.case_id, l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload,
+            l.mode, l.check_kind, l.group_id,
+            l.hardware_class, l.reproduce, l.comparability, m.metric, m.value, m.low, m.high, m.n, m.samples,
+                m.block_length,
             coalesce(m.launches, 1) as launches, m.provenance
         from lately l join measurement m using (case_id)
         where l.age = 1 and m.metric in {_LATENCY} and m.samples is not null
@@ -332,7 +360,8 @@ def timed_samples(connection: duckdb.DuckDBPyConnection, filters: Filters) -> An
 
 def generation_steps(connection: duckdb.DuckDBPyConnection, case_ids: list[str]) -> Answer:
     """Median latency of every step of some generations; step 0 is the prompt."""
-    sql = """select c.case_id, c.variant, c.backend, c.mode, s.step, s.latency_ms from stream_step s join case_result c using (case_id)
+    sql = """select c.case_id, c.variant, c.backend, c.mode, s.step, s.latency_ms from stream_step s
+        join case_result c using (case_id)
         where list_contains($cases, s.case_id) order by c.case_id, s.step"""
     return ask(connection, sql, cases=list(case_ids))
 
@@ -341,9 +370,11 @@ def profiled(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """The newest profiled case of every model, version, variant, backend and workload; imported profiles too."""
     sql = f"""
         with c as ({CASES}), {_TIMED}
-        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class,
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend,
+            l.workload, l.hardware_class,
             l.reproduce, count(*) as layers
-        from lately l join layer y using (case_id) where l.age = 1 group by all order by l.run_started_at desc, l.name"""
+        from lately l join layer y using (case_id) where l.age = 1 group by all order by l.run_started_at desc,
+            l.name"""
     return ask(connection, sql, **bound(filters))
 
 
@@ -358,7 +389,8 @@ def overrides(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> Answer:
 
 def layers_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Layers of every profiled case of a run, in the order that they run in."""
-    sql = """select c.name as case_name, c.model, c.model_version, c.variant, c.backend, c.workload, l.* exclude (case_id, run_id)
+    sql = """select c.name as case_name, c.model, c.model_version, c.variant, c.backend, c.workload,
+        l.* exclude (case_id, run_id)
         from layer l join case_result c using (case_id) where l.run_id = $run order by c.name, l.position"""
     return ask(connection, sql, run=run_id)
 
@@ -406,18 +438,30 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
         KeyError: no such table.
     """
     order = {
-        "stream_step": "step", "invariant": "side, name", "drift": "quantity, output", "liveness": "side, input, output",
-        "finding": "severity, kind, subject", "layer": "position", "divergence": "explanation_id desc, position", "blame": "explanation_id desc, position, output",
-        "noise": "source, output", "measurement": "metric", "ledger": "position", "sensitivity": "position", "calibration_range": "name",
+        "stream_step": "step",
+        "invariant": "side, name",
+        "drift": "quantity, output",
+        "liveness": "side, input, output",
+        "finding": "severity, kind, subject",
+        "layer": "position",
+        "divergence": "explanation_id desc, position",
+        "blame": "explanation_id desc, position, output",
+        "noise": "source, output",
+        "measurement": "metric",
+        "ledger": "position",
+        "sensitivity": "position",
+        "calibration_range": "name",
         "class_quality": "metric, class_name",
-    }[table]  # fmt: skip
+    }[table]
     return ask(connection, f"select * from {table} where case_id = $case order by {order}", case=case_id)
 
 
 def newest_case(
     connection: duckdb.DuckDBPyConnection, suite_sha256: str, environment_id: str, name: str, version: str | None = None
 ) -> dict[str, Any] | None:
-    """The newest case of this name (and model version) that came to its end in a run of this meaning, on this host with these libraries.
+    """The newest case of this name (and model version) that came to its end in a run of this meaning, on this host.
+
+    With these libraries.
 
     None where there is none.
     """
@@ -426,8 +470,11 @@ def newest_case(
         """select c.* from case_result c join run r using (run_id)
            where r.suite_sha256 = $sha256 and c.environment_id = $environment and c.name = $name and c.status = 'ok'
            and ($version is null or c.model_version = $version) order by c.started_at desc limit 1""",
-        sha256=suite_sha256, environment=environment_id, name=name, version=version,
-    )  # fmt: skip
+        sha256=suite_sha256,
+        environment=environment_id,
+        name=name,
+        version=version,
+    )
     return found[0] if found else None
 
 
@@ -444,10 +491,12 @@ def streams(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
         with c as ({CASES}),
         lately as (
             select *, row_number() over (
-                partition by model, variant, backend, workload, mode, name order by run_started_at desc, case_id desc) as age
+                partition by model, variant, backend, workload, mode, name order by run_started_at desc,
+                    case_id desc) as age
             from c where check_kind = 'parity' and status in ('ok', 'vacuous')
         )
-        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode, l.reproduce,
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend,
+            l.workload, l.mode, l.reproduce,
             l.hardware_class, count(*) as steps
         from lately l join stream_step s using (case_id) where l.age = 1
         group by all having count(*) > 1 order by l.model, l.variant, l.backend, l.workload, l.mode"""
@@ -456,8 +505,10 @@ def streams(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
 
 def steps_of(connection: duckdb.DuckDBPyConnection, case_ids: list[str]) -> Answer:
     """Errors of some cases by output and step, with the latency of the step."""
-    sql = f"""select c.mode, c.name, p.output, p.step, p.max_abs, p.p99_abs, p.elements, p.violations, p.atol, p.problem, s.latency_ms, s.resynced
-        from parity p join case_result c using (case_id) left join stream_step s on s.case_id = p.case_id and s.step = p.step
+    sql = f"""select c.mode, c.name, p.output, p.step, p.max_abs, p.p99_abs, p.elements, p.violations, p.atol,
+        p.problem, s.latency_ms, s.resynced
+        from parity p join case_result c using (case_id) left join stream_step s on s.case_id = p.case_id
+            and s.step = p.step
         where list_contains($cases, p.case_id) and p.step >= 0 and {_MAIN} order by c.mode, p.output, p.step"""
     return ask(connection, sql, cases=list(case_ids))
 
@@ -469,7 +520,8 @@ def explained(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer
         told as (
             select case_id, explanation_id from divergence union select case_id, explanation_id from blame
         )
-        select c.case_id, c.run_id, c.run_started_at, c.name, c.model, c.model_version, max(t.explanation_id) as explanation_id
+        select c.case_id, c.run_id, c.run_started_at, c.name, c.model, c.model_version,
+            max(t.explanation_id) as explanation_id
         from told t join c using (case_id) group by all order by c.run_started_at desc, c.name"""
     return ask(connection, sql, **bound(filters))
 
@@ -482,13 +534,18 @@ def explanation(connection: duckdb.DuckDBPyConnection, table: str, explanation_i
 
 
 def waivers(connection: duckdb.DuckDBPyConnection) -> Answer:
-    """Every waiver as its newest event left it, with what became of its premise lately and how many failures it covered."""
+    """Every waiver as its newest event left it.
+
+    With what became of its premise lately and how many failures it covered.
+    """
     sql = """
         with newest as (
-            select * from waiver_event qualify row_number() over (partition by waiver_id order by recorded_at desc, event_id desc) = 1
+            select * from waiver_event qualify row_number() over (partition by waiver_id order by recorded_at desc,
+                event_id desc) = 1
         ),
         premises as (
-            select i.expression, first(i.broken order by i.run_id desc) as broken, first(i.checked order by i.run_id desc) as checked,
+            select i.expression, first(i.broken order by i.run_id desc) as broken,
+                first(i.checked order by i.run_id desc) as checked,
                 first(i.observed order by i.run_id desc) as observed
             from invariant i where i.kind = 'premise' group by i.expression
         )
@@ -503,7 +560,8 @@ def findings(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """What was found in the newest case of each name, the gravest first."""
     sql = f"""
         with c as ({CASES}),
-        lately as (select *, row_number() over (partition by name order by run_started_at desc, case_id desc) as age from c)
+        lately as (select *, row_number() over (partition by name order by run_started_at desc,
+            case_id desc) as age from c)
         select l.name, l.model, l.model_version, f.kind, f.subject, f.severity, f.message, l.run_id
         from finding f join lately l using (case_id) where l.age = 1
         order by {_GRAVITY}, l.name, f.kind"""
@@ -514,15 +572,19 @@ def advice(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Noise by source and output, and the tolerance proposed from it, of the newest case of each name."""
     sql = f"""
         with c as ({CASES}),
-        lately as (select *, row_number() over (partition by name order by run_started_at desc, case_id desc) as age from c)
-        select l.name, l.model, l.model_version, n.source, n.output, n.n, n.max_abs, n.p999_abs, n.rel_l2, n.atol, n.rtol, n.problem
-        from noise n join lately l using (case_id) where l.age = 1 order by n.source != 'advice', l.name, n.output, n.source"""
+        lately as (select *, row_number() over (partition by name order by run_started_at desc,
+            case_id desc) as age from c)
+        select l.name, l.model, l.model_version, n.source, n.output, n.n, n.max_abs, n.p999_abs, n.rel_l2, n.atol,
+            n.rtol, n.problem
+        from noise n join lately l using (case_id) where l.age = 1 order by n.source != 'advice', l.name, n.output,
+            n.source"""
     return ask(connection, sql, **bound(filters))
 
 
 def findings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """What was found in the cases of a run, the gravest first."""
-    sql = f"""select c.name, c.model_version, f.kind, f.subject, f.severity, f.message from finding f join case_result c using (case_id)
+    sql = f"""select c.name, c.model_version, f.kind, f.subject, f.severity, f.message from finding f
+        join case_result c using (case_id)
         where f.run_id = $run
         order by {_GRAVITY}, c.name, f.kind"""
     return ask(connection, sql, run=run_id)
@@ -530,13 +592,15 @@ def findings_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
 
 def noise_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Noise of a run's cases by source, and the tolerances proposed from it, those first."""
-    sql = """select c.name, n.source, n.output, n.n, n.max_abs, n.rel_l2, n.atol, n.rtol, n.problem from noise n join case_result c using (case_id)
+    sql = """select c.name, n.source, n.output, n.n, n.max_abs, n.rel_l2, n.atol, n.rtol, n.problem from noise n
+        join case_result c using (case_id)
         where n.run_id = $run order by n.source != 'advice', c.name, n.output, n.source"""
     return ask(connection, sql, run=run_id)
 
 
 def invariants_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Invariants and premises of a run, broken ones first."""
-    sql = """select c.name as case_name, i.* exclude (case_id, run_id, name) from invariant i join case_result c using (case_id)
+    sql = """select c.name as case_name, i.* exclude (case_id, run_id, name) from invariant i
+        join case_result c using (case_id)
         where i.run_id = $run order by i.broken = 0, c.name, i.side, i.expression"""
     return ask(connection, sql, run=run_id)

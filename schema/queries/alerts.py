@@ -14,25 +14,35 @@ _MATCHES = """
     ($suite = '' or c.suite = $suite) and (len($models) = 0 or list_contains($models, c.model))
     and (len($variants) = 0 or list_contains($variants, c.variant)) and (len($backends) = 0 or list_contains($backends, c.backend))
     and ($hardware = '' or c.hardware_class = $hardware)"""
-_ONCE = "(select * from change qualify row_number() over (partition by change_id order by alert_id is null, detected_at) = 1)"
+_ONCE = (
+    "(select * from change qualify row_number() over (partition by change_id order by alert_id is null, detected_at)"
+    " = 1)"
+)
 """A change that two detections recorded is one; the one with an alert counts."""
 _ORDER = "case severity when 'critical' then 0 when 'high' then 1 when 'medium' then 2 else 3 end"
 _STATES = "case state when 'open' then 0 when 'acknowledged' then 1 when 'muted' then 2 else 3 end"
 
 
 def alerts(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Every alert as it is now, those that wait for somebody first; with how many series and cases it has, and the first run of its levels."""
+    """Every alert as it is now, those that wait for somebody first.
+
+    With how many series and cases it has, and the first run of its levels.
+    """
     sql = f"""
         with of as (
-            select alert_id, count(distinct series_id) as series, count(distinct name) as cases, min(started_at) as began_at, min(run_id) as run_id,
+            select alert_id, count(distinct series_id) as series, count(distinct name) as cases,
+                min(started_at) as began_at, min(run_id) as run_id,
                 list(distinct suite order by suite) as suites, list(distinct model order by model) as models,
-                list(distinct hardware_class order by hardware_class) as hardware, arg_min(version_before, started_at) as version_before,
-                arg_min(version, started_at) as version, arg_min(commit_before, started_at) as commit_before, arg_min(commit_after, started_at) as commit_after,
+                list(distinct hardware_class order by hardware_class) as hardware, arg_min(version_before,
+                    started_at) as version_before,
+                arg_min(version, started_at) as version, arg_min(commit_before, started_at) as commit_before,
+                    arg_min(commit_after, started_at) as commit_after,
                 bool_or({_MATCHES}) as matches
             from {_ONCE} c where alert_id is not null group by alert_id
         )
         select a.*, of.* exclude (alert_id, matches) from alert a left join of using (alert_id)
-        where coalesce(of.matches, $suite = '' and len($models) = 0 and len($variants) = 0 and len($backends) = 0 and $hardware = '')
+        where coalesce(of.matches, $suite = '' and len($models) = 0 and len($variants) = 0 and len($backends) = 0
+            and $hardware = '')
         order by {_STATES}, {_ORDER}, a.opened_at desc, a.alert_id"""
     return ask(connection, sql, **bound(filters))
 
@@ -54,7 +64,10 @@ def alert_of(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]
 
 
 def changes_of(connection: duckdb.DuckDBPyConnection, alert_id: str) -> Answer:
-    sql = f"select c.*, d.unit, d.better from {_ONCE} c left join metric d using (metric) where alert_id = $alert order by c.name, c.metric, c.started_at"
+    sql = (
+        f"select c.*, d.unit, d.better from {_ONCE} c left join metric d using (metric) where alert_id = $alert order"
+        " by c.name, c.metric, c.started_at"
+    )
     return ask(connection, sql, alert=alert_id)
 
 
@@ -77,7 +90,8 @@ def confirmations_of(connection: duckdb.DuckDBPyConnection, alert_id: str) -> An
 
 def changes(connection: duckdb.DuckDBPyConnection, filters: Filters, since: datetime | None = None) -> Answer:
     """Changes that have been recorded, the newest first; since a day, or all."""
-    sql = f"""select c.*, a.state, a.reason as state_reason, a.decided_by, a.cause_kind, a.cause from {_ONCE} c left join alert a using (alert_id)
+    sql = f"""select c.*, a.state, a.reason as state_reason, a.decided_by, a.cause_kind, a.cause
+        from {_ONCE} c left join alert a using (alert_id)
         where {_MATCHES} and ($since is null or c.started_at >= $since) order by c.started_at desc, c.name, c.metric"""
     return ask(connection, sql, since=since, **bound(filters))
 
@@ -95,23 +109,30 @@ def releases(connection: duckdb.DuckDBPyConnection) -> Answer:
 
 
 def expectations(connection: duckdb.DuckDBPyConnection) -> Answer:
-    """What is expected or was retired, by suite, host and model: the newest word on each, with the newest run and what came of it.
+    """What is expected or was retired, by suite, host and model.
+
+    The newest word on each, with the newest run and what came of it.
 
     `cases` are the ended cases of that run (of the model, if one is named), `ended` whether the run came to its end.
     """
     sql = """
         with word as (
-            select * from expectation qualify row_number() over (partition by suite, host, model order by recorded_at desc, event_id desc) = 1
+            select * from expectation qualify row_number() over (partition by suite, host,
+                model order by recorded_at desc, event_id desc) = 1
         ), last as (
             select w.suite, w.host, w.model, r.run_id, r.started_at, x.run_id is not null as ended,
-                (select count(*) from case_result c where c.run_id = r.run_id and c.status in ('ok', 'failed', 'vacuous')
+                (select count(*) from case_result c where c.run_id = r.run_id and c.status in ('ok', 'failed',
+                    'vacuous')
                     and (w.model = '' or c.model = w.model)) as cases,
                 row_number() over (partition by w.suite, w.host, w.model order by r.started_at desc) as age
-            from word w join run r on r.suite = w.suite and (w.host = '' or r.host = w.host) left join run_end x on x.run_id = r.run_id
+            from word w join run r on r.suite = w.suite and (w.host = '' or r.host = w.host)
+                left join run_end x on x.run_id = r.run_id
         )
         select w.*, l.run_id, l.started_at, l.ended, l.cases,
-            (select max(r.started_at) from last r where r.suite = w.suite and r.host = w.host and r.model = w.model and r.cases > 0) as measured_at
-        from word w left join last l on l.suite = w.suite and l.host = w.host and l.model = w.model and l.age = 1 order by w.host, w.suite, w.model"""
+            (select max(r.started_at) from last r where r.suite = w.suite and r.host = w.host
+                and r.model = w.model and r.cases > 0) as measured_at
+        from word w left join last l on l.suite = w.suite and l.host = w.host and l.model = w.model
+            and l.age = 1 order by w.host, w.suite, w.model"""
     return ask(connection, sql)
 
 
@@ -128,23 +149,31 @@ def calibrations(connection: duckdb.DuckDBPyConnection) -> Answer:
 
 def notifications(connection: duckdb.DuckDBPyConnection) -> Answer:
     """The last attempt at every digest, the newest first."""
-    sql = """select * from notification qualify row_number() over (partition by digest_id, channel order by recorded_at desc, outcome = 'sent' desc) = 1
+    sql = """select * from notification qualify row_number() over (partition by digest_id,
+        channel order by recorded_at desc, outcome = 'sent' desc) = 1
         order by recorded_at desc"""
     return ask(connection, sql)
 
 
 def cuts(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str) -> Answer:
-    """Where the environment of a metric's series changed, and there the series is cut: with the columns that differ, oldest first."""
+    """Where the environment of a metric's series changed, and there the series is cut.
+
+    With the columns that differ, oldest first.
+    """
     sql = f"""
         with point as (
-            select m.series_id, r.started_at, r.run_id, c.environment_id, lag(c.environment_id) over w as environment_before
+            select m.series_id, r.started_at, r.run_id, c.environment_id, lag(c.environment_id)
+                over w as environment_before
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
             join environment e on e.environment_id = c.environment_id
-            where m.metric = $metric and {RECENT} and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
+            where m.metric = $metric and {RECENT}
+                and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
             window w as (partition by m.series_id order by r.started_at, r.run_id)
         )
-        select environment_before, environment_id, min(started_at) as started_at, count(distinct series_id) as series from point
-        where environment_before != environment_id group by environment_before, environment_id, run_id order by started_at"""
+        select environment_before, environment_id, min(started_at) as started_at,
+            count(distinct series_id) as series from point
+        where environment_before != environment_id group by environment_before, environment_id,
+            run_id order by started_at"""
     known = {row["environment_id"]: row for row in ask(connection, "select * from environment")}
     found = ask(connection, sql, metric=metric, **bound(filters))
     return [
@@ -162,29 +191,40 @@ def differing(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 def health(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Of every series: its nights, how much neighbouring nights of one artifact in one environment differ, the changes and alerts it had, invalid samples, age.
+    """Of every series: its nights, how much neighbouring nights of one artifact.
 
-    `noise` is the median of |ln ratio| of such neighbours over 0.6745 sqrt 2: a robust relative standard deviation of a night.
+    In one environment differ, the changes and alerts it had, invalid samples, age.
+
+    `noise` is the median of |ln ratio| of such neighbours over 0.6745 sqrt 2: a robust relative standard deviation of a
+    night.
     """
     sql = f"""
         with point as (
-            select m.series_id, m.metric, c.name, c.model, e.hardware_class, r.started_at, m.value, c.environment_id, c.artifact_id,
-                lag(m.value) over w as value_before, lag(c.environment_id) over w as environment_before, lag(c.artifact_id) over w as artifact_before
+            select m.series_id, m.metric, c.name, c.model, e.hardware_class, r.started_at, m.value, c.environment_id,
+                c.artifact_id,
+                lag(m.value) over w as value_before, lag(c.environment_id) over w as environment_before,
+                    lag(c.artifact_id) over w as artifact_before
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
             join environment e on e.environment_id = c.environment_id
-            where m.provenance != 'imported' and isfinite(m.value) and {RECENT} and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
+            where m.provenance != 'imported' and isfinite(m.value) and {RECENT}
+                and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
             window w as (partition by m.series_id order by r.started_at, r.run_id)
         ), series as (
-            select series_id, any_value(metric) as metric, any_value(name) as name, any_value(hardware_class) as hardware_class, count(*) as nights,
+            select series_id, any_value(metric) as metric, any_value(name) as name,
+                any_value(hardware_class) as hardware_class, count(*) as nights,
                 count(distinct environment_id) as environments, max(started_at) as newest,
-                median(abs(ln(value / value_before))) filter (value > 0 and value_before > 0 and environment_id = environment_before
+                median(abs(ln(value / value_before))) filter (value > 0 and value_before > 0
+                    and environment_id = environment_before
                     and artifact_id is not distinct from artifact_before) / (0.6745 * sqrt(2)) as noise
             from point group by series_id
         ), moved as (
-            select series_id, count(distinct change_id) as changes, count(distinct alert_id) as alerts from change group by series_id
+            select series_id, count(distinct change_id) as changes, count(distinct alert_id) as alerts
+                from change group by series_id
         ), invalid as (select series_id, count(*) as invalid from invalid_sample group by series_id)
-        select s.name, s.metric, s.hardware_class, s.nights, s.noise, coalesce(m.changes, 0) as changes, coalesce(m.alerts, 0) as alerts,
+        select s.name, s.metric, s.hardware_class, s.nights, s.noise, coalesce(m.changes, 0) as changes,
+            coalesce(m.alerts, 0) as alerts,
             coalesce(i.invalid, 0) as invalid, s.environments, s.newest
-        from series s join metric d using (metric) left join moved m using (series_id) left join invalid i using (series_id)
+        from series s join metric d using (metric) left join moved m using (series_id)
+            left join invalid i using (series_id)
         where d.better != 'neither' order by alerts desc, changes desc, noise desc nulls last, s.name, s.metric"""
     return ask(connection, sql, **bound(filters))

@@ -89,7 +89,8 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -
 def _of_release(connection: duckdb.DuckDBPyConnection, runs: set[str]) -> str:
     for shipped in alert_queries.releases(connection):
         sql = """select r.run_id from run r where r.run_id in
-            (select run_id from case_result where model = $model and model_version = $version) order by r.started_at desc"""
+            (select run_id from case_result where model = $model
+                and model_version = $version) order by r.started_at desc"""
         found = queries.ask(connection, sql, model=shipped["model"], version=shipped["version"])
         if of_suite := [row["run_id"] for row in found if row["run_id"] in runs]:
             return str(of_suite[0])
@@ -118,7 +119,8 @@ class Line:
     ratio_low: float | None
     ratio_high: float | None
     outcome: str
-    """`better`, `worse`, `not distinguishable`, `not enough evidence`, `same`, `only in A`, `only in B` or `not comparable`."""
+    """`better`, `worse`, `not distinguishable`, `not enough evidence`, `same`, `only in A`, `only in B` or `not
+    comparable`."""
     differs: str
     """Which parts of the comparability key are unlike."""
 
@@ -141,10 +143,14 @@ class Comparison:
 
     def as_document(self) -> dict[str, Any]:
         return {
-            "a": self.a, "b": self.b, "environment": {name: list(pair) for name, pair in self.environment.items()},
-            "unlike": self.unlike, "overrides": self.overrides,
-            "measurements": [asdict(line) for line in self.speed], "parity": [asdict(line) for line in self.parity],
-        }  # fmt: skip
+            "a": self.a,
+            "b": self.b,
+            "environment": {name: list(pair) for name, pair in self.environment.items()},
+            "unlike": self.unlike,
+            "overrides": self.overrides,
+            "measurements": [asdict(line) for line in self.speed],
+            "parity": [asdict(line) for line in self.parity],
+        }
 
 
 def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:

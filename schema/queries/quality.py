@@ -11,28 +11,36 @@ MAIN_METRICS = ("top1", "map_50_95", "iou", "wer", "perplexity")
 _NEWEST = """
     lately as (
         select *, dense_rank() over (
-            partition by model, model_version, variant, backend, workload, check_kind, hardware_class order by run_started_at desc, run_id desc) as age
+            partition by model, model_version, variant, backend, workload, check_kind,
+                hardware_class order by run_started_at desc, run_id desc) as age
         from c
     )"""
 
 
 def qualities(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """The newest task metrics of every model, version, variant, backend and workload, with what is lost of the main one.
+    """The newest task metrics of every model, version, variant, backend and workload.
+
+    With what is lost of the main one.
 
     `drop`, `low` and `high` are relative. Trials of searches are left out, unless their suite is asked for.
     """
     sql = f"""
         with c as ({CASES}), {_NEWEST}
-        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class, l.comparability,
-            l.reproduce, v.metric, any_value(v.value) as value, any_value(r.value) as drop, any_value(r.low) as low, any_value(r.high) as high, any_value(r.n) as n,
-            max(o.value) filter (o.metric = 'agreement') as agreement, max(o.value) filter (o.metric = 'mcnemar_p') as mcnemar_p,
-            max(o.value) filter (o.metric = 'bits_per_weight') as bits_per_weight, max(o.value) filter (o.metric = 'model_bytes') as model_bytes,
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend,
+            l.workload, l.hardware_class, l.comparability,
+            l.reproduce, v.metric, any_value(v.value) as value, any_value(r.value) as drop, any_value(r.low) as low,
+                any_value(r.high) as high, any_value(r.n) as n,
+            max(o.value) filter (o.metric = 'agreement') as agreement, max(o.value)
+                filter (o.metric = 'mcnemar_p') as mcnemar_p,
+            max(o.value) filter (o.metric = 'bits_per_weight') as bits_per_weight, max(o.value)
+                filter (o.metric = 'model_bytes') as model_bytes,
             any_value(w.outcome) as verdict, any_value(w.grade) as grade
         from lately l join measurement v on v.case_id = l.case_id and v.metric in {MAIN_METRICS}
         left join measurement r on r.case_id = l.case_id and r.metric = 'quality_drop_relative'
         left join measurement o on o.case_id = l.case_id
         left join current_verdict w on w.case_id = l.case_id and w.name = 'quality_drop_relative'
-        where l.age = 1 and l.check_kind = 'quality' and ($suite != '' or l.suite not like '%-search') group by all order by l.model, l.workload, drop, l.variant"""
+        where l.age = 1 and l.check_kind = 'quality' and ($suite != ''
+            or l.suite not like '%-search') group by all order by l.model, l.workload, drop, l.variant"""
     return ask(connection, sql, **bound(filters))
 
 
@@ -49,7 +57,8 @@ def sensitivities(connection: duckdb.DuckDBPyConnection, filters: Filters) -> An
 def _having(connection: duckdb.DuckDBPyConnection, filters: Filters, table: str) -> Answer:
     sql = f"""
         with c as ({CASES}), {_NEWEST}
-        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend, l.workload, l.hardware_class, l.reproduce,
+        select l.case_id, l.run_id, l.run_started_at, l.name, l.model, l.model_version, l.variant, l.backend,
+            l.workload, l.hardware_class, l.reproduce,
             a.calibration, a.calibration_sha256, count(*) as entries
         from lately l join {table} t using (case_id) left join artifact a using (artifact_id) where l.age = 1
         group by all order by l.run_started_at desc, l.name"""
@@ -58,14 +67,16 @@ def _having(connection: duckdb.DuckDBPyConnection, filters: Filters, table: str)
 
 def activations(connection: duckdb.DuckDBPyConnection, case_ids: list[str]) -> Answer:
     """Activations of some ledgers, to be set side by side."""
-    sql = """select c.variant, l.position, l.name, l.sqnr_db, l.executed_sqnr_db, l.clipped from ledger l join case_result c using (case_id)
+    sql = """select c.variant, l.position, l.name, l.sqnr_db, l.executed_sqnr_db, l.clipped from ledger l
+        join case_result c using (case_id)
         where list_contains($cases, l.case_id) and l.kind = 'activation' order by c.variant, l.position"""
     return ask(connection, sql, cases=list(case_ids))
 
 
 def searches(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Searches of the models that the filters let through, newest first."""
-    sql = """select * from search where (len($models) = 0 or list_contains($models, model)) and (len($variants) = 0 or list_contains($variants, variant))
+    sql = """select * from search where (len($models) = 0 or list_contains($models, model)) and (len($variants) = 0
+        or list_contains($variants, variant))
         order by recorded_at desc limit 50"""
     return ask(connection, sql, **bound(filters))
 

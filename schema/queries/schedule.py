@@ -46,7 +46,8 @@ def state_of(expected: Mapping[str, Any], at: datetime) -> Watched:
         return Watched(
             *said,
             "not started",
-            f"no run for {_hours(at - (began or expected['recorded_at']))}, one every {expected['every_h']:g} h is expected; {last}",
+            f"no run for {_hours(at - (began or expected['recorded_at']))}, one every {expected['every_h']:g} h is"
+            f" expected; {last}",
         )
     if not expected["ended"] and at - began <= timedelta(hours=expected["grace_h"]):
         return Watched(*said, "on time", f"run {expected['run_id']} is under way since {began:%Y-%m-%d %H:%M}")

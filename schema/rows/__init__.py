@@ -1,6 +1,7 @@
 """What a result is: one frozen dataclass per table, its meaning under each field.
 
-The dataclasses, the newest migration and the Parquet files of a bundle have the same columns; a test holds them together.
+The dataclasses, the newest migration and the Parquet files of a bundle have the same columns; a test holds them
+together.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class Artifact:
     model_version: str
     variant: str
     format: str
-    """`onnx`, `engine` (TensorRT), `torchscript`, `exported-program` or `python` (a factory: bytes are those of its parameters)."""
+    """`onnx`, `engine` (TensorRT), `torchscript`, `exported-program` or `python` (a factory: bytes are those of its
+    parameters)."""
     bytes: int
     """On disk, external data included."""
     parameters: int | None
@@ -125,7 +127,8 @@ class Artifact:
     made_from: str | None = None
     """SHA-256 of the ONNX file that an engine was built from; None of everything else."""
     settings: str | None = None
-    """What an engine was built with, as JSON: the builder's options, profiles, TensorRT, GPU, driver, hashes of the timing cache."""
+    """What an engine was built with, as JSON: the builder's options, profiles, TensorRT, GPU, driver, hashes of the
+    timing cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,8 @@ class CaseResult:
     check_kind: str
     """`parity`, `benchmark` or `consistency`."""
     mode: str
-    """`functional`, `closed_loop` or `mixed-K` for parity; the measurement mode (`interleaved`, `alone`) for a benchmark."""
+    """`functional`, `closed_loop` or `mixed-K` for parity; the measurement mode (`interleaved`, `alone`) for a
+    benchmark."""
     reference: str | None
     """What counted as right: a backend, or `golden:NAME`."""
     status: str
@@ -175,7 +179,8 @@ class CaseResult:
     reproduce: str
     """The command that runs this case alone."""
     group_id: str | None = None
-    """Cases of a run with the same one were timed in turns, so that their ratio may be paired; None for those timed alone."""
+    """Cases of a run with the same one were timed in turns, so that their ratio may be paired; None for those timed
+    alone."""
     batch: int | None = None
     """Items in one call: the workload's `items`, else the first axis of the first input."""
     input_shapes: str | None = None
@@ -221,8 +226,10 @@ class Parity:
     step: int
     """Batch or step; -1 is all of them merged."""
     mode: str
-    """`functional` (states from the reference), `closed_loop` (fed back), `mixed-K` (re-synchronised every K steps), or a
-    check that needs no tolerance of its own: `repeat`, `lengths`, `batch`, `permuted`, `threads`."""
+    """`functional` (states from the reference), `closed_loop` (fed back), `mixed-K` (re-synchronised every K steps), or
+    a
+    check that needs no tolerance of its own: `repeat`, `lengths`, `batch`, `permuted`, `threads`.
+    """
     elements: int
     """Pairs compared: everything that was not skipped."""
     skipped: int
@@ -263,7 +270,8 @@ class Parity:
     violations: int
     """Elements outside the rule that was in force at the time (rule, atol, rtol)."""
     worst_index: list[int] | None
-    """Index of the first largest error (for all steps merged, the step comes first); a non-finite mismatch comes before any finite error."""
+    """Index of the first largest error (for all steps merged, the step comes first); a non-finite mismatch comes before
+    any finite error."""
     worst_expected: float | None
     worst_actual: float | None
     first_failing_index: list[int] | None
@@ -293,7 +301,8 @@ class Verdict:
     case_id: str
     run_id: str
     subject: str
-    """`parity`, `measurement`, `invariant`, `state`, `input`, or the check that was broken (`repeat`, `lengths`, ...)."""
+    """`parity`, `measurement`, `invariant`, `state`, `input`, or the check that was broken (`repeat`, `lengths`,
+    ...)."""
     name: str
     """The output, the metric, the invariant or the state."""
     policy_id: str
@@ -472,7 +481,8 @@ class Noise:
     case_id: str
     run_id: str
     source: str
-    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `refitted` (an engine with its own weights put in again), `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
+    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `refitted` (an engine with its own weights put in again),
+    `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
     output: str
     n: int
     """Elements compared."""
@@ -542,7 +552,8 @@ class Layer:
 class LedgerEntry:
     """One tensor that quantization touches. Errors are actual minus expected; expected is the float original.
 
-    Of a weight or bias, actual is what the quantized graph computes with. Of an activation, the figures without a prefix are of this tensor alone: the original's
+    Of a weight or bias, actual is what the quantized graph computes with. Of an activation, the figures without a
+    prefix are of this tensor alone: the original's
     values through this tensor's codes and back.
     """
 
@@ -583,7 +594,8 @@ class LedgerEntry:
     actual_mean: float | None
     actual_std: float | None
     accumulated_sqnr_db: float | None
-    """Of an activation, with everything before it quantized, products in float (simulated); None where the graph has no such form."""
+    """Of an activation, with everything before it quantized, products in float (simulated); None where the graph has no
+    such form."""
     accumulated_cosine: float | None
     executed_sqnr_db: float | None
     """The same by the kernels that are shipped."""
@@ -777,11 +789,43 @@ class Metric:
 
 
 Row = (
-    Run | RunEnd | Environment | Artifact | CaseResult | Measurement | Parity | Verdict | Policy | Metric | StreamStep
-    | Invariant | Drift | Liveness | Finding | Divergence | Blame | Noise | WaiverEvent | Layer | ComparisonOverride
-    | LedgerEntry | CalibrationRange | ClassQuality | Sensitivity | Search | SearchNode | SearchTrial
-    | Change | AlertEvent | Confirmation | Notification | Expectation | Release | Calibration | ShadowChange
-)  # fmt: skip
+    Run
+    | RunEnd
+    | Environment
+    | Artifact
+    | CaseResult
+    | Measurement
+    | Parity
+    | Verdict
+    | Policy
+    | Metric
+    | StreamStep
+    | Invariant
+    | Drift
+    | Liveness
+    | Finding
+    | Divergence
+    | Blame
+    | Noise
+    | WaiverEvent
+    | Layer
+    | ComparisonOverride
+    | LedgerEntry
+    | CalibrationRange
+    | ClassQuality
+    | Sensitivity
+    | Search
+    | SearchNode
+    | SearchTrial
+    | Change
+    | AlertEvent
+    | Confirmation
+    | Notification
+    | Expectation
+    | Release
+    | Calibration
+    | ShadowChange
+)
 
 FACTS: tuple[type[Row], ...] = (
     Run, RunEnd, CaseResult, Measurement, Parity, Verdict, StreamStep, Invariant, Drift, Liveness, Finding, Divergence,

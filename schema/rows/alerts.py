@@ -19,7 +19,8 @@ class Change:
     """Hash of series, kind, direction and the run that the new level begins with."""
     series_id: str
     kind: str
-    """`step`, `drift` (against the best level or a release), `spread` (of the nights), `verdict`, `pass_rate`, `status` or `exact` (a figure without noise)."""
+    """`step`, `drift` (against the best level or a release), `spread` (of the nights), `verdict`, `pass_rate`, `status`
+    or `exact` (a figure without noise)."""
     direction: str
     """`regression` or `improvement`."""
     suite: str
@@ -76,7 +77,8 @@ class AlertEvent:
     event_id: str
     alert_id: str
     action: str
-    """`opened`, `grew`, `acknowledged`, `assigned`, `muted`, `unmuted`, `expected`, `invalid`, `fixed`, `recovered`, `reopened`, `confirmed` or `refuted`."""
+    """`opened`, `grew`, `acknowledged`, `assigned`, `muted`, `unmuted`, `expected`, `invalid`, `fixed`, `recovered`,
+    `reopened`, `confirmed` or `refuted`."""
     recorded_at: datetime
     actor: str
     """Who did it; `assay` where the nightly job did."""
@@ -100,7 +102,10 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """A re-run that was made to tell whether a change is real: old and new artifact in turns on one host, or one step of a bisection."""
+    """A re-run that was made to tell whether a change is real.
+
+    Old and new artifact in turns on one host, or one step of a bisection.
+    """
 
     table: ClassVar[str] = "confirmation"
     confirmation_id: str
@@ -150,7 +155,10 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What has to be measured how often, or that something was retired on purpose; the newest event of a suite, host and model holds."""
+    """What has to be measured how often, or that something was retired on purpose.
+
+    The newest event of a suite, host and model holds.
+    """
 
     table: ClassVar[str] = "expectation"
     event_id: str

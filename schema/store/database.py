@@ -139,8 +139,8 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
     if "lock" in text:
         holder = re.search(r"PID (\d+)", text)
         return StoreBusy(
-            f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester. "
-            "What was recorded is safe in the spool. Close that program, then run: assay db sync"
+            f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester."
+            " What was recorded is safe in the spool. Close that program, then run: assay db sync"
         )
     if "No space left" in text:
         return StoreFull(

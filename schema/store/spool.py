@@ -31,8 +31,12 @@ from assay.schema.store.database import Store
 
 MANIFEST = "manifest.json"
 _ARROW = {
-    str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), datetime: pa.timestamp("us"),
-}  # fmt: skip
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us"),
+}
 
 
 def new_id() -> str:
@@ -142,10 +146,14 @@ def read_manifest(path: Path) -> Bundle:
         else:
             reason = next(filter(None, (_wrong(path, name, entry) for name, entry in manifest["files"].items())), "")
         bundle = Bundle(
-            path, str(manifest["bundle_id"]), str(manifest["run_id"]), str(manifest["host"]),
-            datetime.fromisoformat(manifest["written_at"]), version,
+            path,
+            str(manifest["bundle_id"]),
+            str(manifest["run_id"]),
+            str(manifest["host"]),
+            datetime.fromisoformat(manifest["written_at"]),
+            version,
             {name.removesuffix(".parquet"): int(entry["rows"]) for name, entry in manifest["files"].items()},
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise BadBundle(f"{type(error).__name__}: {error}") from None
     if reason:

@@ -1,4 +1,7 @@
-"""The pages on what moved: triage by key and by mouse in a real browser, and what each page says with and without anything to show."""
+"""The pages on what moved: triage by key and by mouse in a real browser.
+
+And what each page says with and without anything to show.
+"""
 
 from __future__ import annotations
 
@@ -126,13 +129,35 @@ def copied(db: Path, folder: Path) -> Path:
 
 def test_a_trend_shows_its_changes_and_its_cuts():
     points = pd.DataFrame(
-        {"model": "m", "variant": "v", "backend": "b", "workload": "w", "hardware_class": "cpu", "started_at": pd.date_range("2026-01-01", periods=4),
-         "model_version": "v1", "value": [1.0, 1.0, 2.0, 2.0], "low": None, "high": None}
-    )  # fmt: skip
+        {
+            "model": "m",
+            "variant": "v",
+            "backend": "b",
+            "workload": "w",
+            "hardware_class": "cpu",
+            "started_at": pd.date_range("2026-01-01", periods=4),
+            "model_version": "v1",
+            "value": [1.0, 1.0, 2.0, 2.0],
+            "low": None,
+            "high": None,
+        }
+    )
     moved = pd.DataFrame(
-        [{"started_at": points["started_at"][2], "direction": "regression", "message": "2x", "name": "m/v/b/w", "version_before": "v1", "version": "v2",
-          "state": "expected", "state_reason": "agreed <a>", "decided_by": "mira", "after": [2.0, 2.0]}]
-    )  # fmt: skip
+        [
+            {
+                "started_at": points["started_at"][2],
+                "direction": "regression",
+                "message": "2x",
+                "name": "m/v/b/w",
+                "version_before": "v1",
+                "version": "v2",
+                "state": "expected",
+                "state_reason": "agreed <a>",
+                "decided_by": "mira",
+                "after": [2.0, 2.0],
+            }
+        ]
+    )
     cuts = pd.DataFrame([{"started_at": points["started_at"][1], "differs": "onnxruntime 1.30 -> 1.31", "series": 1}])
     figure = figures_alerts.marked(figures.trend(points, "latency_p50_ms", "ms", "lower"), moved, cuts)
     names = [trace.name for trace in figure.data]

@@ -143,10 +143,20 @@ def test_a_front_knows_on_which_axis_more_is_better():
 
 
 def test_equal_outputs_are_drawn_at_an_edge_beyond_the_finite_ones():
-    frame = pd.DataFrame({
-        "model_version": "1", "workload": "w", "variant": ["a", "b"], "backend": "x", "hardware_class": "cpu", "latency_ms": [1.0, 2.0],
-        "low": [0.9, 1.9], "high": [1.1, 2.1], "sqnr_db": [20.0, float("inf")], "n": 3,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "model_version": "1",
+            "workload": "w",
+            "variant": ["a", "b"],
+            "backend": "x",
+            "hardware_class": "cpu",
+            "latency_ms": [1.0, 2.0],
+            "low": [0.9, 1.9],
+            "high": [1.1, 2.1],
+            "sqnr_db": [20.0, float("inf")],
+            "n": 3,
+        }
+    )
     figure = figures.trade_off(frame, "m", "quality", "latency")
     assert list(figure.data[1].x) == [20.0, pytest.approx(22.0)]
 
@@ -203,8 +213,16 @@ def test_a_nan_element_is_written_as_what_it_is():
 
 
 def stream_steps(**changes: Any) -> pd.DataFrame:
-    rows = {"mode": ["functional"] * 3 + ["closed_loop"] * 3, "output": "y", "step": [0, 1, 2] * 2, "max_abs": [1e-6, 0.0, 1e-6, 1e-6, 1e-4, 1e-2],
-            "violations": [0, 0, 0, 0, 1, 1], "elements": 4, "atol": 1e-5, "latency_ms": 1.0}  # fmt: skip
+    rows = {
+        "mode": ["functional"] * 3 + ["closed_loop"] * 3,
+        "output": "y",
+        "step": [0, 1, 2] * 2,
+        "max_abs": [1e-6, 0.0, 1e-6, 1e-6, 1e-4, 1e-2],
+        "violations": [0, 0, 0, 0, 1, 1],
+        "elements": 4,
+        "atol": 1e-5,
+        "latency_ms": 1.0,
+    }
     return pd.DataFrame({**rows, **changes})
 
 
@@ -249,8 +267,28 @@ def test_drift_is_told_with_its_interval():
 
 
 def test_the_strip_shows_where_an_invariant_broke_even_when_it_is_longer_than_the_screen():
-    watched = pd.DataFrame([{"name": "a == 0", "kind": "contract", "side": "candidate", "mode": "closed_loop", "checked": 1000, "broken": 1, "broken_steps": [999]},
-                            {"name": "b", "kind": "premise", "side": "candidate", "mode": "closed_loop", "checked": 0, "broken": 0, "broken_steps": []}])  # fmt: skip
+    watched = pd.DataFrame(
+        [
+            {
+                "name": "a == 0",
+                "kind": "contract",
+                "side": "candidate",
+                "mode": "closed_loop",
+                "checked": 1000,
+                "broken": 1,
+                "broken_steps": [999],
+            },
+            {
+                "name": "b",
+                "kind": "premise",
+                "side": "candidate",
+                "mode": "closed_loop",
+                "checked": 0,
+                "broken": 0,
+                "broken_steps": [],
+            },
+        ]
+    )
     (strip,) = figures_parity.invariants_strip(watched, 1000).data
     assert [len(row) for row in strip.z] == [300, 300]
     assert [i for i, cell in enumerate(strip.z[0]) if cell == 1] == [299]
@@ -258,8 +296,12 @@ def test_the_strip_shows_where_an_invariant_broke_even_when_it_is_longer_than_th
 
 
 def test_an_input_that_reaches_nothing_is_told_in_numbers_and_not_by_colour_alone():
-    moved = pd.DataFrame([{"side": "reference", "input": "s", "is_state": True, "output": "y", "relative": 0.0},
-                          {"side": "reference", "input": "x", "is_state": False, "output": "y", "relative": 0.5}])  # fmt: skip
+    moved = pd.DataFrame(
+        [
+            {"side": "reference", "input": "s", "is_state": True, "output": "y", "relative": 0.0},
+            {"side": "reference", "input": "x", "is_state": False, "output": "y", "relative": 0.5},
+        ]
+    )
     (heat,) = figures_parity.liveness(moved).data
     assert dict(zip(heat.y, [row[0] for row in heat.text], strict=True)) == {
         "s (state), reference": "0",
@@ -268,8 +310,22 @@ def test_an_input_that_reaches_nothing_is_told_in_numbers_and_not_by_colour_alon
 
 
 def test_the_first_suspect_is_marked_by_name():
-    entries = pd.DataFrame([{"position": i, "node": f"n{i}", "op_type": "Add", "layer": None, "reference_node": "r", "local_rel_l2": v, "accumulated_rel_l2": v,
-                             "expected_rel_l2": 1e-7, "suspect": i == 1} for i, v in enumerate([0.0, 1e-2, 1e-8])])  # fmt: skip
+    entries = pd.DataFrame(
+        [
+            {
+                "position": i,
+                "node": f"n{i}",
+                "op_type": "Add",
+                "layer": None,
+                "reference_node": "r",
+                "local_rel_l2": v,
+                "accumulated_rel_l2": v,
+                "expected_rel_l2": 1e-7,
+                "suspect": i == 1,
+            }
+            for i, v in enumerate([0.0, 1e-2, 1e-8])
+        ]
+    )
     marked = next(trace for trace in figures_parity.divergence(entries).data if trace.name == "first suspect")
     assert (list(marked.x), list(marked.text)) == ([1], ["n1"])
 

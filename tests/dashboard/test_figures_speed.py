@@ -7,11 +7,20 @@ import pytest
 
 from assay.dashboard import figures_speed
 
-ROWS = pd.DataFrame({
-    "variant": ["fp32", "int8"], "backend": "onnxruntime", "mode": ["interleaved, cached", "interleaved"],
-    "samples": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [0.5] * 8], "block_length": 2, "launches": 2, "value": [4.5, 0.5],
-    "low": [4.0, None], "high": [5.0, None], "n": 8,
-})  # fmt: skip
+ROWS = pd.DataFrame(
+    {
+        "variant": ["fp32", "int8"],
+        "backend": "onnxruntime",
+        "mode": ["interleaved, cached", "interleaved"],
+        "samples": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [0.5] * 8],
+        "block_length": 2,
+        "launches": 2,
+        "value": [4.5, 0.5],
+        "low": [4.0, None],
+        "high": [5.0, None],
+        "n": 8,
+    }
+)
 
 
 def test_a_distribution_has_a_line_for_each_launch_under_one_name():
@@ -49,10 +58,17 @@ def test_the_prompt_of_a_generation_is_apart_from_its_tokens():
 
 
 def test_a_sweep_joins_only_items_of_one_size():
-    frame = pd.DataFrame({
-        "variant": "fp32", "backend": "b", "mode": "interleaved", "batch": [8, 1, 1], "items_per_s": [60.0, 10.0, 99.0], "workload": ["x", "y", "z"],
-        "input_shapes": ["input_ids[8,64]", "input_ids[1,64]", "input_ids[1,16]"],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "variant": "fp32",
+            "backend": "b",
+            "mode": "interleaved",
+            "batch": [8, 1, 1],
+            "items_per_s": [60.0, 10.0, 99.0],
+            "workload": ["x", "y", "z"],
+            "input_shapes": ["input_ids[8,64]", "input_ids[1,64]", "input_ids[1,16]"],
+        }
+    )
     lines = {trace.name: list(trace.x) for trace in figures_speed.sweep(frame).data}
     assert lines == {"fp32 / b, input_ids[*,64]": [1, 8], "fp32 / b, input_ids[*,16]": [1]}
 

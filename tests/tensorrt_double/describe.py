@@ -1,6 +1,9 @@
-"""What TensorRT's Python bindings really have, as JSON: run by an interpreter that imports them, see `tests/runner/backends/test_tensorrt_api.py`.
+"""What TensorRT's Python bindings really have, as JSON.
 
-Members are `property`, `read-only`, or for functions the parameters of each overload: (name, whether it may be left out).
+Run by an interpreter that imports them, see `tests/runner/backends/test_tensorrt_api.py`.
+
+Members are `property`, `read-only`, or for functions the parameters of each overload: (name, whether it may be left
+out).
 """
 
 from __future__ import annotations

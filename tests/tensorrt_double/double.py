@@ -1,9 +1,11 @@
-"""A stand-in for TensorRT that has exactly the classes, members, parameters and enumerations of the real bindings of one version, and computes
+"""A stand-in for TensorRT that has exactly the classes, members, parameters and enumerations of the real bindings.
+
+Of one version, and computes
 with ONNX Runtime on host memory.
 
-What the real bindings do not have, it does not have: the descriptions under `tests/fixtures/tensorrt/api-*.json` are read from the real wheels.
-What they have and it does not imitate raises NotImplementedError. Layers are one a node, but a Relu joins the node before it, unless debug marks
-forbid it; FAULTS makes such a joined layer wrong, to be found.
+What the real bindings do not have, it does not have: the descriptions under `tests/fixtures/tensorrt/api-*.json` are
+read from the real wheels. What they have and it does not imitate raises NotImplementedError. Layers are one a node, but
+a Relu joins the node before it, unless debug marks forbid it; FAULTS makes such a joined layer wrong, to be found.
 """
 
 from __future__ import annotations
@@ -125,13 +127,26 @@ class Builder(Checked):
 
     def create_network(self, flags: int = 0) -> Any:
         strongly = 1 << int(self._trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-        return self._make("INetworkDefinition", _model=None, _strongly_typed=bool(flags & strongly) or self._trt.__version__ > "11",
-                          _debug=set(), _unfused=False)  # fmt: skip
+        return self._make(
+            "INetworkDefinition",
+            _model=None,
+            _strongly_typed=bool(flags & strongly) or self._trt.__version__ > "11",
+            _debug=set(),
+            _unfused=False,
+        )
 
     def create_builder_config(self) -> Any:
-        return self._make("IBuilderConfig", _flags={self._trt.BuilderFlag.TF32}, _pools={}, _profiles=[], _cache=None,
-                          builder_optimization_level=3, max_aux_streams=-1, profiling_verbosity=self._trt.ProfilingVerbosity.LAYER_NAMES_ONLY,
-                          hardware_compatibility_level=self._trt.HardwareCompatibilityLevel.NONE)  # fmt: skip
+        return self._make(
+            "IBuilderConfig",
+            _flags={self._trt.BuilderFlag.TF32},
+            _pools={},
+            _profiles=[],
+            _cache=None,
+            builder_optimization_level=3,
+            max_aux_streams=-1,
+            profiling_verbosity=self._trt.ProfilingVerbosity.LAYER_NAMES_ONLY,
+            hardware_compatibility_level=self._trt.HardwareCompatibilityLevel.NONE,
+        )
 
     def create_optimization_profile(self) -> Any:
         return self._make("IOptimizationProfile", _ranges={})
@@ -152,11 +167,17 @@ class Builder(Checked):
         if config._cache is not None:
             config._cache._known.add(digest)
         settings = {
-            "flags": sorted(f.name for f in config._flags), "pools": {p.name: n for p, n in config._pools.items()},
-            "profiles": config._profiles, "level": config.builder_optimization_level, "verbosity": config.profiling_verbosity.name,
-            "hardware": config.hardware_compatibility_level.name, "strongly_typed": network._strongly_typed, "debug": sorted(network._debug),
-            "unfused": network._unfused, "version": self._trt.__version__,
-        }  # fmt: skip
+            "flags": sorted(f.name for f in config._flags),
+            "pools": {p.name: n for p, n in config._pools.items()},
+            "profiles": config._profiles,
+            "level": config.builder_optimization_level,
+            "verbosity": config.profiling_verbosity.name,
+            "hardware": config.hardware_compatibility_level.name,
+            "strongly_typed": network._strongly_typed,
+            "debug": sorted(network._debug),
+            "unfused": network._unfused,
+            "version": self._trt.__version__,
+        }
         BUILDS.append(settings)
         content = {"settings": settings, "onnx": base64.b64encode(network._model.SerializeToString()).decode()}
         return HostMemory(_MAGIC + json.dumps(content).encode())
@@ -173,9 +194,13 @@ class Tensor:
 
 def _ports(values: Any) -> list[Tensor]:
     return [
-        Tensor(v.name, tuple(d.dim_value if d.HasField("dim_value") else -1 for d in v.type.tensor_type.shape.dim), v.type.tensor_type.elem_type)
+        Tensor(
+            v.name,
+            tuple(d.dim_value if d.HasField("dim_value") else -1 for d in v.type.tensor_type.shape.dim),
+            v.type.tensor_type.elem_type,
+        )
         for v in values
-    ]  # fmt: skip
+    ]
 
 
 class INetworkDefinition(Checked):
@@ -444,12 +469,19 @@ class EngineInspector(Checked):
             first, last = nodes[0], nodes[-1]
             own = {t.name for t in self._engine._model.graph.initializer}
             weights = [name for name in first.input if name in own]
-            layers.append({
-                "Name": " + ".join(n.name for n in nodes), "LayerType": {"Conv": "CaskConvolution", "Gemm": "gemm", "MatMul": "gemm"}.get(first.op_type, first.op_type),
-                "Inputs": [self._port(n, types) for n in first.input if n and n not in own], "Outputs": [self._port(n, types) for n in last.output if n],
-                **({"Weights": {"Type": _WORDS[types[weights[0]]], "Count": 1}} if weights else {}),
-                "TacticName": "double", "Metadata": "".join(f"[ONNX Layer: {n.name}]" for n in nodes),
-            })  # fmt: skip
+            layers.append(
+                {
+                    "Name": " + ".join(n.name for n in nodes),
+                    "LayerType": (
+                        {"Conv": "CaskConvolution", "Gemm": "gemm", "MatMul": "gemm"}.get(first.op_type, first.op_type)
+                    ),
+                    "Inputs": [self._port(n, types) for n in first.input if n and n not in own],
+                    "Outputs": [self._port(n, types) for n in last.output if n],
+                    **({"Weights": {"Type": _WORDS[types[weights[0]]], "Count": 1}} if weights else {}),
+                    "TacticName": "double",
+                    "Metadata": "".join(f"[ONNX Layer: {n.name}]" for n in nodes),
+                }
+            )
         ports = [t.name for t, _ in self._engine._tensors]
         if self._trt.__version__ < "11":
             return json.dumps({"Layers": layers, "Bindings": ports})

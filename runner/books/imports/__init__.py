@@ -108,7 +108,22 @@ def _environment(hardware: str) -> rows.Environment:
     here = environment.capture()
     if hardware == "here":
         return here
-    unknown = dict.fromkeys(("gpu", "gpu_memory_bytes", "gpu_driver", "gpu_clocks", "gpu_ecc", "gpu_mig", "cuda", "cudnn", "torch", "onnx", "onnxruntime", "tensorrt"))  # fmt: skip
+    unknown = dict.fromkeys(
+        (
+            "gpu",
+            "gpu_memory_bytes",
+            "gpu_driver",
+            "gpu_clocks",
+            "gpu_ecc",
+            "gpu_mig",
+            "cuda",
+            "cudnn",
+            "torch",
+            "onnx",
+            "onnxruntime",
+            "tensorrt",
+        )
+    )
     identity = hashlib.sha256(f"imported/{hardware}".encode()).hexdigest()[:32]
     return replace(
         here, environment_id=identity, hardware_class=hardware, os="unknown", kernel="unknown", cpu_model="unknown", cpu_features="",
@@ -132,8 +147,14 @@ def _rows(case: Imported, kind: str, run_id: str, target: Target, host: rows.Env
     name = f"{target.model}/{target.variant}/{backend}/{workload}/benchmark"
     key = hashlib.sha256(f"imported-{kind}/{name}".encode()).hexdigest()[:32]
     case_id = new_id()
-    parts = (f"model={target.model}", f"workload={workload}:", f"mode=imported {case.states or kind}", f"hardware={host.hardware_class}",
-             f"device={device}", "threads=default")  # fmt: skip
+    parts = (
+        f"model={target.model}",
+        f"workload={workload}:",
+        f"mode=imported {case.states or kind}",
+        f"hardware={host.hardware_class}",
+        f"device={device}",
+        "threads=default",
+    )
     result = rows.CaseResult(
         case_id=case_id, run_id=run_id, case_key=key, name=name, model=target.model, model_version=target.version, variant=target.variant,
         backend=backend, device=device, provider=None, workload=workload, check_kind="benchmark", mode="imported", reference=None,
@@ -144,8 +165,9 @@ def _rows(case: Imported, kind: str, run_id: str, target: Target, host: rows.Env
     measured = _measurements(case, case_id, run_id, key, host.hardware_class)
     unknown: dict[str, Any] = {"reference_name": None, "reference_us": None, "provenance": "imported"}
     layers = [
-        rows.Layer(case_id=case_id, run_id=run_id, **{k: v for k, v in layer.items() if k != "input_shapes"}, **unknown) for layer in case.layers
-    ]  # fmt: skip
+        rows.Layer(case_id=case_id, run_id=run_id, **{k: v for k, v in layer.items() if k != "input_shapes"}, **unknown)
+        for layer in case.layers
+    ]
     return [host, result, *measured, *layers, *[METRICS[row.metric] for row in measured]]
 
 
@@ -173,6 +195,8 @@ def _measurements(case: Imported, case_id: str, run_id: str, key: str, hardware:
 def _told(made: Sequence[rows.Row]) -> dict[str, Any]:
     measured = [row for row in made if isinstance(row, rows.Measurement)]
     return {
-        "case": next(row.name for row in made if isinstance(row, rows.CaseResult)), "metrics": len(measured),
-        "samples": max((len(row.samples or ()) for row in measured), default=0), "layers": sum(isinstance(row, rows.Layer) for row in made),
-    }  # fmt: skip
+        "case": next(row.name for row in made if isinstance(row, rows.CaseResult)),
+        "metrics": len(measured),
+        "samples": max((len(row.samples or ()) for row in measured), default=0),
+        "layers": sum(isinstance(row, rows.Layer) for row in made),
+    }

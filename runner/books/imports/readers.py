@@ -81,7 +81,8 @@ def trtexec(text: str, _: Sequence[str]) -> list[Imported]:
         if key is not None:
             return [_times(document, key)]
     raise UsageError(
-        "it is none of trtexec's exports: times (a list with latencyMs), profile (a list that begins with count), layer info (Layers)."
+        "it is none of trtexec's exports: times (a list with latencyMs), profile (a list that begins with count), layer"
+        " info (Layers)."
     )
 
 
@@ -99,10 +100,17 @@ def _profiled_layer(layer: Mapping[str, Any], calls: int) -> Layer:
     name = str(layer.get("name", "?"))
     median = layer.get("medianMs", layer.get("averageMs", 0.0))
     return {
-        "name": name, "op_type": "layer", "provider": "tensorrt", "precision": None, "calls": calls,
-        "total_ms": _number(layer.get("timeMs"), f"timeMs of {name}"), "median_us": _number(median, f"time of {name}") * 1e3,
-        "output_shape": None, "output_bytes": None, "parameter_bytes": None,
-    }  # fmt: skip
+        "name": name,
+        "op_type": "layer",
+        "provider": "tensorrt",
+        "precision": None,
+        "calls": calls,
+        "total_ms": _number(layer.get("timeMs"), f"timeMs of {name}"),
+        "median_us": _number(median, f"time of {name}") * 1e3,
+        "output_shape": None,
+        "output_bytes": None,
+        "parameter_bytes": None,
+    }
 
 
 def _engine_layer(layer: Any) -> Layer:
@@ -111,10 +119,17 @@ def _engine_layer(layer: Any) -> Layer:
     inputs = [str(port.get("Format/Datatype") or port.get("Datatype") or "?") for port in facts.get("Inputs", [])]
     outputs = facts.get("Outputs", [])
     return {
-        "name": str(facts.get("Name", "?")), "op_type": str(facts.get("LayerType", "layer")), "provider": "tensorrt",
-        "precision": " x ".join(inputs) or None, "calls": 0, "total_ms": 0.0, "median_us": 0.0,
-        "output_shape": str(outputs[0].get("Dimensions")) if outputs else None, "output_bytes": None, "parameter_bytes": None,
-    }  # fmt: skip
+        "name": str(facts.get("Name", "?")),
+        "op_type": str(facts.get("LayerType", "layer")),
+        "provider": "tensorrt",
+        "precision": " x ".join(inputs) or None,
+        "calls": 0,
+        "total_ms": 0.0,
+        "median_us": 0.0,
+        "output_shape": str(outputs[0].get("Dimensions")) if outputs else None,
+        "output_bytes": None,
+        "parameter_bytes": None,
+    }
 
 
 def polygraphy(text: str, _: Sequence[str]) -> list[Imported]:
@@ -154,10 +169,14 @@ def pytest_benchmark(text: str, _: Sequence[str]) -> list[Imported]:
     for one in document["benchmarks"]:
         name, stats = str(one.get("name", "?")), one.get("stats", {})
         data = [_number(value, f"round of {name}") * 1e3 for value in stats.get("data", [])]
-        values = {} if data else {
-            "latency_p50_ms": _number(stats.get("median"), f"median of {name}") * 1e3,
-            "latency_mean_ms": _number(stats.get("mean"), f"mean of {name}") * 1e3,
-        }  # fmt: skip
+        values = (
+            {}
+            if data
+            else {
+                "latency_p50_ms": _number(stats.get("median"), f"median of {name}") * 1e3,
+                "latency_mean_ms": _number(stats.get("mean"), f"mean of {name}") * 1e3,
+            }
+        )
         made.append(Imported(name, data, values, states="pytest-benchmark"))
     return made
 

@@ -1,4 +1,7 @@
-"""Runs trtexec where it is installed: one engine, its times, and a profile in a run of its own; the files are then imported as any of its files."""
+"""Runs trtexec where it is installed: one engine, its times, and a profile in a run of its own.
+
+The files are then imported as any of its files.
+"""
 
 from __future__ import annotations
 
@@ -64,17 +67,25 @@ def command(trtexec: str, model: Path, shapes: Sequence[str], flags: Sequence[st
         name = flag.partition("=")[0]
         if name in _WEAK:
             raise UsageError(
-                f"{name} asks TensorRT to choose a precision, which 11 no longer does and 10 need not keep: put it into the graph "
-                "(recipes modelopt, modelopt-autocast, onnx-fp16)."
+                f"{name} asks TensorRT to choose a precision, which 11 no longer does and 10 need not keep: put it into"
+                " the graph (recipes modelopt, modelopt-autocast, onnx-fp16)."
             )
         if name in _KEPT:
             raise UsageError(f"{name} is set by this command.")
     ranges = [*shapes] * 3 if len(shapes) == 1 else [*shapes]
     profile = [f"--{which}Shapes={text}" for which, text in zip(("min", "opt", "max"), ranges, strict=False)]
     return [
-        trtexec, f"--onnx={model}", f"--saveEngine={files.engine}", f"--exportTimes={files.times}", f"--exportProfile={files.profile}",
-        f"--exportLayerInfo={files.layers}", "--profilingVerbosity=detailed", "--separateProfileRun", *profile, *flags,
-    ]  # fmt: skip
+        trtexec,
+        f"--onnx={model}",
+        f"--saveEngine={files.engine}",
+        f"--exportTimes={files.times}",
+        f"--exportProfile={files.profile}",
+        f"--exportLayerInfo={files.layers}",
+        "--profilingVerbosity=detailed",
+        "--separateProfileRun",
+        *profile,
+        *flags,
+    ]
 
 
 def run(arguments: Sequence[str], files: Files, timeout_s: float) -> None:

@@ -39,7 +39,8 @@ class Plan:
     metric: str
     version: str | None
     identity: str
-    """What has to be the same for an earlier search to be continued: the suite's meaning, the model, its version and the variant."""
+    """What has to be the same for an earlier search to be continued: the suite's meaning, the model, its version and
+    the variant."""
     environment_id: str
     """Of this host and its libraries: times of another are none of this search."""
 
@@ -54,10 +55,17 @@ class Plan:
         )
 
     def table(self, check: str, variants: tuple[str, ...], workload: str) -> CaseTable:
-        return CaseTable.model_validate({
-            "check": check, "models": (self.model,), "variants": variants, "workloads": (workload,), "backends": (BACKEND,),
-            "against": f"fp32/{BACKEND}" if "fp32" in variants else None, "timing": Timing(rounds=4, block_ms=50, max_warmup_s=2),
-        })  # fmt: skip
+        return CaseTable.model_validate(
+            {
+                "check": check,
+                "models": (self.model,),
+                "variants": variants,
+                "workloads": (workload,),
+                "backends": (BACKEND,),
+                "against": f"fp32/{BACKEND}" if "fp32" in variants else None,
+                "timing": Timing(rounds=4, block_ms=50, max_warmup_s=2),
+            }
+        )
 
 
 def plan_of(suite: Suite, request: Request) -> Plan:
@@ -74,13 +82,19 @@ def plan_of(suite: Suite, request: Request) -> Plan:
         )
     if suite.variant[request.variant].recipe != "onnxruntime-static":
         raise UsageError(
-            f"variant {request.variant!r} is made by {suite.variant[request.variant].recipe!r}; nodes can be left out of 'onnxruntime-static' variants."
+            f"variant {request.variant!r} is made by {suite.variant[request.variant].recipe!r}; nodes can be left out"
+            " of 'onnxruntime-static' variants."
         )
 
     def table_with(check: str) -> CaseTable | None:
         return next(
-            (t for t in suite.case if request.model in t.models and check in ((t.check,) if isinstance(t.check, str) else t.check)), None
-        )  # fmt: skip
+            (
+                t
+                for t in suite.case
+                if request.model in t.models and check in ((t.check,) if isinstance(t.check, str) else t.check)
+            ),
+            None,
+        )
 
     quality, timed = table_with("quality"), table_with("benchmark")
     task = suite.workload[quality.workloads[0]].task if quality else None
@@ -91,6 +105,13 @@ def plan_of(suite: Suite, request: Request) -> Plan:
     timed_on = (timed or quality).workloads[0]
     about = f"{suite.sha256()}/{request.model}/{request.version}/{request.variant}"
     return Plan(
-        suite, request.model, request.variant, quality, timed_on, PRIMARY[task.kind], request.version,
-        hashlib.sha256(about.encode()).hexdigest(), environment.capture().environment_id,
-    )  # fmt: skip
+        suite,
+        request.model,
+        request.variant,
+        quality,
+        timed_on,
+        PRIMARY[task.kind],
+        request.version,
+        hashlib.sha256(about.encode()).hexdigest(),
+        environment.capture().environment_id,
+    )

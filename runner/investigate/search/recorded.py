@@ -29,8 +29,16 @@ def recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
         ledger = _newest(connection, plan, "ledger", plan.variant, version)
         profiles = [_newest(connection, plan, "profile", variant, version) for variant in ("fp32", plan.variant)]
         times = [
-            {original_name(row["name"]): row["median_us"] for row in queries.of_case(connection, "layer", case["case_id"])} if case else {} for case in profiles
-        ]  # fmt: skip
+            (
+                {
+                    original_name(row["name"]): row["median_us"]
+                    for row in queries.of_case(connection, "layer", case["case_id"])
+                }
+                if case
+                else {}
+            )
+            for case in profiles
+        ]
         entries = queries.of_case(connection, "ledger", ledger["case_id"]) if ledger else []
         figures = queries.of_case(connection, "measurement", asked["case_id"])
         everything = next((m["value"] for m in figures if m["metric"] == "all_nodes_sqnr_db"), None)
@@ -63,16 +71,27 @@ def _newest(
 
 
 def nodes_of(
-    sensitivity: list[dict[str, Any]], ledger: list[dict[str, Any]], float_us: dict[str, float], quantized_us: dict[str, float],
+    sensitivity: list[dict[str, Any]],
+    ledger: list[dict[str, Any]],
+    float_us: dict[str, float],
+    quantized_us: dict[str, float],
     everything: float | None,
-) -> list[Node]:  # fmt: skip
+) -> list[Node]:
     """Every node with what its sensitivity, its ledger and both profiles say of it."""
     worst: dict[str, float] = {}
     for entry in ledger:
         if entry["kind"] != "bias" and entry["sqnr_db"] is not None:
             worst[entry["node"]] = min(worst.get(entry["node"], math.inf), entry["sqnr_db"])
     return [
-        Node(e["node"], e["op_type"], e["alone_sqnr_db"], e["without_sqnr_db"], worst.get(e["node"]),
-             float_us.get(e["node"]), quantized_us.get(e["node"]), everything)
+        Node(
+            e["node"],
+            e["op_type"],
+            e["alone_sqnr_db"],
+            e["without_sqnr_db"],
+            worst.get(e["node"]),
+            float_us.get(e["node"]),
+            quantized_us.get(e["node"]),
+            everything,
+        )
         for e in sensitivity
-    ]  # fmt: skip
+    ]

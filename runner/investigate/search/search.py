@@ -1,7 +1,8 @@
 """Which nodes are better left in float: a search that measures. Read `search` first.
 
-Phase 1 asks every node what it costs (quantized alone, its noise at the outputs) and what it saves (its time in both profiles). Phase 2 tries sets of excluded nodes, made
-from that in two orders, on the task's metric and on the latency in turns with the float variant: as ordinary cases of ordinary runs, so that every figure is a row.
+Phase 1 asks every node what it costs (quantized alone, its noise at the outputs) and what it saves (its time in both
+profiles). Phase 2 tries sets of excluded nodes, made from that in two orders, on the task's metric and on the latency
+in turns with the float variant: as ordinary cases of ordinary runs, so that every figure is a row.
 """
 
 from __future__ import annotations
@@ -87,13 +88,18 @@ def search(suite: Suite, folder: Path, store: Store, argument: str, request: Req
 
 
 def _phase_one(context: _Context) -> tuple[list[Node], str]:
-    """Every node's cost and saving, and the model's version; read from rows with `resume` where they are there already."""
+    """Every node's cost and saving, and the model's version.
+
+    Read from rows with `resume` where they are there already.
+    """
     plan = context.plan
     labelled = plan.quality.workloads[0]
     tables = (
-        plan.table("sensitivity", (plan.variant,), labelled), plan.table("ledger", (plan.variant,), labelled),
-        plan.table("profile", ("fp32", plan.variant), plan.timed_on), plan.table("quality", ("fp32",), labelled),
-    )  # fmt: skip
+        plan.table("sensitivity", (plan.variant,), labelled),
+        plan.table("ledger", (plan.variant,), labelled),
+        plan.table("profile", ("fp32", plan.variant), plan.timed_on),
+        plan.table("quality", ("fp32",), labelled),
+    )
     if context.resume and (known := recorded_nodes(context.store, plan)) is not None:
         return known
     context.progress.starting("search: what each node costs")
@@ -107,9 +113,10 @@ def _phase_one(context: _Context) -> tuple[list[Node], str]:
     layers = {variant: _times(by_check.get(("profile", variant))) for variant in ("fp32", plan.variant)}
     entries = ledger.told.get("ledger", []) if ledger else []
     everything = next((f["value"] for f in asked.figures if f["metric"] == "all_nodes_sqnr_db"), None)
-    return nodes_of(
-        asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything
-    ), asked.version
+    return (
+        nodes_of(asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything),
+        asked.version,
+    )
 
 
 def _times(outcome: Outcome | None) -> dict[str, float]:
@@ -134,19 +141,26 @@ def _try(context: _Context, batch: list[Trial], version: str) -> list[Trial]:
     base = plan.suite.variant[plan.variant]
     variants = {
         trial.variant: base.model_copy(
-            update={"options": {**base.options, "nodes_to_exclude": sorted({*base.options.get("nodes_to_exclude", ()), *trial.excluded})}}
+            update={
+                "options": {
+                    **base.options,
+                    "nodes_to_exclude": sorted({*base.options.get("nodes_to_exclude", ()), *trial.excluded}),
+                }
+            }
         )
         for trial in left
-    }  # fmt: skip
+    }
     names = tuple(trial.variant for trial in left)
     tables = (
-        plan.table("quality", names, plan.quality.workloads[0]), plan.table("parity", names, plan.quality.workloads[0]),
+        plan.table("quality", names, plan.quality.workloads[0]),
+        plan.table("parity", names, plan.quality.workloads[0]),
         plan.table("benchmark", ("fp32", *names), plan.timed_on),
-    )  # fmt: skip
+    )
     finished = context.run(plan.derived(tables, variants))
     if other := {outcome.version for outcome in finished.outcomes} - {version}:
         raise UsageError(
-            f"the model is now version {other.pop()!r}, and what each node costs was measured on {version!r}: search again without --resume."
+            f"the model is now version {other.pop()!r}, and what each node costs was measured on {version!r}: search"
+            " again without --resume."
         )
     for trial in left:
         trial.run_id = finished.run_id

@@ -1,4 +1,7 @@
-"""What a search for nodes to leave in float decides by: nodes with their cost and saving, sets to try, the front, the choice. Pure."""
+"""What a search for nodes to leave in float decides by.
+
+Nodes with their cost and saving, sets to try, the front, the choice. Pure.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class Node:
 
     @property
     def noise(self) -> float:
-        """Noise power at the outputs over the signal's that is its doing: quantized alone, or what goes when it alone is left out; 0 where unknown."""
+        """Noise power at the outputs over the signal's that is its doing.
+
+        Quantized alone, or what goes when it alone is left out; 0 where unknown.
+        """
         alone = 0.0 if self.alone_db is None else 10 ** (-self.alone_db / 10)
         if self.everything_db is None or self.without_db is None:
             return alone
@@ -94,20 +100,26 @@ def candidates(nodes: list[Node], variant: str) -> list[Trial]:
 
 
 def _worth(node: Node) -> float:
-    """Noise that goes for each microsecond that it costs to leave the node in float; time that was not seen counts as one."""
+    """Noise that goes for each microsecond that it costs to leave the node in float.
+
+    Time that was not seen counts as one.
+    """
     return node.noise / max(node.saved_us if node.saved_us is not None else 1.0, 0.1)
 
 
 def _trial(nodes: list[Node], variant: str, excluded: tuple[str, ...], origin: str) -> Trial:
     left = [node for node in nodes if node.name not in excluded]
     noise = sum(node.noise for node in left)
-    times = [
-        (node.float_us if node.name in excluded else node.quantized_us) for node in nodes
-    ]  # fmt: skip
+    times = [(node.float_us if node.name in excluded else node.quantized_us) for node in nodes]
     total = None if any(us is None for us in times) else sum(us for us in times if us is not None)
     digest = hashlib.sha256("/".join(excluded).encode()).hexdigest()[:8]
-    return Trial(f"{variant}-without-{len(excluded)}-{digest}" if excluded else f"{variant}-everywhere", origin, excluded,
-                 -10 * math.log10(noise) if noise else None, total)  # fmt: skip
+    return Trial(
+        f"{variant}-without-{len(excluded)}-{digest}" if excluded else f"{variant}-everywhere",
+        origin,
+        excluded,
+        -10 * math.log10(noise) if noise else None,
+        total,
+    )
 
 
 def front(trials: list[Trial]) -> list[Trial]:
@@ -139,17 +151,27 @@ def choose(measured: list[Trial], max_drop: float) -> tuple[Trial, str]:
         )
     if kept := [trial for trial in measured if (trial.drop or 0.0) <= max_drop]:
         why = "no interval excludes more: label more items to be sure"
-        return min(
-            kept, key=speed
-        ), f"the fastest of {len(kept)} trials whose measured loss is at most {max_drop:.1%}; {why}"
+        return (
+            min(kept, key=speed),
+            f"the fastest of {len(kept)} trials whose measured loss is at most {max_drop:.1%}; {why}",
+        )
     least = min(measured, key=lambda trial: trial.drop if trial.drop is not None else math.inf)
     return least, f"no trial keeps {max_drop:.1%}: this one loses least"
 
 
 def explained(node: Node, excluded: bool) -> str:
     """Why a node is where it is, in dB and microseconds."""
-    cost = [f"quantized alone it leaves {node.alone_db:.1f} dB at the outputs" if math.isfinite(node.alone_db) else "quantized alone it changes nothing"] \
-        if node.alone_db is not None else []  # fmt: skip
+    cost = (
+        [
+            (
+                f"quantized alone it leaves {node.alone_db:.1f} dB at the outputs"
+                if math.isfinite(node.alone_db)
+                else "quantized alone it changes nothing"
+            )
+        ]
+        if node.alone_db is not None
+        else []
+    )
     if node.everything_db is not None and node.without_db is not None:
         cost.append(f"left out alone it takes them from {node.everything_db:.1f} to {node.without_db:.1f} dB")
     saved = node.saved_us

@@ -1,4 +1,7 @@
-"""What should have been measured and was not: not started, crashed, and uploaded nothing are different, and retired on purpose is none."""
+"""What should have been measured and was not.
+
+Not started, crashed, and uploaded nothing are different, and retired on purpose is none.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ Row = Mapping[str, Any]
 
 
 def absences(expected: Sequence[Row], alerts: Sequence[Row], at: datetime) -> list[AlertEvent]:
-    """Events of tonight: one alert a cause. A host whose every suite is absent is one cause; else each state of a suite on a host is, whatever its models."""
+    """Events of tonight: one alert a cause.
+
+    A host whose every suite is absent is one cause; else each state of a suite on a host is, whatever its models.
+    """
     watched = [state_of(row, at) for row in expected]
     active = {
         alert["alert_id"]: alert for alert in alerts if alert["cause_kind"] == "absence" and alert["state"] in ACTIVE

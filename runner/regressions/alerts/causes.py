@@ -43,7 +43,10 @@ SEVERITIES = ("low", "medium", "high", "critical")
 
 
 def severity_of(change: Change) -> str:
-    """Wrong or broken is critical; slower or worse by a fifth is high, by a twentieth medium; the rest, and scatter, is low."""
+    """Wrong or broken is critical; slower or worse by a fifth is high, by a twentieth medium.
+
+    The rest, and scatter, is low.
+    """
     if change.kind in ("verdict", "status"):
         return "critical"
     if change.kind == "pass_rate":
@@ -66,9 +69,10 @@ def _weight(change: Change) -> tuple[int, float]:
 def grouped(changes: Iterable[Change], watched: Iterable[Row]) -> list[Cause]:
     """Causes of a night's regressions, those that explain most first.
 
-    `watched` are all series of the night with `name`, `model`, `variant`, `backend`, `suite`, `host` (and `hardware_class`): what a cause could have moved and did
-    not speaks against it. A cause is chosen by F1: the share of its cases that moved, and the share of what moved that it covers. Between equals, a
-    cause that is narrower than a host comes first where the version changed, and the host where nothing of ours did.
+    `watched` are all series of the night with `name`, `model`, `variant`, `backend`, `suite`, `host` (and
+    `hardware_class`): what a cause could have moved and did not speaks against it. A cause is chosen by F1: the share
+    of its cases that moved, and the share of what moved that it covers. Between equals, a cause that is narrower than a
+    host comes first where the version changed, and the host where nothing of ours did.
     """
     left = sorted(changes, key=lambda change: (change.started_at, change.change_id))
     could: dict[tuple[str, str], set[Case]] = {}
@@ -88,9 +92,13 @@ def grouped(changes: Iterable[Change], watched: Iterable[Row]) -> list[Cause]:
 def _touching(row: Row) -> list[tuple[str, str]]:
     """What could move a series, as keys of the cases that it could have moved. A commit can move everything."""
     return [
-        ("model", row["model"]), ("variant", f"{row['model']}/{row['variant']}"), ("runtime", row["backend"]), ("suite", row["suite"]),
-        ("host", _host(row)), ("commit", ""),
-    ]  # fmt: skip
+        ("model", row["model"]),
+        ("variant", f"{row['model']}/{row['variant']}"),
+        ("runtime", row["backend"]),
+        ("suite", row["suite"]),
+        ("host", _host(row)),
+        ("commit", ""),
+    ]
 
 
 def _host(row: Row) -> str:
@@ -100,8 +108,11 @@ def _host(row: Row) -> str:
 def suspects(change: Change) -> dict[str, str]:
     """What could have moved it: kind -> name of the cause."""
     found = {
-        "variant": f"{change.model}/{change.variant}", "runtime": change.backend, "suite": change.suite, "host": f"{change.host} ({change.hardware_class})",
-    }  # fmt: skip
+        "variant": f"{change.model}/{change.variant}",
+        "runtime": change.backend,
+        "suite": change.suite,
+        "host": f"{change.host} ({change.hardware_class})",
+    }
     if change.version != change.version_before:
         found["model"] = f"{change.model} {change.version}"
     if change.commit_after and change.commit_after != change.commit_before:

@@ -1,4 +1,7 @@
-"""The life of an alert, as far as the nightly job decides it: it opens, grows, recovers, comes back. People decide the rest (`runner.triage`)."""
+"""The life of an alert, as far as the nightly job decides it: it opens, grows, recovers, comes back.
+
+People decide the rest (`runner.triage`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from assay.schema.rows.alerts import ACTIVE, AlertEvent, Change
 
 Row = Mapping[str, Any]
 TELL = 10
-"""Nights after which a new level is history: it is recorded, and opens no alert. A first look at old books does not cry about last winter."""
+"""Nights after which a new level is history: it is recorded, and opens no alert. A first look at old books does not cry
+about last winter."""
 _OVER = ("recovered", "fixed")
 _NEWEST = 3
 _BACK = 1 / 3
@@ -40,7 +44,8 @@ class Night:
 def decide(fresh: Sequence[Change], alerts: Sequence[Row], books: Books, at: datetime) -> Night:
     """What tonight's new changes open, and what became of the alerts that there are.
 
-    A level that is worse stays an alert until somebody accepts it, it is back, or its samples are called invalid: nothing here ever takes it for the new
+    A level that is worse stays an alert until somebody accepts it, it is back, or its samples are called invalid:
+    nothing here ever takes it for the new
     normal because it is old.
     """
     night = Night()
@@ -51,8 +56,17 @@ def decide(fresh: Sequence[Change], alerts: Sequence[Row], books: Books, at: dat
     for cause in grouped(told, _watched(books)):
         alert_id = _identity(cause)
         night.events.append(
-            event_of(alert_id, "opened", at, _why(cause), cause_kind=cause.kind, cause=cause.name, title=cause.title, severity=cause.severity)
-        )  # fmt: skip
+            event_of(
+                alert_id,
+                "opened",
+                at,
+                _why(cause),
+                cause_kind=cause.kind,
+                cause=cause.name,
+                title=cause.title,
+                severity=cause.severity,
+            )
+        )
         night.changes += [replace(change, alert_id=alert_id) for change in cause.changes]
     decided = {event.alert_id for event in night.events}
     histories = {history["series_id"]: history for history in (*books.series, *books.verdicts)}
@@ -92,7 +106,10 @@ def _reopen(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: 
             else ""
         )
         severity = max((severity_of(change) for change in changes), key=SEVERITIES.index)
-        reason = f"it came back{fixed}: {changes[0].name} {changes[0].metric}: {changes[0].message} (version {changes[0].version})"
+        reason = (
+            f"it came back{fixed}: {changes[0].name} {changes[0].metric}: {changes[0].message} (version"
+            f" {changes[0].version})"
+        )
         night.events.append(event_of(alert_id, "reopened", at, reason, severity=severity))
         night.changes += [replace(change, alert_id=alert_id) for change in changes]
     taken = {change.change_id for changes in again.values() for change in changes}
@@ -100,7 +117,10 @@ def _reopen(told: Sequence[Change], alerts: Sequence[Row], books: Books, night: 
 
 
 def _is_again(old: Row, new: Change) -> bool:
-    """Whether a change leads to the level of an earlier one (within half of its size): then it came back. Another level is another alert."""
+    """Whether a change leads to the level of an earlier one (within half of its size): then it came back.
+
+    Another level is another alert.
+    """
     if new.kind in ("verdict", "status", "pass_rate", "spread") or not (old["before"] and old["after"] and new.after):
         return bool(old["kind"] == new.kind)
     before, level, now = (float(np.median(side)) for side in (old["before"], old["after"], new.after))
@@ -164,7 +184,10 @@ def _why(cause: Cause) -> str:
 
 
 def _became(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> AlertEvent | None:
-    """Recovered, not fixed after all, or its mute is over; None where nothing changed. `mine` are the alert's changes with their histories."""
+    """Recovered, not fixed after all, or its mute is over; None where nothing changed.
+
+    `mine` are the alert's changes with their histories.
+    """
     if alert["state"] == "fixed":
         return _unfixed(alert, mine, at)
     if mine and all(is_back(row, history) for row, history in mine):
@@ -195,9 +218,11 @@ def _unfixed(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> Alert
     """
     for row, history in mine:
         nights = [
-            i for i, (version, start) in enumerate(zip(history["versions"], history["started_at"], strict=True))
-            if start > row["started_at"] and (version == alert["fixed_by"] if alert["fixed_by"] else start > alert["decided_at"])
-        ]  # fmt: skip
+            i
+            for i, (version, start) in enumerate(zip(history["versions"], history["started_at"], strict=True))
+            if start > row["started_at"]
+            and (version == alert["fixed_by"] if alert["fixed_by"] else start > alert["decided_at"])
+        ]
         if len(nights) < _NEWEST:
             continue
         until = nights[_NEWEST - 1] + 1
@@ -218,7 +243,10 @@ def _unfixed(alert: Row, mine: Sequence[tuple[Row, Row]], at: datetime) -> Alert
 
 
 def is_back(change: Row, history: Row) -> bool:
-    """Whether a series is where it was before a change: its newest 3 nights (1 without noise) by their median, 2 verdicts, 10 nights of a spread or rate."""
+    """Whether a series is where it was before a change.
+
+    Its newest 3 nights (1 without noise) by their median, 2 verdicts, 10 nights of a spread or rate.
+    """
     place = next((i for i, run in enumerate(history["run_ids"]) if run == change["run_id"]), None)
     after = history["values"][place + 1 :] if place is not None else history["values"]
     before, kind = change["before"], change["kind"]

@@ -25,7 +25,8 @@ from assay.schema.rows.alerts import Change
 
 Row = Mapping[str, Any]
 LATELY = 60
-"""Nights that steps are looked for in, as many as a rule is replayed on: what is older has been told, and a night costs the square of them."""
+"""Nights that steps are looked for in, as many as a rule is replayed on: what is older has been told, and a night costs
+the square of them."""
 KEPT = 30
 """Nights of either level that a change keeps."""
 _NEAR = 2
@@ -83,7 +84,10 @@ class Found:
 
 
 def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
-    """Changes that are not recorded yet, clear enough that of all of them together no more than `fdr` are expected to be false."""
+    """Changes that are not recorded yet, clear enough that of all.
+
+    Of them together no more than `fdr` are expected to be false.
+    """
     known: dict[str, list[Row]] = {}
     for row in books.changes:
         known.setdefault(row["series_id"], []).append(row)
@@ -116,8 +120,12 @@ def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[R
     rule = replace(watching.rule, floor=floor, visits=False)  # what was built anew is never excused: see below
     old = max(0, len(values) - LATELY)
     steps = known_tonight(
-        values[old:], better=better, environment=history["environments"][old:], within=within(history["errors"][old:]), rule=rule
-    )  # fmt: skip
+        values[old:],
+        better=better,
+        environment=history["environments"][old:],
+        within=within(history["errors"][old:]),
+        rule=rule,
+    )
     steps = [replace(one, index=one.index + old) for one in steps]
     yield from (_step(one) for one in steps if not _excused(history, one, known))
     if len(values) - start > 0 and min(values[start:]) > 0:
@@ -150,10 +158,13 @@ def _exact(history: Row, start: int, watching: Watching) -> Iterator[Found]:
 
 
 def _excused(history: Row, one: Step, known: Iterable[Row]) -> bool:
-    """Whether a new level is only one that the series goes to and comes back from, and says nothing new. What was built anew at the boundary is never excused.
+    """Whether a new level is only one that the series goes to and comes back from, and says nothing new.
 
-    Either it has been told twice that the series got worse, and once that it got better, with nothing built anew, and the new level is between the levels of then; or the
-    series has been there twice or more, and has not stayed twice as long as ever.
+    What was built anew at the boundary is never excused.
+
+    Either it has been told twice that the series got worse, and once that it got better, with nothing built anew, and
+    the new level is between the levels of then; or the series has been there twice or more, and has not stayed twice as
+    long as ever.
     """
     i = one.index
     if history["versions"][i] != history["versions"][i - 1] or history["artifacts"][i] != history["artifacts"][i - 1]:
@@ -181,7 +192,7 @@ def _step(one: Step) -> Found:
 
 def _drift(
     history: Row, start: int, cuts: Sequence[int], books: Books, watching: Watching, known: Sequence[Row], floor: float
-) -> Iterator[Found]:  # fmt: skip
+) -> Iterator[Found]:
     accepted = books.accepted.get(history["series_id"])
     since = start
     while accepted is not None and since < len(history["values"]) and history["started_at"][since] <= accepted:
@@ -201,8 +212,18 @@ def _drift(
     ratio, low, high = (math.exp(v) for v in (seen.size, seen.low, seen.high))
     against = f"the best {last - first} nights" if seen.against == "best" else "the release"
     message = f"drifted to {ratio:.3g}x [{low:.3g}, {high:.3g}] of {against}"
-    yield Found(since + seen.start, "drift", regression=True, p_value=seen.p_value, message=message, ratio=ratio, low=low, high=high,
-                 noise=seen.noise, before=(first, last))  # fmt: skip
+    yield Found(
+        since + seen.start,
+        "drift",
+        regression=True,
+        p_value=seen.p_value,
+        message=message,
+        ratio=ratio,
+        low=low,
+        high=high,
+        noise=seen.noise,
+        before=(first, last),
+    )
 
 
 def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -> Iterator[Found]:

@@ -1,6 +1,9 @@
-"""Candidate detectors: they look at what the nightly rule looks at, and all they can do is leave rows in `shadow_change`.
+"""Candidate detectors: they look at what the nightly rule looks at.
 
-Nothing here knows alerts or how people are told; a contract forbids the imports. `assay calibrate --detector NAME` says what a candidate costs.
+And all they can do is leave rows in `shadow_change`.
+
+Nothing here knows alerts or how people are told; a contract forbids the imports. `assay calibrate --detector NAME` says
+what a candidate costs.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ def shadow_changes(histories: Sequence[Mapping[str, Any]], at: datetime) -> list
 
 
 def _moving(histories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Series in which a level of up to five nights could hold at all: one that differs by 1.5 noises (2 are asked for) from the twenty nights before it.
+    """Series in which a level of up to five nights could hold at all.
+
+    One that differs by 1.5 noises (2 are asked for) from the twenty nights before it.
 
     Spares the others the partition; those that are shorter or not positive are not judged here.
     """
@@ -63,8 +68,12 @@ def _moving(histories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _said(rule: Rule, history: Mapping[str, Any]) -> list[tuple[int, float, float]]:
     old = max(0, len(history["values"]) - _LATELY)
     found = known_tonight(
-        history["values"][old:], better=history["better"], environment=history["environments"][old:], within=within(history["errors"][old:]), rule=rule
-    )  # fmt: skip
+        history["values"][old:],
+        better=history["better"],
+        environment=history["environments"][old:],
+        within=within(history["errors"][old:]),
+        rule=rule,
+    )
     newest = len(history["values"])
     return [(one.index + old, one.ratio, one.p_value) for one in found if newest - one.index - old <= _FRESH]
 
@@ -74,6 +83,15 @@ def _row(
 ) -> ShadowChange:
     worse = (ratio > 1) == (history["better"] == "lower")
     return ShadowChange(
-        detector=name, rule=version_of(rule), series_id=history["series_id"], name=history["name"], metric=history["metric"], run_id=history["run_ids"][index],
-        started_at=history["started_at"][index], ratio=ratio, p_value=p_value, direction="regression" if worse else "improvement", detected_at=at,
-    )  # fmt: skip
+        detector=name,
+        rule=version_of(rule),
+        series_id=history["series_id"],
+        name=history["name"],
+        metric=history["metric"],
+        run_id=history["run_ids"][index],
+        started_at=history["started_at"][index],
+        ratio=ratio,
+        p_value=p_value,
+        direction="regression" if worse else "improvement",
+        detected_at=at,
+    )

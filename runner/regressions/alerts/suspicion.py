@@ -1,4 +1,7 @@
-"""A single night that looks worse after something was built anew: too little to tell anybody, and enough to run it again."""
+"""A single night that looks worse after something was built anew.
+
+Too little to tell anybody, and enough to run it again.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,12 @@ _ALPHA = 0.01
 
 
 def suspicions(books: Books, watching: Watching, at: datetime) -> list[Change]:
-    """Series whose newest night is worse than the level before it by 3 standard deviations of a night and twice the metric's floor, p < 0.01.
+    """Series whose newest night is worse than the level before it by 3 standard deviations.
 
-    Only where the version or the artifact changed with that night: what is the same on both sides has nothing to be held against.
+    Of a night and twice the metric's floor, p < 0.01.
+
+    Only where the version or the artifact changed with that night: what is the same on both sides has nothing to be
+    held against.
     """
     version = watching.version()
     return [

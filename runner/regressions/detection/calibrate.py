@@ -1,4 +1,7 @@
-"""What a rule costs and finds: replayed night by night, on histories in which nothing changed and on the same with a step planted."""
+"""What a rule costs and finds.
+
+Replayed night by night, on histories in which nothing changed and on the same with a step planted.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,10 @@ def by_rule(rule: Rule = NIGHTLY) -> Look:
 
 
 def reports(values: Sequence[float], look: Look) -> list[tuple[int, int]]:
-    """(night, index) of every distinct report when a history is seen night by night; night k is the one whose value is the k-th, from 1."""
+    """(night, index) of every distinct report when a history is seen night by night.
+
+    Night k is the one whose value is the k-th, from 1.
+    """
     seen: list[tuple[int, int]] = []
     for night in range(2, len(values) + 1):
         for index in look(values[:night]):
@@ -102,6 +108,8 @@ def recall(noises: Sequence[Array], look: Look, size: float, seed: int) -> Recal
     known = sorted(delay for delay in delays if delay is not None)
     half = (len(delays) + 1) // 2
     return Recall(
-        size, len(delays), {limit: sum(delay <= limit for delay in known) / len(delays) for limit in DELAYS} if delays else {},
+        size,
+        len(delays),
+        {limit: sum(delay <= limit for delay in known) / len(delays) for limit in DELAYS} if delays else {},
         float(known[half - 1]) if 0 < half <= len(known) else None,
-    )  # fmt: skip
+    )

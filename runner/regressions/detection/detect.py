@@ -1,6 +1,7 @@
 """Changes of one series: as its whole history shows them, or as a nightly job would have known them.
 
-A point is a night: the median of its samples. Nothing is compared across a change of the environment; there the series is cut.
+A point is a night: the median of its samples. Nothing is compared across a change of the environment; there the series
+is cut.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ class Change:
 
 
 def as_log(values: Sequence[float]) -> Array:
-    """Ln of the values where all are positive, else the values over their median size: a change is relative either way."""
+    """Ln of the values where all are positive, else the values over their median size.
+
+    A change is relative either way.
+    """
     numbers = np.asarray(values, np.float64)
     if (numbers > 0).all():
         return np.asarray(np.log(numbers))
@@ -99,13 +103,19 @@ def as_log(values: Sequence[float]) -> Array:
 
 
 def changes(
-    values: Sequence[float], *, samples: Sequence[Sequence[float]] | None = None, better: str = "lower", environment: Sequence[str] | None = None,
-    within: float | None = None, rule: Rule = HISTORY,
-) -> list[Change]:  # fmt: skip
+    values: Sequence[float],
+    *,
+    samples: Sequence[Sequence[float]] | None = None,
+    better: str = "lower",
+    environment: Sequence[str] | None = None,
+    within: float | None = None,
+    rule: Rule = HISTORY,
+) -> list[Change]:
     """Every change of a series, oldest first.
 
-    `better` is `lower`, `higher` or `neither`; `environment` names what the point was measured on, and cuts the series where it changes. A night's
-    `samples` (or `within`, the squared relative standard error of its value) say how well it knows its own value: they are no further nights.
+    `better` is `lower`, `higher` or `neither`; `environment` names what the point was measured on, and cuts the series
+    where it changes. A night's `samples` (or `within`, the squared relative standard error of its value) say how well
+    it knows its own value: they are no further nights.
 
     Raises:
         ValueError: a value is not finite, or the lists differ in length.
@@ -125,12 +135,18 @@ def _of_piece(values: Sequence[float], span: tuple[int, int], within: float, bet
 
 
 def known_tonight(
-    values: Sequence[float], *, samples: Sequence[Sequence[float]] | None = None, better: str = "lower", environment: Sequence[str] | None = None,
-    within: float | None = None, rule: Rule = NIGHTLY,
-) -> list[Change]:  # fmt: skip
+    values: Sequence[float],
+    *,
+    samples: Sequence[Sequence[float]] | None = None,
+    better: str = "lower",
+    environment: Sequence[str] | None = None,
+    within: float | None = None,
+    rule: Rule = NIGHTLY,
+) -> list[Change]:
     """The changes that a nightly job reports or has reported, the last value being tonight's; see `changes`.
 
-    A level of one night is no change. One of a few nights has to be seen with a smaller p value, and at the same place the night before.
+    A level of one night is no change. One of a few nights has to be seen with a smaller p value, and at the same place
+    the night before.
     """
     spans = pieces(values, samples, environment)
     found = [
@@ -159,7 +175,9 @@ def known_tonight(
 
 
 def visited(y: Array, index: int, size: float) -> bool:
-    """Whether a new level is only one that the series goes to and comes back from: two or more earlier stays there, and this one is not twice as long as the longest.
+    """Whether a new level is only one that the series goes to and comes back from.
+
+    Two or more earlier stays there, and this one is not twice as long as the longest.
 
     A stay is nights beyond 70 % of the way from the old level to the new one; `size` is the difference of the two.
     """
@@ -211,7 +229,9 @@ def pieces(
 
 
 def _within(samples: Sequence[Sequence[float]] | None, span: tuple[int, int], given: float | None) -> float:
-    """Squared relative standard error of a night's value by its own samples, as given, or the median over the nights; 0 where nothing says it.
+    """Squared relative standard error of a night's value by its own samples, as given.
+
+    Or the median over the nights; 0 where nothing says it.
 
     1.2533^2 s^2 / m is that of the median of m Gaussian values.
     """

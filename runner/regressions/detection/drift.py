@@ -49,11 +49,14 @@ class Drift:
 
 
 def drift(y: Array, better: str, released: Sequence[bool], floor: float, rule: DriftRule) -> Drift | None:
-    """Whether the last 7 nights are worse than the best 7 before them, or than those of the newest release; the clearer of the two, or None.
+    """Whether the last 7 nights are worse than the best 7 before them, or than those of the newest release.
 
-    `y` is ln(value) in one environment, `released` says which nights ran a released version. The noise of a window's median is estimated from
-    successive windows (von Neumann 1941: their mean squared difference over 2), so neither slow trends nor dependence inside a week count as noise. p is of a t test with as many degrees of freedom as there are differences, times the windows
-    that the best one was chosen from. None where there are fewer than 6 windows.
+    The clearer of the two, or None.
+
+    `y` is ln(value) in one environment, `released` says which nights ran a released version. The noise of a window's
+    median is estimated from successive windows (von Neumann 1941: their mean squared difference over 2), so neither
+    slow trends nor dependence inside a week count as noise. p is of a t test with as many degrees of freedom as there
+    are differences, times the windows that the best one was chosen from. None where there are fewer than 6 windows.
     """
     sign = {"lower": 1.0, "higher": -1.0}[better]
     starts = list(range(len(y) - WINDOW, -1, -WINDOW))[::-1]

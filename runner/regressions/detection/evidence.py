@@ -1,4 +1,7 @@
-"""What speaks for each candidate: a test with the noise of the whole history, its size, and whether it is a step at all."""
+"""What speaks for each candidate.
+
+A test with the noise of the whole history, its size, and whether it is a step at all.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class Evidence:
     jump: float
     """What moved at the boundary itself: medians of the last 3 and the first 3 points."""
     straight: float
-    """Squares left by one straight line through both segments over those left by two levels: below 1 the line fits better."""
+    """Squares left by one straight line through both segments over those left by two levels: below 1 the line fits
+    better."""
 
 
 def residual_noise(segments: Sequence[Array]) -> float:
@@ -51,9 +55,9 @@ def residual_noise(segments: Sequence[Array]) -> float:
 def weigh(y: Array, cuts: Sequence[int], within: float) -> list[Evidence]:
     """Evidence for every cut, given all the others.
 
-    Values are winsorised at 3 robust standard deviations about their segment's median. The variance is pooled over all segments, no smaller than
-    a long side's own, nor than `within` (that of a night's value by its own samples, which are no further nights), and inflated
-    for the autocorrelation of the residuals, (1 + r) / (1 - r).
+    Values are winsorised at 3 robust standard deviations about their segment's median. The variance is pooled over all
+    segments, no smaller than a long side's own, nor than `within` (that of a night's value by its own samples, which
+    are no further nights), and inflated for the autocorrelation of the residuals, (1 + r) / (1 - r).
     """
     bounds = [0, *cuts, len(y)]
     segments = [y[i:j] for i, j in pairwise(bounds)]
@@ -71,10 +75,16 @@ def weigh(y: Array, cuts: Sequence[int], within: float) -> list[Evidence]:
         half = float(stdtrit(free, 0.975)) * error
         made.append(
             Evidence(
-                index, min(1.0, p * (1 + math.log(len(y)))), float(np.median(segments[k + 1]) - np.median(segments[k])), difference - half,
-                difference + half, math.sqrt(pooled), _jump(y, bounds[k], index, bounds[k + 2]), _straight(before, after),
+                index,
+                min(1.0, p * (1 + math.log(len(y)))),
+                float(np.median(segments[k + 1]) - np.median(segments[k])),
+                difference - half,
+                difference + half,
+                math.sqrt(pooled),
+                _jump(y, bounds[k], index, bounds[k + 2]),
+                _straight(before, after),
             )
-        )  # fmt: skip
+        )
     return made
 
 
@@ -115,7 +125,10 @@ def _straight(before: Array, after: Array) -> float:
 
 
 def without_excursions(y: Array, cuts: Sequence[int], longest: int, back: float) -> list[int]:
-    """Cuts without those of segments of up to `longest` points that come back: to within `back` of what they went away."""
+    """Cuts without those of segments of up to `longest` points that come back.
+
+    To within `back` of what they went away.
+    """
     kept = list(cuts)
     k = 0
     while k + 1 < len(kept):

@@ -9,7 +9,10 @@ _QUIET = 3
 
 
 def moved(values: Sequence[float], least: float) -> int | None:
-    """The first night of the newest value, where at least 3 nights before it were all equal (within `least`) and it is not; None elsewhere."""
+    """The first night of the newest value.
+
+    Where at least 3 nights before it were all equal (within `least`) and it is not; None elsewhere.
+    """
     newest = values[-1] if values else 0.0
     start = len(values)
     while start and abs(values[start - 1] - newest) <= least:

@@ -32,7 +32,8 @@ class Moved:
     high: float
     p_value: float
     q_value: float
-    """Of the changes that are at least as clear as this one, the share that is expected to be false (Benjamini, Hochberg 1995)."""
+    """Of the changes that are at least as clear as this one, the share that is expected to be false (Benjamini,
+    Hochberg 1995)."""
     version_before: str
     version: str
     """Of the first night of the new level."""

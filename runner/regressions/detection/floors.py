@@ -18,7 +18,8 @@ _BY_ENDING = {
     "load_ms": 0.05,
     "first_inference_ms": 0.05,
 }
-"""Tails, memory of a whole process, and what happens once move more than a median does without anybody having changed anything."""
+"""Tails, memory of a whole process, and what happens once move more than a median does without anybody having changed
+anything."""
 _ABSOLUTE = {"dB": 0.1, "1": 5e-4}
 """Of metrics without noise, by their unit: shares near 0 have no percent."""
 _EXACT_ENDINGS = (

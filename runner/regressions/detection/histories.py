@@ -1,7 +1,10 @@
-"""Made-up histories: nights of a figure with the noises that benchmarks have, for telling what a detector costs and finds. Seeded.
+"""Made-up histories: nights of a figure with the noises that benchmarks have.
 
-ln(value) = level + what differs from night to night. Kinds of noise: `plain`, `spikes` (single bad nights), `modes` (a second level that comes and goes),
-`quiet-loud` (stretches of other spread), `dependent` (AR(1)), `grid` (rounded values), `skewed` (a long tail).
+For telling what a detector costs and finds. Seeded.
+
+ln(value) = level + what differs from night to night. Kinds of noise: `plain`, `spikes` (single bad nights), `modes` (a
+second level that comes and goes), `quiet-loud` (stretches of other spread), `dependent` (AR(1)), `grid` (rounded
+values), `skewed` (a long tail).
 """
 
 from __future__ import annotations
@@ -46,7 +49,9 @@ def nights(kind: str, count: int, generator: np.random.Generator) -> Array:
 
 
 def resampled(history: Array, count: int, generator: np.random.Generator) -> Array:
-    """Nights drawn from a history's in blocks of about its cube root (moving blocks, Kuensch 1989): its spread and its dependence, without its order.
+    """Nights drawn from a history's in blocks of about its cube root (moving blocks, Kuensch 1989).
+
+    Its spread and its dependence, without its order.
 
     Raises:
         ValueError: the history is empty.

@@ -1,7 +1,8 @@
 """Candidates: the partition of a series that costs least, under a cost that an outlier cannot run up.
 
-The cost of a segment is its scatter in the feature space of a Gaussian kernel (Arlot, Celisse, Harchaoui 2019): one point far away costs at most 1.
-The partition is exact (optimal partitioning, Jackson et al. 2005), with a penalty for each segment.
+The cost of a segment is its scatter in the feature space of a Gaussian kernel (Arlot, Celisse, Harchaoui 2019): one
+point far away costs at most 1. The partition is exact (optimal partitioning, Jackson et al. 2005), with a penalty for
+each segment.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def kernel_cost(y: Array, bandwidth: float) -> Array:
 
 
 def optimal_partition(cost: Array, penalty: float, least: int) -> list[int]:
-    """First points of the segments after the first, for the least sum of costs and penalties; segments have at least `least` points."""
+    """First points of the segments after the first, for the least sum of costs and penalties.
+
+    Segments have at least `least` points.
+    """
     n = len(cost) - 1
     best = np.full(n + 1, np.inf)
     best[0] = -penalty
@@ -54,7 +58,10 @@ def optimal_partition(cost: Array, penalty: float, least: int) -> list[int]:
 
 
 def candidates(y: Array, penalty: float, least: int, bandwidth: float) -> list[int]:
-    """Where the level of a series may have changed; `penalty` is times ln(n). Empty for a constant series and one of fewer than 2 `least` points."""
+    """Where the level of a series may have changed; `penalty` is times ln(n).
+
+    Empty for a constant series and one of fewer than 2 `least` points.
+    """
     if len(y) < 2 * least or float(np.ptp(y)) == 0:
         return []
     if len(y) <= LONGEST:

@@ -28,8 +28,9 @@ class Flip:
 def flip(values: Sequence[int], alpha: float = 0.001) -> Flip | None:
     """The newest change of a verdict's history (1 passed, 0 failed), None where there is none.
 
-    A verdict that was the same on every night before is deterministic as far as anybody knows, and one night of the other is a change. One that has gone to and fro has a
-    rate: the cut with the least p by Fisher's exact test (one side), times the cuts that were tried, has to be below alpha.
+    A verdict that was the same on every night before is deterministic as far as anybody knows, and one night of the
+    other is a change. One that has gone to and fro has a rate: the cut with the least p by Fisher's exact test (one
+    side), times the cuts that were tried, has to be below alpha.
     """
     nights = np.asarray(values[-_LATELY:], np.int64)
     offset, n = len(values) - len(nights), len(nights)

@@ -41,8 +41,9 @@ class Spread:
 def spread(y: Array, cuts: Sequence[int], rule: SpreadRule) -> Spread | None:
     """Whether the last 10 nights scatter about their level more than those before did.
 
-    `y` is ln(value) in one environment, `cuts` where its level changed: residuals are about each level's median. Brown and Forsythe's test (1974,
-    Levene's about medians); the ratio is of robust standard deviations, so that one bad night is no variance. None with fewer than 30 nights.
+    `y` is ln(value) in one environment, `cuts` where its level changed: residuals are about each level's median. Brown
+    and Forsythe's test (1974, Levene's about medians); the ratio is of robust standard deviations, so that one bad
+    night is no variance. None with fewer than 30 nights.
     """
     if len(y) < RECENT + EARLIER:
         return None

@@ -1,4 +1,7 @@
-"""Accuracy fell because ...: calibration, kernels, single tensors, single nodes, single classes, or the way of quantizing. Pure."""
+"""Accuracy fell because ...: calibration, kernels, single tensors, single nodes, single classes.
+
+Or the way of quantizing. Pure.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _MORE_DATA = "calibrate on more data, like those that come (100 to 1000 samples)
 
 
 def accuracy(facts: Facts) -> list[Diagnosis]:
-    """One diagnosis for each cause of each quantized case that lost more than 2 %, or whose items are too few to say."""
+    """One diagnosis for each cause of each quantized case that lost more than 2 %.
+
+    Or whose items are too few to say.
+    """
     drops = {row["case_id"]: row for row in facts.measured if row["metric"] == "quality_drop_relative"}
     made: list[Diagnosis] = []
     for case in facts.cases:
@@ -38,18 +44,24 @@ def accuracy(facts: Facts) -> list[Diagnosis]:
         causes = [*_causes(facts, case, drops)]
         made += causes or [
             Diagnosis(
-                _PROBLEM, case["name"], "not explained", f"{_lost(drop)}; no ledger of this variant is in the run",
+                _PROBLEM,
+                case["name"],
+                "not explained",
+                f"{_lost(drop)}; no ledger of this variant is in the run",
                 'add check = "ledger" for this variant: it names the tensors',
             )
-        ]  # fmt: skip
+        ]
     return made
 
 
 def _few_items(case: Row, drop: Row) -> Diagnosis:
     return Diagnosis(
-        _PROBLEM, case["name"], "there are too few items to say that it did", f"{_lost(drop)} on {drop['n']} items: nothing lost is not excluded",
+        _PROBLEM,
+        case["name"],
+        "there are too few items to say that it did",
+        f"{_lost(drop)} on {drop['n']} items: nothing lost is not excluded",
         "label more items",
-    )  # fmt: skip
+    )
 
 
 def _causes(facts: Facts, case: Row, drops: dict[str, Row]) -> Iterator[Diagnosis]:
@@ -58,9 +70,15 @@ def _causes(facts: Facts, case: Row, drops: dict[str, Row]) -> Iterator[Diagnosi
     lost = _lost(drops[case["case_id"]])
     findings = facts.found(case)
     ways = (
-        _kernels(tensors), _told(findings, _RANGES), _fall(tensors), _node(facts, kin), _poor(tensors), _classes(facts, case),
-        _siblings(facts, case, drops), _told(findings, _DATA),
-    )  # fmt: skip
+        _kernels(tensors),
+        _told(findings, _RANGES),
+        _fall(tensors),
+        _node(facts, kin),
+        _poor(tensors),
+        _classes(facts, case),
+        _siblings(facts, case, drops),
+        _told(findings, _DATA),
+    )
     for way in ways:
         for because, evidence, remedy in way:
             yield Diagnosis(_PROBLEM, case["name"], because, f"{lost}; {evidence}", remedy)
@@ -92,7 +110,10 @@ def _kernels(tensors: Sequence[Row]) -> Way:
     if last := lost_by_kernels(_in_order(tensors)):
         yield (
             "the kernels lose what the codes keep: they saturate or round",
-            f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with exact products, {last['executed_sqnr_db']:.1f} dB as executed",
+            (
+                f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with exact products,"
+                f" {last['executed_sqnr_db']:.1f} dB as executed"
+            ),
             "reduce_range = true, weights of uint8, or a CPU with VNNI",
         )
 
@@ -102,9 +123,14 @@ def _poor(tensors: Sequence[Row]) -> Way:
     if poor:
         words = [f"{t['name']} ({t['kind']} of {t['op_type']} {t['node']}) {t['sqnr_db']:.1f} dB" for t in poor]
         yield (
-            "a tensor does not fit into its codes" if len(poor) == 1 else f"{len(poor)} tensors do not fit into their codes", few(words),
+            (
+                "a tensor does not fit into its codes"
+                if len(poor) == 1
+                else f"{len(poor)} tensors do not fit into their codes"
+            ),
+            few(words),
             "another calibration method, scales per channel, or leave these nodes in float: assay search finds which",
-        )  # fmt: skip
+        )
 
 
 def _fall(tensors: Sequence[Row]) -> Way:
@@ -118,7 +144,10 @@ def _fall(tensors: Sequence[Row]) -> Way:
         alone = "" if after["sqnr_db"] is None else f", {after['sqnr_db']:.1f} dB by itself"
         yield (
             f"the signal is lost at {after['op_type']} {after['node']}",
-            f"{before['name']}: {before['executed_sqnr_db']:.1f} dB; next {after['name']}: {after['executed_sqnr_db']:.1f} dB{alone}",
+            (
+                f"{before['name']}: {before['executed_sqnr_db']:.1f} dB; next {after['name']}:"
+                f" {after['executed_sqnr_db']:.1f} dB{alone}"
+            ),
             f"leave {after['node']} and what feeds it in float: assay search measures it",
         )
 
@@ -127,16 +156,20 @@ def _node(facts: Facts, kin: set[str]) -> Way:
     rows = [row for row in facts.sensitivities if row["case_id"] in kin]
     everything = next((row["without_sqnr_db"] for row in rows if row["position"] < 0), None)
     gains = [
-        (row["without_sqnr_db"] - everything, row) for row in rows
+        (row["without_sqnr_db"] - everything, row)
+        for row in rows
         if row["position"] >= 0 and everything is not None and row["without_sqnr_db"] is not None
-    ]  # fmt: skip
+    ]
     if not gains:
         return
     gain, best = max(gains, key=lambda pair: pair[0])
     if gain > GAP_DB:
         yield (
             f"{best['op_type']} {best['node']} does not bear it",
-            f"the outputs have {everything:.1f} dB with everything quantized, {best['without_sqnr_db']:.1f} dB with this node left in float",
+            (
+                f"the outputs have {everything:.1f} dB with everything quantized, {best['without_sqnr_db']:.1f} dB with"
+                " this node left in float"
+            ),
             f'nodes_to_exclude = ["{best["node"]}"], or assay search for the best set',
         )
 
@@ -145,14 +178,22 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
     """Another variant of the same model keeps what this one loses: it is the way of quantizing, not the model."""
     mine = drops[case["case_id"]]
     others = [
-        (drops[other["case_id"]], other) for other in facts.cases
-        if other["case_id"] in drops and other["variant"] not in (*FLOAT, case["variant"]) and other["check_kind"] == "quality"
-        and (other["model"], other["model_version"], other["workload_sha256"]) == (case["model"], case["model_version"], case["workload_sha256"])
-    ]  # fmt: skip
+        (drops[other["case_id"]], other)
+        for other in facts.cases
+        if other["case_id"] in drops
+        and other["variant"] not in (*FLOAT, case["variant"])
+        and other["check_kind"] == "quality"
+        and (other["model"], other["model_version"], other["workload_sha256"])
+        == (case["model"], case["model_version"], case["workload_sha256"])
+    ]
     kept = [
-        (drop, other) for drop, other in others
-        if drop["value"] <= RETRAIN and drop["high"] is not None and mine["low"] is not None and drop["high"] < mine["low"]
-    ]  # fmt: skip
+        (drop, other)
+        for drop, other in others
+        if drop["value"] <= RETRAIN
+        and drop["high"] is not None
+        and mine["low"] is not None
+        and drop["high"] < mine["low"]
+    ]
     if not kept:
         return
     same = case["calibration_sha256"]
@@ -161,16 +202,20 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
     told = data if same and other["calibration_sha256"] else "without learnt ranges"
     yield (
         "of the way of quantizing, not of the model",
-        f"{other['variant']} loses {best['value']:.1%} [{best['low']:.1%}, {best['high']:.1%}] on the same items, {told}",
+        (
+            f"{other['variant']} loses {best['value']:.1%} [{best['low']:.1%}, {best['high']:.1%}] on the same items,"
+            f" {told}"
+        ),
         f"use {other['variant']}",
     )
 
 
 def _classes(facts: Facts, case: Row) -> Way:
     rows = [
-        (row["reference_value"] - row["value"], row) for row in facts.classes
+        (row["reference_value"] - row["value"], row)
+        for row in facts.classes
         if row["case_id"] == case["case_id"] and row["value"] is not None and row["reference_value"] is not None
-    ]  # fmt: skip
+    ]
     if len(rows) < 2:
         return
     rows.sort(key=lambda pair: -pair[0])
@@ -178,7 +223,10 @@ def _classes(facts: Facts, case: Row) -> Way:
     if worst > 2 * max(second, 0.0) and worst > RETRAIN:
         yield (
             f"of one class: {row['class_name']}",
-            f"{row['metric']} of {row['class_name']} falls from {row['reference_value']:.3f} to {row['value']:.3f} ({row['n']} labels), of the next by {second:.3f}",
+            (
+                f"{row['metric']} of {row['class_name']} falls from {row['reference_value']:.3f} to {row['value']:.3f}"
+                f" ({row['n']} labels), of the next by {second:.3f}"
+            ),
             "more calibration data of this class",
         )
 

@@ -16,9 +16,11 @@ from assay.schema.queries import quality as quality_queries
 def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis]:
     """Why accuracy fell, and why quantized variants are not faster, in a run."""
     facts = Facts(
-        queries.cases_of(connection, run_id), queries.measurements_of(connection, run_id), queries.findings_of(connection, run_id),
+        queries.cases_of(connection, run_id),
+        queries.measurements_of(connection, run_id),
+        queries.findings_of(connection, run_id),
         *(quality_queries.of_run(connection, table, run_id) for table in ("ledger", "sensitivity", "class_quality")),
-    )  # fmt: skip
+    )
     return [*accuracy(facts), *speed(facts)]
 
 
@@ -26,9 +28,11 @@ def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> 
     """Why the answers of two runs differ."""
     now, then = (
         Side(
-            queries.cases_of(connection, run), queries.measurements_of(connection, run), queries.receipts_of(connection, run),
+            queries.cases_of(connection, run),
+            queries.measurements_of(connection, run),
+            queries.receipts_of(connection, run),
             queries.findings_of(connection, run),
         )
         for run in (run_id, before)
-    )  # fmt: skip
+    )
     return differences(now, then, comparison.differing_environment(connection, before, run_id))

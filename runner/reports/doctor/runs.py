@@ -1,4 +1,7 @@
-"""Two runs differ because ...: what is recorded as other, from the data to the host; or nothing is, and something is not deterministic. Pure."""
+"""Two runs differ because ...: what is recorded as other, from the data to the host.
+
+Or nothing is, and something is not deterministic. Pure.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ class Side:
 
 
 def differences(now: Side, before: Side, environment: Mapping[str, tuple[Any, Any]]) -> list[Diagnosis]:
-    """Cases of both runs whose answers are not the same, by what explains it; `environment` is what differs between the hosts and libraries.
+    """Cases of both runs whose answers are not the same, by what explains it.
+
+    `environment` is what differs between the hosts and libraries.
 
     Times are never the same twice and are not asked here: `assay compare` judges them.
     """
@@ -40,9 +45,15 @@ def differences(now: Side, before: Side, environment: Mapping[str, tuple[Any, An
         causes = tuple(_causes(case, old, environment)) or _no_cause(now, before, case["name"])
         grouped.setdefault(causes, []).append((case["name"], changed))
     return [
-        Diagnosis(_PROBLEM, few([name for name, _ in some]), "; ".join(causes), few([text for _, text in some]), _remedy(causes))
+        Diagnosis(
+            _PROBLEM,
+            few([name for name, _ in some]),
+            "; ".join(causes),
+            few([text for _, text in some]),
+            _remedy(causes),
+        )
         for causes, some in grouped.items()
-    ]  # fmt: skip
+    ]
 
 
 def _changed(now: Side, before: Side, name: str) -> str:
@@ -58,7 +69,10 @@ def _changed(now: Side, before: Side, name: str) -> str:
     for output in sorted(errors[0].keys() & errors[1].keys()):
         then, today = errors[0][output], errors[1][output]
         if (then["max_abs"], then["outcome"]) != (today["max_abs"], today["outcome"]):
-            return f"{output}: max_abs {_shown(then['max_abs'])} ({then['outcome']}) -> {_shown(today['max_abs'])} ({today['outcome']})"
+            return (
+                f"{output}: max_abs {_shown(then['max_abs'])} ({then['outcome']}) -> {_shown(today['max_abs'])}"
+                f" ({today['outcome']})"
+            )
     return ""
 
 

@@ -59,7 +59,8 @@ def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
     bind: Any = getattr(session, "bind", None)
     if bind is None or session.placement().device != "cuda":
         raise UsageError(
-            f"measurement mode {job['mode']!r} needs a CUDA device, and the session runs on {session.placement().device}."
+            f"measurement mode {job['mode']!r} needs a CUDA device, and the session runs on"
+            f" {session.placement().device}."
         )
     call = bind(first_inputs(job), cuda_graph=mode.graph)
     phases = device.phases_of(call, mode)
@@ -84,7 +85,10 @@ def first_inputs(job: Job) -> dict[str, Any]:
 
 
 def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[[], object], Block]]) -> None:
-    """Load the library, open when told, warm up, time blocks. `prepare` gives what to warm up and what makes a block."""
+    """Load the library, open when told, warm up, time blocks.
+
+    `prepare` gives what to warm up and what makes a block.
+    """
     load_backend(job["backend"])
     events.emit("imported", rss_bytes=rss_bytes())
     sys.stdin.readline()

@@ -1,4 +1,7 @@
-"""Does the candidate agree with itself: twice, row by row, in another order, on other threads, opened anew? No reference needed."""
+"""Does the candidate agree with itself.
+
+Twice, row by row, in another order, on other threads, opened anew? No reference needed.
+"""
 
 from __future__ import annotations
 
@@ -87,8 +90,18 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
     try:
         made = pairs()
     except Exception as error:  # noqa: BLE001  a batch that a model refuses is told; the other ways go on
-        events.emit("noise", source=source, output="", n=0, max_abs=None, p999_abs=None, rel_l2=None, atol=None, rtol=None,
-                    problem=f"{type(error).__name__}: {str(error)[:300]}")  # fmt: skip
+        events.emit(
+            "noise",
+            source=source,
+            output="",
+            n=0,
+            max_abs=None,
+            p999_abs=None,
+            rel_l2=None,
+            atol=None,
+            rtol=None,
+            problem=f"{type(error).__name__}: {str(error)[:300]}",
+        )
         return
     compared = Comparison(with_itself(Policy.model_validate(job["policy"])), {})
     largest: dict[str, list[float]] = {}
@@ -98,14 +111,26 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
                 largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for receipt in compared.merged():
         events.emit("receipt", **receipt, mode=source)
-        events.emit("noise", source=source, output=receipt["output"], n=receipt["elements"], max_abs=receipt["max_abs"],
-                    p999_abs=receipt["p999_abs"], rel_l2=receipt["rel_l2"], atol=None, rtol=None, problem=receipt["problem"])  # fmt: skip
+        events.emit(
+            "noise",
+            source=source,
+            output=receipt["output"],
+            n=receipt["elements"],
+            max_abs=receipt["max_abs"],
+            p999_abs=receipt["p999_abs"],
+            rel_l2=receipt["rel_l2"],
+            atol=None,
+            rtol=None,
+            problem=receipt["problem"],
+        )
     for output, maxima in largest.items():
         events.emit("maxima", source=source, output=output, values=maxima)
 
 
 def batch_axes(contract: Contract, steps: list[Tensors]) -> dict[str, int]:
-    """Input -> axis along which rows stand side by side: the contract's symbol B, else axis 0 where all inputs share its size.
+    """Input -> axis along which rows stand side by side.
+
+    The contract's symbol B, else axis 0 where all inputs share its size.
 
     Scalars, and inputs without that axis, take no part. Empty when there is none.
     """

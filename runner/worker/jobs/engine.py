@@ -33,9 +33,16 @@ def make(job: Job, options: dict[str, Any], onnx: str, origin: str, cache: Path)
     from assay.runner.recipes.build import Ingredients, build
 
     ingredients = Ingredients(
-        target=Path(), options=options, example={}, module=None, base=Path(onnx), onnx=None, onnx_options={}, folder=Path(job["folder"]),
+        target=Path(),
+        options=options,
+        example={},
+        module=None,
+        base=Path(onnx),
+        onnx=None,
+        onnx_options={},
+        folder=Path(job["folder"]),
         output_names=(),
-    )  # fmt: skip
+    )
     return build(ENGINES[job["backend"]], ingredients, origin, cache)
 
 
@@ -50,5 +57,6 @@ def sizes_of(job: Job) -> dict[str, Any]:
     return {
         "shapes": {rename.get(name, name): list(port.shape) for name, port in contract.inputs.items()},
         "profiles": {name: dict(profile.symbols) for name, profile in contract.profile.items() if profile.symbols},
-        "symbols": dict(contract.symbols), "seen": {name: sorted(shapes) for name, shapes in seen.items()},
-    }  # fmt: skip
+        "symbols": dict(contract.symbols),
+        "seen": {name: sorted(shapes) for name, shapes in seen.items()},
+    }

@@ -1,4 +1,7 @@
-"""Walk the reference's and the candidate's graphs on one recorded step, and say which link of the chain adds the error."""
+"""Walk the reference's and the candidate's graphs on one recorded step.
+
+And say which link of the chain adds the error.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from assay.runner.workloads import golden
 
 
 def run(job: Job, events: Events) -> None:
-    """Events: `walk`, an `entry` for each node that has a counterpart, `reproduction`, and a `blame` for each edge and output."""
+    """Events: `walk`, an `entry` for each node that has a counterpart, `reproduction`.
+
+    And a `blame` for each edge and output.
+    """
     recorded = golden.read(Path(job["goldens"]), job["golden"])
     inputs = recorded.inputs(job["step"])
     with ExitStack() as stack:
@@ -65,8 +71,15 @@ def _tell(job: Job, events: Events, found: Any, *, reproduces: bool) -> None:
     """What a walk found; `reproduces` is whether ONNX Runtime alone shows the error."""
     from assay.runner.divergence.repro import write_reproduction
 
-    events.emit("walk", by=found.by, nodes=found.nodes, aligned=found.aligned, segments=found.segments,
-                peak_live_bytes=found.peak_live_bytes, budget=found.budget)  # fmt: skip
+    events.emit(
+        "walk",
+        by=found.by,
+        nodes=found.nodes,
+        aligned=found.aligned,
+        segments=found.segments,
+        peak_live_bytes=found.peak_live_bytes,
+        budget=found.budget,
+    )
     first = found.suspect.entry if found.suspect else None
     for entry in found.entries:
         events.emit(
@@ -91,7 +104,8 @@ def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
     module = getattr(original, "module", None)
     if module is None:
         raise UsageError(
-            "the reference has no graph: it is a golden, or a backend that cannot be looked into. Give the model `pytorch`, or compare a variant with its float ONNX file."
+            "the reference has no graph: it is a golden, or a backend that cannot be looked into. Give the model"
+            " `pytorch`, or compare a variant with its float ONNX file."
         )
     from assay.runner.divergence.torch_walk import TorchReference
 
@@ -111,8 +125,16 @@ def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
         files.append(("", job["onnx"]))
     for word, path in files:
         for level, name in (("none", "unoptimized"), ("all", "optimized")):
-            yield _opened(stack, job, f"{word}ONNX {name}", {"backend": "onnxruntime", "source": {**job["candidate"]["source"], "kind": "onnx", "location": str(path)},
-                                                             "options": {"graph_optimization": level, "threads": 1}})  # fmt: skip
+            yield _opened(
+                stack,
+                job,
+                f"{word}ONNX {name}",
+                {
+                    "backend": "onnxruntime",
+                    "source": {**job["candidate"]["source"], "kind": "onnx", "location": str(path)},
+                    "options": {"graph_optimization": level, "threads": 1},
+                },
+            )
     yield _opened(stack, job, f"as shipped ({job['candidate']['name']})", job["candidate"])
 
 

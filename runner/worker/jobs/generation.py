@@ -27,7 +27,8 @@ def run(job: Job, events: Events) -> None:
 
     if job["mode"] == "cached" and not states:
         raise UsageError(
-            'the model\'s contract names no states to keep between tokens. Write one (assay contract init), or set modes = ["recomputed"].'
+            "the model's contract names no states to keep between tokens. Write one (assay contract init), or set"
+            ' modes = ["recomputed"].'
         )
 
     def prepare(session: Session) -> tuple[Callable[[], object], Block]:
@@ -57,7 +58,9 @@ def with_states(session: Session, prompt: dict[str, Any], states: dict[str, str]
 
 
 def anew(session: Session, prompt: dict[str, Any], token: str, into: str, tokens: int) -> list[float]:
-    """The same without states, those of the model left empty: every token is appended, and the whole context runs again.
+    """The same without states, those of the model left empty.
+
+    Every token is appended, and the whole context runs again.
 
     Raises:
         UsageError: the model has no such output.

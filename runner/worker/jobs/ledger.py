@@ -79,7 +79,10 @@ def _float_original(job: Job, scratch: Path) -> Path:
 
 
 def _simulated(quantized: Path, scratch: Path) -> Path | None:
-    """A form whose nodes, as they are written, compute in float: Q/DQ graphs are one; integer products are rewritten."""
+    """A form whose nodes, as they are written, compute in float: Q/DQ graphs are one.
+
+    Integer products are rewritten.
+    """
     kinds = set(simulate.integer_operators(quantized))
     if kinds <= {"DequantizeLinear"}:
         return quantized
@@ -120,31 +123,68 @@ def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
                 "figure", metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured"
             )
     for entry in poor_tensors(entries):
-        events.emit("finding", kind="poor_tensor", subject=entry["name"], severity="warning",
-                    message=f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by itself; a candidate for exclusion")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="poor_tensor",
+            subject=entry["name"],
+            severity="warning",
+            message=(
+                f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by"
+                " itself; a candidate for exclusion"
+            ),
+        )
     for entry in entries:
         if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
-            events.emit("finding", kind="clipped", subject=entry["name"], severity="warning",
-                        message=f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration data do not show what comes")  # fmt: skip
+            events.emit(
+                "finding",
+                kind="clipped",
+                subject=entry["name"],
+                severity="warning",
+                message=(
+                    f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration"
+                    " data do not show what comes"
+                ),
+            )
 
 
 def _kernels(events: Events, entries: list[dict[str, Any]]) -> None:
     """What the kernels lose of what the codes keep, at the last tensor that is known both ways."""
     if last := lost_by_kernels(entries):
-        events.emit("finding", kind="executed_worse_than_simulated", subject=last["name"], severity="warning",
-                    message=f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written, {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do on x86 without VNNI; try reduce_range or weights of uint8")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="executed_worse_than_simulated",
+            subject=last["name"],
+            severity="warning",
+            message=(
+                f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written,"
+                f" {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do"
+                " on x86 without VNNI; try reduce_range or weights of uint8"
+            ),
+        )
 
 
 def _stretched(events: Events, entries: list[dict[str, Any]], distinct: dict[str, int]) -> None:
-    """Activations of many values that few codes are left for: their signal-to-noise may look good, since what stretches the range is all of the power."""
+    """Activations of many values that few codes are left for.
+
+    Their signal-to-noise may look good, since what stretches the range is all of the power.
+    """
     for entry in entries:
         used, levels = entry["used_levels"], entry["levels"]
         if entry["kind"] != "activation" or not isinstance(used, int) or not isinstance(levels, int):
             continue
         if used <= _FEW_CODES < levels and distinct[str(entry["name"])] > _MANY_TO_ONE * used:
             low, high = entry["expected_min"], entry["expected_max"]
-            events.emit("finding", kind="stretched_range", subject=entry["name"], severity="warning",
-                        message=f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave {entry['node']} in float")  # fmt: skip
+            events.emit(
+                "finding",
+                kind="stretched_range",
+                subject=entry["name"],
+                severity="warning",
+                message=(
+                    f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the"
+                    f" range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave"
+                    f" {entry['node']} in float"
+                ),
+            )
 
 
 def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
@@ -152,8 +192,13 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     named = job["calibration"]
     calibration = Calibration.of(named, job)
     if why := _random(calibration):
-        events.emit("finding", kind="random_calibration", subject=named["name"], severity="warning",
-                    message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="random_calibration",
+            subject=named["name"],
+            severity="warning",
+            message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges",
+        )
     sites = activations(pair)
     if not sites:
         return  # weights alone: no range was learnt
@@ -163,13 +208,29 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
         events.emit("calibration_range", name=name, **asdict(made))
     unsettled = [name for name, made in found.items() if made.settled_at == made.batches > 1]
     if unsettled:
-        events.emit("finding", kind="calibration_not_settled", subject=named["name"], severity="warning",
-                    message=f"the ranges of {len(unsettled)} of {len(found)} activations still grow with the last batch ({', '.join(unsettled[:3])}): calibrate on more data")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="calibration_not_settled",
+            subject=named["name"],
+            severity="warning",
+            message=(
+                f"the ranges of {len(unsettled)} of {len(found)} activations still grow with the last batch"
+                f" ({', '.join(unsettled[:3])}): calibrate on more data"
+            ),
+        )
     decided = [name for name, made in found.items() if made.batches > 2 and made.influence > _INFLUENCE]
     if decided:
         most = max(decided, key=lambda name: found[name].influence)
-        events.emit("finding", kind="calibration_outlier", subject=named["name"], severity="warning",
-                    message=f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)} activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="calibration_outlier",
+            subject=named["name"],
+            severity="warning",
+            message=(
+                f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)}"
+                f" activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}"
+            ),
+        )
 
 
 def _random(calibration: Calibration) -> str:

@@ -34,10 +34,15 @@ def run(job: Job, events: Events) -> None:
     policy, contract = Policy.model_validate(job["policy"]), contract_of(job)
     comparison = Comparison(policy, {})
     plan = Plan(
-        mode=job["mode"], contract=contract, premises=tuple(parse(text) for text in job["premises"]), rename=job["rename"],
-        rename_inputs=job["rename_inputs"], max_steps=job["max_steps"], pad_side=job.get("pad_side"),
+        mode=job["mode"],
+        contract=contract,
+        premises=tuple(parse(text) for text in job["premises"]),
+        rename=job["rename"],
+        rename_inputs=job["rename_inputs"],
+        max_steps=job["max_steps"],
+        pad_side=job.get("pad_side"),
         dump=Path(job["dump"]) if job.get("dump") else None,
-    )  # fmt: skip
+    )
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
@@ -91,8 +96,13 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
             stack = contextlib.ExitStack()
             opened = stack.enter_context(open_session(simulated))
         except UsageError as error:  # a probe that cannot be made says so; the case stands
-            events.emit("finding", kind="not_simulated", subject="integer products", severity="note",
-                        message=f"what quantization costs by itself is not known: {error}")  # fmt: skip
+            events.emit(
+                "finding",
+                kind="not_simulated",
+                subject="integer products",
+                severity="note",
+                message=f"what quantization costs by itself is not known: {error}",
+            )
             return
         with stack:
             other = Renamed(opened, job["rename_inputs"], job["rename"])
@@ -112,8 +122,13 @@ def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, po
         except NotBuiltFor:
             continue
         except ValueError as error:
-            events.emit("finding", kind="traced_length", subject=label, severity="fail",
-                        message=f"the reference runs at {label}, the candidate does not: {error}")  # fmt: skip
+            events.emit(
+                "finding",
+                kind="traced_length",
+                subject=label,
+                severity="fail",
+                message=f"the reference runs at {label}, the candidate does not: {error}",
+            )
             continue
         for receipt in compared.step(step, recorded.outputs(step), actual):
             events.emit("receipt", **receipt, mode="lengths")

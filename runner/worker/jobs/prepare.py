@@ -1,4 +1,6 @@
-"""Load the reference once: hash it, record its outputs for every workload, build the artifacts, and ask it about itself.
+"""Load the reference once: hash it, record its outputs for every workload, build the artifacts.
+
+And ask it about itself.
 
 A workload or a variant that fails is reported, and the others go on; a reference that cannot be loaded ends it.
 """
@@ -45,13 +47,27 @@ def run(job: Job, events: Events) -> None:
         state = session.state_hash()
         version = state[:12] if job["version"] == "artifact" else job["version"]
         parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
-        events.emit("model", version=version, sha256=state, parameters=parameters[0], parameter_bytes=parameters[1],
-                    weights=session.weights_origin() if hasattr(session, "weights_origin") else None,
-                    contract_sha256=contract.sha256() if job.get("contract") else None)  # fmt: skip
+        events.emit(
+            "model",
+            version=version,
+            sha256=state,
+            parameters=parameters[0],
+            parameter_bytes=parameters[1],
+            weights=session.weights_origin() if hasattr(session, "weights_origin") else None,
+            contract_sha256=contract.sha256() if job.get("contract") else None,
+        )
         training: list[str] = session.in_training() if hasattr(session, "in_training") else []
         if training:
-            events.emit("finding", kind="training_mode", subject=training[0], severity="fail",
-                        message=f"{len(training)} modules of the reference stay in training mode after eval(): {', '.join(training[:3])}")  # fmt: skip
+            events.emit(
+                "finding",
+                kind="training_mode",
+                subject=training[0],
+                severity="fail",
+                message=(
+                    f"{len(training)} modules of the reference stay in training mode after eval():"
+                    f" {', '.join(training[:3])}"
+                ),
+            )
         recorded = {}
         for name in job["golden_names"]:
             try:
@@ -88,16 +104,25 @@ def _recorded(
         facts = {**facts, "model": job["model"], "backend": job["reference"], "workload": name}
         steps = reference_steps(session, batches[: job["max_steps"]], contract)
         made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
-    events.emit("recorded", workload=name, inputs_sha256=made.sha256("inputs"), reference_sha256=made.sha256("outputs"),
-                steps=len(made.steps), constant=golden.unchanging_outputs(made),
-                shapes={name: list(array.shape) for name, array in made.inputs(0).items()} if made.steps else {},
-                inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
-                states=[{"input": state.input, "output": state.output} for state in contract.state])  # fmt: skip
+    events.emit(
+        "recorded",
+        workload=name,
+        inputs_sha256=made.sha256("inputs"),
+        reference_sha256=made.sha256("outputs"),
+        steps=len(made.steps),
+        constant=golden.unchanging_outputs(made),
+        shapes={name: list(array.shape) for name, array in made.inputs(0).items()} if made.steps else {},
+        inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
+        states=[{"input": state.input, "output": state.output} for state in contract.state],
+    )
     return made
 
 
 def _same_generation(job: Job, events: Events, session: Session, name: str, given: golden.Golden, state: str) -> None:
-    """A golden of another generation of the model is right about another model: say so before anyone hunts for the bug."""
+    """A golden of another generation of the model is right about another model.
+
+    Say so before anyone hunts for the bug.
+    """
     if job["reference"] != "pytorch" or given.facts.get("state") == state or not given.steps:
         return  # only the original can say what it computes
     compared = Comparison(Policy.model_validate(job["policies"][name]), {})
@@ -107,9 +132,17 @@ def _same_generation(job: Job, events: Events, session: Session, name: str, give
     if off:
         recorded = given.facts.get("version", "unknown")
         worst = max(off, key=lambda r: r["rel_l2"] or 0.0)
-        events.emit("finding", workload=name, kind="other_generation", subject=worst["output"], severity="fail",
-                    message=f"golden {given.name!r} (version {recorded}) is of another generation: the reference itself, on its inputs, "
-                            f"is off in {worst['output']!r}: {worst['problem'] or _how_far(worst)}")  # fmt: skip
+        events.emit(
+            "finding",
+            workload=name,
+            kind="other_generation",
+            subject=worst["output"],
+            severity="fail",
+            message=(
+                f"golden {given.name!r} (version {recorded}) is of another generation: the reference itself, on its"
+                f" inputs, is off in {worst['output']!r}: {worst['problem'] or _how_far(worst)}"
+            ),
+        )
 
 
 def _how_far(receipt: dict[str, Any]) -> str:
@@ -150,18 +183,46 @@ def _other_arithmetic(
         try:
             other = infer_as(inputs, source)
         except Exception as error:  # noqa: BLE001  whatever a user's module raises in other arithmetic
-            events.emit("noise", workload=workload, source=source, output="", n=0, max_abs=None, p999_abs=None, rel_l2=None, atol=None,
-                        rtol=None, problem=f"{type(error).__name__}: {plain(error)[:200]}")  # fmt: skip
+            events.emit(
+                "noise",
+                workload=workload,
+                source=source,
+                output="",
+                n=0,
+                max_abs=None,
+                p999_abs=None,
+                rel_l2=None,
+                atol=None,
+                rtol=None,
+                problem=f"{type(error).__name__}: {plain(error)[:200]}",
+            )
             return
         wide = {name: array.astype("float64") for name, array in right.items() if array.dtype.kind == "f"}
         for receipt in compared.step(number, wide, {name: array.astype("float64") for name, array in other.items()}):
             if receipt["max_abs"] is not None:
                 largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for r in compared.merged():
-        events.emit("noise", workload=workload, source=source, output=r["output"], n=r["elements"], max_abs=r["max_abs"],
-                    p999_abs=r["p999_abs"], rel_l2=r["rel_l2"], atol=None, rtol=None, problem=r["problem"])  # fmt: skip
-        events.emit("maxima", workload=workload, source=source, output=r["output"], values=largest.get(r["output"], []),
-                    expected_max=max(abs(r["expected_min"] or 0.0), abs(r["expected_max"] or 0.0)))  # fmt: skip
+        events.emit(
+            "noise",
+            workload=workload,
+            source=source,
+            output=r["output"],
+            n=r["elements"],
+            max_abs=r["max_abs"],
+            p999_abs=r["p999_abs"],
+            rel_l2=r["rel_l2"],
+            atol=None,
+            rtol=None,
+            problem=r["problem"],
+        )
+        events.emit(
+            "maxima",
+            workload=workload,
+            source=source,
+            output=r["output"],
+            values=largest.get(r["output"], []),
+            expected_max=max(abs(r["expected_min"] or 0.0), abs(r["expected_max"] or 0.0)),
+        )
 
 
 def _build_variants(
@@ -218,9 +279,14 @@ def _build_variants(
 
 
 def _record_lengths(
-    job: Job, events: Events, session: Session, which: dict[str, str], recorded: golden.Golden, axes: dict[str, dict[int, str]],
+    job: Job,
+    events: Events,
+    session: Session,
+    which: dict[str, str],
+    recorded: golden.Golden,
+    axes: dict[str, dict[int, str]],
     contract: Contract,
-) -> None:  # fmt: skip
+) -> None:
     """What the reference computes at other sizes of the axes that the artifact leaves open."""
     ours = {theirs: name for name, theirs in job["rename_inputs"].items()}
     named = {ours.get(name, name): by_axis for name, by_axis in axes.items() if by_axis}
@@ -266,14 +332,25 @@ def _given_base(job: Job) -> Path:
 
 
 def _ingredients(
-    job: Job, options: dict[str, Any], session: Any, example: Any, base: Path | None, calibration: dict[str, Any] | None = None
-) -> Any:  # fmt: skip
+    job: Job,
+    options: dict[str, Any],
+    session: Any,
+    example: Any,
+    base: Path | None,
+    calibration: dict[str, Any] | None = None,
+) -> Any:
     from assay.runner.recipes.build import Ingredients
     from assay.runner.recipes.calibration import Calibration
 
     return Ingredients(
-        target=Path(), options=options, example=example, module=getattr(session, "module", None), base=base,
-        onnx=job["onnx"], onnx_options=job["onnx_options"], folder=Path(job["folder"]),
+        target=Path(),
+        options=options,
+        example=example,
+        module=getattr(session, "module", None),
+        base=base,
+        onnx=job["onnx"],
+        onnx_options=job["onnx_options"],
+        folder=Path(job["folder"]),
         output_names=session.output_names if session else (),
         calibration=Calibration.of(calibration, job) if calibration else None,
-    )  # fmt: skip
+    )

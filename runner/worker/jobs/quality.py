@@ -71,8 +71,14 @@ def _report(events: Events, sides: _Sides) -> None:
 
 
 def _tell(
-    events: Events, metric: str, value: Interval, drop: Interval, relative: Interval | None, reference: float, primary: bool
-) -> None:  # fmt: skip
+    events: Events,
+    metric: str,
+    value: Interval,
+    drop: Interval,
+    relative: Interval | None,
+    reference: float,
+    primary: bool,
+) -> None:
     _figure(events, metric, value, "measured")
     _figure(events, f"{metric}_drop", drop, "derived")
     if relative is not None:
@@ -86,10 +92,21 @@ def _tell(
     if relative.value > RETRAIN:
         sure = relative.low is not None and relative.low > RETRAIN
         interval = "" if relative.low is None else f" [{relative.low:.2%}, {relative.high:.2%}]"
-        advice = "quantization-aware training, another calibration or selective quantization is worth it" if sure else \
-            "the interval does not exclude less than 2 %: label more items before retraining"  # fmt: skip
-        events.emit("finding", kind="consider_qat", subject=metric, severity="warning",
-                    message=f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval} worse; {advice}")  # fmt: skip
+        advice = (
+            "quantization-aware training, another calibration or selective quantization is worth it"
+            if sure
+            else "the interval does not exclude less than 2 %: label more items before retraining"
+        )
+        events.emit(
+            "finding",
+            kind="consider_qat",
+            subject=metric,
+            severity="warning",
+            message=(
+                f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval} worse;"
+                f" {advice}"
+            ),
+        )
 
 
 def _discordant(events: Events, counts: Counts, reference: Counts) -> None:
@@ -97,8 +114,16 @@ def _discordant(events: Events, counts: Counts, reference: Counts) -> None:
     n = len(counts.numerator)
     _figure(events, "mcnemar_p", Interval(p, None, None, n), "derived")
     if lost + won:
-        events.emit("finding", kind="discordant_items", subject="top1", severity="note",
-                    message=f"{lost} items that the reference has right are lost and {won} are won, of {n}: exact McNemar p = {p:.3g}")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="discordant_items",
+            subject="top1",
+            severity="note",
+            message=(
+                f"{lost} items that the reference has right are lost and {won} are won, of {n}: exact McNemar p ="
+                f" {p:.3g}"
+            ),
+        )
 
 
 def _average_precision(events: Events, sides: _Sides) -> None:
@@ -112,7 +137,15 @@ def _average_precision(events: Events, sides: _Sides) -> None:
         if value is None or reference is None or lost[0] is None:
             continue
         relative = None if share[0] is None else _around(share[0], share[1], images)
-        _tell(events, metric, _around(value, error, images), _around(lost[0], lost[1], images), relative, reference, metric == PRIMARY["detection"])  # fmt: skip
+        _tell(
+            events,
+            metric,
+            _around(value, error, images),
+            _around(lost[0], lost[1], images),
+            relative,
+            reference,
+            metric == PRIMARY["detection"],
+        )
 
 
 class _Precision:

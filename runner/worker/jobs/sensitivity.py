@@ -53,8 +53,16 @@ def run(job: Job, events: Events) -> None:
     if known:
         worst = min(known, key=lambda entry: float(entry["alone_sqnr_db"]))
         _figure(events, "node_sqnr_db", worst["alone_sqnr_db"], len(known))
-        events.emit("finding", kind="most_sensitive", subject=worst["node"], severity="note",
-                    message=f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB at the outputs when nothing else is quantized")  # fmt: skip
+        events.emit(
+            "finding",
+            kind="most_sensitive",
+            subject=worst["node"],
+            severity="note",
+            message=(
+                f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB at the outputs"
+                " when nothing else is quantized"
+            ),
+        )
 
 
 def _figure(events: Events, metric: str, value: float, n: int) -> None:

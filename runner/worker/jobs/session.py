@@ -61,8 +61,14 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
 
     placement = session.placement()
     parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
-    events.emit("opened", load_ms=load_ms, **asdict(placement), versions=library_versions(),
-                parameters=parameters[0], parameter_bytes=parameters[1])  # fmt: skip
+    events.emit(
+        "opened",
+        load_ms=load_ms,
+        **asdict(placement),
+        versions=library_versions(),
+        parameters=parameters[0],
+        parameter_bytes=parameters[1],
+    )
     if placement.fell_back:
         raise UsageError(
             f"silent fallback: {placement.fell_back}. Set allow_fallback = true on the backend to accept it."

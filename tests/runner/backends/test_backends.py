@@ -75,9 +75,16 @@ def source_for(kind: str, folder: Path) -> Source:
         return Source("onnx", str(onnx_affine(folder / "affine.onnx")), folder)
     if kind == "tensorrt":
         ingredients = Ingredients(
-            target=Path(), options={"sizes": {"seen": {"x": [[1, 3], [8, 3]]}}}, example={}, module=None, base=onnx_affine(folder / "affine.onnx"), onnx=None, onnx_options={},
-            folder=folder, output_names=(),
-        )  # fmt: skip
+            target=Path(),
+            options={"sizes": {"seen": {"x": [[1, 3], [8, 3]]}}},
+            example={},
+            module=None,
+            base=onnx_affine(folder / "affine.onnx"),
+            onnx=None,
+            onnx_options={},
+            folder=folder,
+            output_names=(),
+        )
         made = build("tensorrt", ingredients, "origin", folder / "cache")
         return Source("engine", str(made.path), folder, sha256=made.file_sha256)
     return Source("fake", "", folder, {"gain": 2.0})
@@ -269,15 +276,28 @@ def test_pytorch_on_cuda_agrees_with_the_cpu(folder: Path):
     ("in_force", "nodes", "allow", "says"),
     [
         (["CPUExecutionProvider"], {"CPUExecutionProvider": 3}, False, "the session has only CPUExecutionProvider"),
-        (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2}, False, "2 of 7 nodes were given to CPUExecutionProvider"),
-        (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2}, True, None),
+        (
+            ["CUDAExecutionProvider", "CPUExecutionProvider"],
+            {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2},
+            False,
+            "2 of 7 nodes were given to CPUExecutionProvider",
+        ),
+        (
+            ["CUDAExecutionProvider", "CPUExecutionProvider"],
+            {"CUDAExecutionProvider": 5, "CPUExecutionProvider": 2},
+            True,
+            None,
+        ),
         (["CUDAExecutionProvider", "CPUExecutionProvider"], {"CUDAExecutionProvider": 5}, False, None),
     ],
-)  # fmt: skip
+)
 def test_a_fallback_of_the_session_or_of_single_nodes_is_noticed(
     folder: Path, in_force: list[str], nodes: dict[str, int], allow: bool, says: str | None
 ):
-    """onnxruntime-gpu on a host without a GPU lists CUDA, runs on the CPU, and raises nothing: this is what it reports."""
+    """onnxruntime-gpu on a host without a GPU lists CUDA, runs on the CPU, and raises nothing.
+
+    This is what it reports.
+    """
     from types import SimpleNamespace
 
     from assay.runner.backends.onnxruntime_session import OnnxRuntimeSession
@@ -381,8 +401,12 @@ def test_providers_are_opened_for_parity_with_their_engines_cached_and_profiles_
         CUDA, file, {"tf32": True, "cuda_graph": True, "device_stream": 4096, "provider_options": {"gpu_mem_limit": 1}}
     )
     assert fast == {
-        "use_tf32": "1", "cudnn_conv_algo_search": "DEFAULT", "user_compute_stream": "4096", "enable_cuda_graph": "1", "gpu_mem_limit": "1",
-    }  # fmt: skip
+        "use_tf32": "1",
+        "cudnn_conv_algo_search": "DEFAULT",
+        "user_compute_stream": "4096",
+        "enable_cuda_graph": "1",
+        "gpu_mem_limit": "1",
+    }
     sizes = {"shapes": {"x": ["B", 3]}, "profiles": {"one": {"B": 1}, "many": {"B": [2, 4, 8]}}}
     made = provider_options(TENSORRT, file, {"sizes": sizes})
     assert [made[f"trt_profile_{which}_shapes"] for which in ("min", "opt", "max")] == [

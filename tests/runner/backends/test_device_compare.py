@@ -1,4 +1,7 @@
-"""The kernel for arrays on a GPU equals the one for arrays in memory: here on numba's simulator of CUDA, on a GPU by `pytest -m gpu`."""
+"""The kernel for arrays on a GPU equals the one for arrays in memory.
+
+Here on numba's simulator of CUDA, on a GPU by `pytest -m gpu`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ ADDED_UP = (
 
 
 def cases(size: int) -> list[dict[str, Any]]:
-    """Pairs with everything that a kernel can get wrong: NaN, infinities, zeros, exact hits, errors beyond either end of the histogram."""
+    """Pairs with everything that a kernel can get wrong.
+
+    NaN, infinities, zeros, exact hits, errors beyond either end of the histogram.
+    """
     made = []
     for seed, (rule, dtype, special) in enumerate(
         [

@@ -35,9 +35,10 @@ def network(path: Path, *, batch: str | int = "B", dtype: int = onnx.TensorProto
     kind = onnx.helper.tensor_dtype_to_np_dtype(dtype)
     weights = [onnx.numpy_helper.from_array(RNG.normal(size=(4, 4)).astype(kind), f"w{i}") for i in (1, 2)]
     nodes = [
-        oh.make_node("MatMul", ["x", "w1"], ["h"], "/first/MatMul"), oh.make_node("Relu", ["h"], ["r"], "/relu/Relu"),
+        oh.make_node("MatMul", ["x", "w1"], ["h"], "/first/MatMul"),
+        oh.make_node("Relu", ["h"], ["r"], "/relu/Relu"),
         oh.make_node("MatMul", ["r", "w2"], ["y"], "/second/MatMul"),
-    ]  # fmt: skip
+    ]
     return _save(path, nodes, [("x", dtype, [batch, 4])], [("y", dtype, [batch, 4])], weights)
 
 
@@ -60,8 +61,16 @@ def engine(tmp_path: Path, file: Path, **options: Any) -> Built:
     """The file's engine in a cache."""
     options.setdefault("sizes", {"seen": {"x": [[1, 4], [8, 4]]}})
     ingredients = Ingredients(
-        target=Path(), options=options, example={}, module=None, base=file, onnx=None, onnx_options={}, folder=tmp_path, output_names=()
-    )  # fmt: skip
+        target=Path(),
+        options=options,
+        example={},
+        module=None,
+        base=file,
+        onnx=None,
+        onnx_options={},
+        folder=tmp_path,
+        output_names=(),
+    )
     return build("tensorrt", ingredients, "origin", tmp_path / "artifacts")
 
 
@@ -288,8 +297,9 @@ def test_layer_times_are_taken_by_a_profiler_that_no_benchmark_has(trt: Any, tmp
     with opened(trt, engine(tmp_path, network(tmp_path / "n.onnx"))) as session:
         layers, memory = session.profile(x(4), calls=3, warm_up=2)
         assert [(layer["name"], layer["calls"], layer["total_ms"]) for layer in layers] == [
-            ("/first/MatMul + /relu/Relu", 3, 0.75), ("/second/MatMul", 3, 0.75),
-        ]  # fmt: skip
+            ("/first/MatMul + /relu/Relu", 3, 0.75),
+            ("/second/MatMul", 3, 0.75),
+        ]
         assert layers[0]["precision"] == "float32"
         assert memory["engine_scratch_bytes"] == 4096
 

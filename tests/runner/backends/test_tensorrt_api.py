@@ -1,5 +1,8 @@
-"""Every call and enumeration of TensorRT that Assay uses exists in the real bindings of 10 and 11: they import without a GPU against libraries of
-nine empty functions (`make bindings`)."""
+"""Every call and enumeration of TensorRT that Assay uses exists in the real bindings of 10 and 11.
+
+They import without a GPU against libraries of
+nine empty functions (`make bindings`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from tests.places import ROOT, SOURCES
 from tests.tensorrt_double import double
 
 BINDINGS = ROOT / ".bindings"
-OURS = [ROOT / "runner" / "backends" / "tensorrt_build.py", ROOT / "runner" / "backends" / "tensorrt_engine.py", ROOT / "runner" / "backends" / "tensorrt_debug.py"]  # fmt: skip
+OURS = [
+    ROOT / "runner" / "backends" / "tensorrt_build.py",
+    ROOT / "runner" / "backends" / "tensorrt_engine.py",
+    ROOT / "runner" / "backends" / "tensorrt_debug.py",
+]
 GUARDED = {("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH")}
 """Asked for by `hasattr` before it is used."""
 
@@ -46,13 +53,11 @@ def test_the_double_has_what_the_real_bindings_have(version: str):
 @pytest.mark.parametrize("version", double.VERSIONS)
 def test_our_files_import_with_the_real_bindings_and_derive_from_their_classes(version: str):
     script = (
-        "import sys, tensorrt_bindings; sys.modules['tensorrt'] = tensorrt_bindings\n"
-        "import torch\nfrom assay.runner.backends import tensorrt_build, tensorrt_debug, tensorrt_engine\n"
-        "log = tensorrt_build.Log(); log.log(tensorrt_bindings.ILogger.Severity.ERROR, 'x'); assert log.errors == ['x']\n"
-        "tensorrt_engine.LayerTimes().report_layer_time('a', 1.0)\n"
-        "tensorrt_engine.Allocator(None, torch.float32)\n"
-        "tensorrt_debug.Listener(lambda *_: None)\n"
-        "print(tensorrt_bindings.__version__)"
+        "import sys, tensorrt_bindings; sys.modules['tensorrt'] = tensorrt_bindings\nimport torch\nfrom"
+        " assay.runner.backends import tensorrt_build, tensorrt_debug, tensorrt_engine\nlog = tensorrt_build.Log();"
+        " log.log(tensorrt_bindings.ILogger.Severity.ERROR, 'x'); assert log.errors =="
+        " ['x']\ntensorrt_engine.LayerTimes().report_layer_time('a', 1.0)\ntensorrt_engine.Allocator(None,"
+        " torch.float32)\ntensorrt_debug.Listener(lambda *_: None)\nprint(tensorrt_bindings.__version__)"
     )
     done = in_real_bindings(version, "-c", script)
     assert done.stdout.strip() == version, done.stderr

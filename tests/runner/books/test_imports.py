@@ -1,4 +1,7 @@
-"""Other tools' files: what they state is recorded as imported; what is no measurement is refused, and nothing is recorded."""
+"""Other tools' files: what they state is recorded as imported.
+
+What is no measurement is refused, and nothing is recorded.
+"""
 
 from __future__ import annotations
 
@@ -97,8 +100,12 @@ def test_a_profile_is_read_from_what_onnx_runtime_writes(tmp_path: Path):
 
 
 def test_pytest_benchmarks_rounds_are_samples_and_without_them_its_statistics_count():
-    document = {"benchmarks": [{"name": "a", "stats": {"data": [0.001, 0.003], "median": 0.002, "mean": 0.002}},
-                               {"name": "b", "stats": {"median": 0.004, "mean": 0.005}}]}  # fmt: skip
+    document = {
+        "benchmarks": [
+            {"name": "a", "stats": {"data": [0.001, 0.003], "median": 0.002, "mean": 0.002}},
+            {"name": "b", "stats": {"median": 0.004, "mean": 0.005}},
+        ]
+    }
     first, second = pytest_benchmark(json.dumps(document), ())
     assert first.samples_ms == [1.0, 3.0]
     assert second.values == {"latency_p50_ms": 4.0, "latency_mean_ms": 5.0}

@@ -47,8 +47,12 @@ def test_one_range_of_shapes_stands_for_all_three():
 
 @pytest.mark.parametrize(
     ("shapes", "flags", "words"),
-    [(["x:1", "x:2"], [], "once, or three times"), ([], ["--fp16"], "put it into the graph"), ([], ["--exportTimes=a"], "is set by this command")],
-)  # fmt: skip
+    [
+        (["x:1", "x:2"], [], "once, or three times"),
+        ([], ["--fp16"], "put it into the graph"),
+        ([], ["--exportTimes=a"], "is set by this command"),
+    ],
+)
 def test_what_it_would_do_wrong_is_refused(shapes: list[str], flags: list[str], words: str):
     with pytest.raises(UsageError, match=words):
         command("trtexec", Path("m.onnx"), shapes, flags, FILES)

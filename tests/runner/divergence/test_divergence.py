@@ -154,9 +154,11 @@ def layered(depth: int, *, wrong: int | None = None) -> Any:
             numpy_helper.from_array((random.standard_normal((16, 16)) / 4).astype(np.float32), f"w{number}"),
             numpy_helper.from_array(bias, f"b{number}"),
         ]
-        nodes += [helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"], f"matmul{number}"),
-                  helper.make_node("Add", [f"m{number}", f"b{number}"], [f"a{number}"], f"add{number}"),
-                  helper.make_node("Relu", [f"a{number}"], [f"r{number}"], f"relu{number}")]  # fmt: skip
+        nodes += [
+            helper.make_node("MatMul", [last, f"w{number}"], [f"m{number}"], f"matmul{number}"),
+            helper.make_node("Add", [f"m{number}", f"b{number}"], [f"a{number}"], f"add{number}"),
+            helper.make_node("Relu", [f"a{number}"], [f"r{number}"], f"relu{number}"),
+        ]
         last = f"r{number}"
     graph = helper.make_graph(
         nodes,

@@ -1,4 +1,6 @@
-"""Engines are read in both schemas, matched by the nodes that they compute, and audited for the precision that really runs.
+"""Engines are read in both schemas, matched by the nodes that they compute.
+
+And audited for the precision that really runs.
 
 The fixtures have the shape of the vendor's documentation; they are of no real engine.
 """
@@ -45,9 +47,17 @@ def test_layers_are_told_by_what_they_do():
 
 @pytest.mark.parametrize(
     ("words", "dtype"),
-    [("Row major linear FP16 format", "float16"), ("Two wide channel vectorized row major Half", "float16"), ("BF16", "bfloat16"),
-     ("Row major Int8 format", "int8"), ("FP8", "float8"), ("Channel major FP32 format where channel % 4 == 0", "float32"), ("INT4", "int4"), ("N/A", None)],
-)  # fmt: skip
+    [
+        ("Row major linear FP16 format", "float16"),
+        ("Two wide channel vectorized row major Half", "float16"),
+        ("BF16", "bfloat16"),
+        ("Row major Int8 format", "int8"),
+        ("FP8", "float8"),
+        ("Channel major FP32 format where channel % 4 == 0", "float32"),
+        ("INT4", "int4"),
+        ("N/A", None),
+    ],
+)
 def test_types_are_read_from_the_words_of_either_release(words: str, dtype: str | None):
     (layer,) = read(json.dumps({"Layers": [{"Name": "a", "Inputs": [{"Name": "x", "Format/Datatype": words}]}]})).layers
     assert layer.inputs[0].dtype == dtype
@@ -82,7 +92,10 @@ def test_an_engine_without_details_proves_nothing():
 def test_what_keeps_it_slow_is_named_the_largest_first():
     assert why_not_faster(INT8, INT8_MS) == [
         "25% of the time in products in float32: 1 (/fc/Gemm)",
-        "15% of the time in copies into another layout or type: 1 (Reformatting CopyNode for Input Tensor 0 to /conv1/Conv + /relu/Relu)",
+        (
+            "15% of the time in copies into another layout or type: 1 (Reformatting CopyNode for Input Tensor 0 to"
+            " /conv1/Conv + /relu/Relu)"
+        ),
         "10% of the time in Q and DQ that were fused into nothing: 1 (/x_QuantizeLinear)",
     ]
     assert why_not_faster(Engine((), (), detailed=False), {}) == []

@@ -75,8 +75,9 @@ def test_without_a_sure_one_the_measured_loss_decides_and_says_so():
 
 def test_an_exclusion_is_explained_in_decibels_and_microseconds():
     words = explained(node("a", 20.0, 4.0, everything=10.0, without=12.0), excluded=True)
-    assert words == (
-        "left in float: quantized alone it leaves 20.0 dB at the outputs; left out alone it takes them from 10.0 to 12.0 dB; "
-        "quantizing it saves 4.0 us (10.0 to 6.0)"
+    assert (
+        words
+        == "left in float: quantized alone it leaves 20.0 dB at the outputs; left out alone it takes them from 10.0 to"
+        " 12.0 dB; quantizing it saves 4.0 us (10.0 to 6.0)"
     )
     assert "its noise is not known; its time was not seen" in explained(Node("a", "Conv", None, None), excluded=False)

@@ -1,4 +1,7 @@
-"""A study of GPT-2 on a tiny network, through the command line: exports, INT8, generations, profiles, claims, reports."""
+"""A study of GPT-2 on a tiny network, through the command line.
+
+Exports, INT8, generations, profiles, claims, reports.
+"""
 
 from __future__ import annotations
 

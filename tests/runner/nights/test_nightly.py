@@ -1,4 +1,7 @@
-"""A whole night, by the real command on real workers: quiet unless it matters, one at a time, and what moved is run again."""
+"""A whole night, by the real command on real workers.
+
+Quiet unless it matters, one at a time, and what moved is run again.
+"""
 
 from __future__ import annotations
 
@@ -332,8 +335,16 @@ def test_what_nothing_uses_any_more_is_deleted_and_what_may_be_asked_for_again_i
     made = []
     for number, version in enumerate(("v1", "v2", "v3", "v4", "v5")):
         run = a_run(f"r{number}", started_at=now() - timedelta(days=90 - number))
-        artifact = a_row(rows.Artifact, artifact_id=f"a{number}", sha256=f"s{number}", recipe_sha256=f"{number}{number}key", model="m", model_version=version,
-                         variant="fp32", format="onnx")  # fmt: skip
+        artifact = a_row(
+            rows.Artifact,
+            artifact_id=f"a{number}",
+            sha256=f"s{number}",
+            recipe_sha256=f"{number}{number}key",
+            model="m",
+            model_version=version,
+            variant="fp32",
+            format="onnx",
+        )
         made += [
             run,
             artifact,
@@ -396,7 +407,10 @@ def test_a_detector_that_hears_nothing_or_everything_fails_the_selftest(store: S
 
 
 def test_a_translation_that_breaks_is_run_again_and_explained_the_same_night(tmp_path: Path):
-    """A real model: the version that interpolates quantiles passes, the one that rounds them fails, and the node that rounds is named."""
+    """A real model: the version that interpolates quantiles passes, the one that rounds them fails.
+
+    And the node that rounds is named.
+    """
     db = tmp_path / "a.duckdb"
     only = ("--only", "scaling/fp32/onnxruntime/recording/parity")
     for version in ("interpolated", "interpolated", "rounded"):
@@ -446,7 +460,7 @@ def test_a_version_that_the_suite_makes_no_more_runs_from_the_file_that_was_reco
     with reading(snapshot(store)) as connection:
         made = bench(connection, store, str(suite), LineProgress(0))
     name = "scaling/fp32/onnxruntime/small/"
-    ((old_file,), (new_file,)) = (made.artifacts["scaling", "fp32", version] for version in ("old", "new"))
+    (old_file,), (new_file,) = (made.artifacts["scaling", "fp32", version] for version in ("old", "new"))
     old, new = (
         made.side(name + "benchmark", "old", old_file["sha256"], 0),
         made.side(name + "benchmark", "new", new_file["sha256"], 1),

@@ -1,4 +1,7 @@
-"""Telling people, over real sockets: one digest a night, again until it arrives, never twice, and no secret in the books."""
+"""Telling people, over real sockets.
+
+One digest a night, again until it arrives, never twice, and no secret in the books.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +61,16 @@ def web(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def alert(name: str = "a1", **changes: Any) -> dict[str, Any]:
     return {
-        "alert_id": name, "severity": "high", "state": "open", "cause_kind": "model", "cause": "m v2", "title": f"model m v2: {name} <latency> 1.2x", "series": 3,
-        "assignee": None, **changes,
-    }  # fmt: skip
+        "alert_id": name,
+        "severity": "high",
+        "state": "open",
+        "cause_kind": "model",
+        "cause": "m v2",
+        "title": f"model m v2: {name} <latency> 1.2x",
+        "series": 3,
+        "assignee": None,
+        **changes,
+    }
 
 
 def event(

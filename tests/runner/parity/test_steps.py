@@ -18,10 +18,11 @@ from assay.runner.session import HostStream
 
 CONTRACT = Contract.model_validate(
     {
-        "inputs": {"x": {"shape": [1]}, "s": {"shape": [1]}}, "outputs": {"y": {"shape": [1]}, "s_out": {"shape": [1]}},
+        "inputs": {"x": {"shape": [1]}, "s": {"shape": [1]}},
+        "outputs": {"y": {"shape": [1]}, "s_out": {"shape": [1]}},
         "state": [{"output": "s_out", "input": "s"}],
     }
-)  # fmt: skip
+)
 
 
 class Adds:
@@ -175,8 +176,11 @@ class Shrinks(Adds):
 @pytest.mark.parametrize(("side", "expected"), [("left", [1, 2, 3, 3]), ("right", [1, 2, 2, 2])])
 def test_the_side_of_the_padding_changes_what_a_step_remembers(side: str, expected: list[float]):
     contract = Contract.model_validate(
-        {"inputs": {"x": {"shape": [1]}, "s": {"shape": [3]}}, "outputs": {"y": {"shape": [1]}, "s_out": {"shape": [2]}},
-         "state": [{"output": "s_out", "input": "s", "pad": {"axis": 0, "side": side}}]}
-    )  # fmt: skip
+        {
+            "inputs": {"x": {"shape": [1]}, "s": {"shape": [3]}},
+            "outputs": {"y": {"shape": [1]}, "s_out": {"shape": [2]}},
+            "state": [{"output": "s_out", "input": "s", "pad": {"axis": 0, "side": side}}],
+        }
+    )
     steps = list(reference_steps(Shrinks(), ones(4), contract))
     assert [float(outputs["y"][0]) for _, outputs in steps] == expected

@@ -23,9 +23,13 @@ def scenes(images, seed=0, most=6):
         said = boxes + random.normal(0, 2, boxes.shape)
         wrong = random.random(most) < 0.15
         yield (
-            {"boxes": said[None], "scores": random.random((1, most)), "classes": np.where(wrong, random.integers(-1, 3, most), classes)[None]},
+            {
+                "boxes": said[None],
+                "scores": random.random((1, most)),
+                "classes": np.where(wrong, random.integers(-1, 3, most), classes)[None],
+            },
             {"label_boxes": boxes[None], "label_classes": classes[None]},
-        )  # fmt: skip
+        )
 
 
 def evaluated(images, seed=0):
@@ -89,8 +93,10 @@ def test_average_precision_on_500_images_is_that_of_pycocotools():
 def test_a_perfect_detector_has_precision_one():
     evaluator = evaluator_for(TASK)
     boxes = np.array([[[0.0, 0, 10, 10], [20, 20, 30, 30]]])
-    evaluator.add({"boxes": boxes, "scores": np.ones((1, 2)), "classes": np.array([[0, 1]])},
-                  {"label_boxes": boxes, "label_classes": np.array([[0, 1]])})  # fmt: skip
+    evaluator.add(
+        {"boxes": boxes, "scores": np.ones((1, 2)), "classes": np.array([[0, 1]])},
+        {"label_boxes": boxes, "label_classes": np.array([[0, 1]])},
+    )
     assert evaluator.average_precision()["map_50_95"] == pytest.approx(1.0)
     assert {name: c.value() for name, c in evaluator.counts().items()} == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert evaluator.class_precision() == [("cat", 1.0, 1), ("dog", 1.0, 1)]
@@ -100,8 +106,10 @@ def test_precision_and_recall_count_boxes_from_the_score_on():
     # said: a hit, a second box on the same label, a box below the score; labelled: two
     evaluator = evaluator_for(TASK)
     boxes = np.array([[[0.0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30]]])
-    evaluator.add({"boxes": boxes, "scores": np.array([[0.9, 0.8, 0.4]]), "classes": np.zeros((1, 3), int)},
-                  {"label_boxes": boxes[:, [0, 2]], "label_classes": np.zeros((1, 2), int)})  # fmt: skip
+    evaluator.add(
+        {"boxes": boxes, "scores": np.array([[0.9, 0.8, 0.4]]), "classes": np.zeros((1, 3), int)},
+        {"label_boxes": boxes[:, [0, 2]], "label_classes": np.zeros((1, 2), int)},
+    )
     made = {name: c.value() for name, c in evaluator.counts().items()}
     assert made == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
 

@@ -14,10 +14,12 @@ from assay.runner.quality.codes import decode, encode
 
 def saved(path, nodes, inputs, outputs, initializers):
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
         [numpy_helper.from_array(a, n) for n, a in initializers.items()],
-    )  # fmt: skip
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
     return path
 
@@ -104,8 +106,9 @@ def test_a_blockwise_weight_of_four_bits_is_read_as_well(tmp_path):
 
 def test_a_fake_quantized_weight_is_what_it_evaluates_to(tmp_path, original):
     nodes = [
-        helper.make_node("QuantizeLinear", ["w", "s", "z"], ["q"]), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"])
-    ]  # fmt: skip
+        helper.make_node("QuantizeLinear", ["w", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+    ]
     found = only_weight(
         original, with_weight(tmp_path, {"w": WEIGHT, "s": np.float32(0.02), "z": np.int8(0)}, nodes, "d")
     )
@@ -123,9 +126,10 @@ def test_a_weight_that_is_only_turned_on_its_way_was_not_quantized(tmp_path, ori
 def test_an_activation_is_judged_by_itself_and_by_what_came_before(tmp_path, original):
     scale, zero = np.float32(0.1), np.uint8(0)
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]), helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
         helper.make_node("MatMul", ["xd", "w"], ["y"], name="product"),
-    ]  # fmt: skip
+    ]
     quantized = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], {"w": WEIGHT, "s": scale, "z": zero})
     batches = [{"x": np.array([[1.04, 2.0]], np.float32)}, {"x": np.array([[30.0, 0.0]], np.float32)}]
     found = [*ledger.activation_entries(Pair(original, quantized, BATCH), original, quantized, quantized, batches)]
@@ -156,9 +160,10 @@ def test_an_8_bit_float_is_read_as_the_number_it_stands_for(tmp_path, original):
     # 500 / 0.5 = 1000 is clipped to 448, the largest of e4m3fn: 224. 1.04 / 0.5 = 2.08 lies between 2 and 2.25: 1.0
     scale, zero = np.float32(0.5), helper.make_tensor("z", TensorProto.FLOAT8E4M3FN, [], [0.0])
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]), helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
         helper.make_node("MatMul", ["xd", "w"], ["y"], name="product"),
-    ]  # fmt: skip
+    ]
     path = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], {"w": WEIGHT, "s": scale})
     model = onnx.load(path)
     model.graph.initializer.append(zero)
@@ -176,9 +181,10 @@ def test_an_8_bit_float_is_read_as_the_number_it_stands_for(tmp_path, original):
 def test_a_graph_in_16_bits_has_every_tensor_in_its_ledger(tmp_path, original):
     # next to 1 a float16 has steps of 2^-10: 1.0001 is 1, and 2049 is 2048; beyond 65504 there is nothing
     nodes = [
-        helper.make_node("Cast", ["x"], ["x16"], to=TensorProto.FLOAT16), helper.make_node("MatMul", ["x16", "w"], ["y16"], name="product"),
+        helper.make_node("Cast", ["x"], ["x16"], to=TensorProto.FLOAT16),
+        helper.make_node("MatMul", ["x16", "w"], ["y16"], name="product"),
         helper.make_node("Cast", ["y16"], ["y"], to=TensorProto.FLOAT),
-    ]  # fmt: skip
+    ]
     half = np.array([[1.0, -2.0], [0.5, 3.001]], np.float16)
     path = saved(tmp_path / "half.onnx", nodes, [("x", [1, 2])], ["y"], {"w": half})
     pair = Pair(original, path, BATCH)
@@ -197,9 +203,10 @@ def test_a_weight_that_was_scaled_to_its_activation_is_read_times_that_scale(tmp
     scaled = WEIGHT * np.array([[4.0], [0.5]], np.float32)
     nodes = [
         helper.make_node("Mul", ["x", "smooth"], ["xs"], name="pre_quant_scale"),
-        helper.make_node("QuantizeLinear", ["scaled", "s", "z"], ["q"]), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("QuantizeLinear", ["scaled", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
         helper.make_node("MatMul", ["xs", "d"], ["y"], name="product"),
-    ]  # fmt: skip
+    ]
     held = {
         "scaled": scaled,
         "smooth": np.array([[0.25, 2.0]], np.float32),
@@ -217,8 +224,9 @@ def test_a_weight_that_was_scaled_to_its_activation_is_read_times_that_scale(tmp
 def test_a_product_of_coded_weights_alone_is_judged_by_what_it_gives(tmp_path, original):
     codes = np.array([[100, -80], [50, 120]], np.int8)
     nodes = [
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], axis=1), helper.make_node("MatMul", ["x", "d"], ["y"], name="product"),
-    ]  # fmt: skip
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], axis=1),
+        helper.make_node("MatMul", ["x", "d"], ["y"], name="product"),
+    ]
     held = {"q": codes, "s": np.array([0.01, 0.02], np.float32), "z": np.zeros(2, np.int8)}
     path = saved(tmp_path / "q.onnx", nodes, [("x", [1, 2])], ["y"], held)
     (entry,) = ledger.activation_entries(Pair(original, path, BATCH), original, path, path, [BATCH], "none")

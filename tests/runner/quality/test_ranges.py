@@ -58,11 +58,16 @@ def test_drawn_numbers_are_told_from_data(kind, draw):
     assert told.count(kind) >= 17
 
 
-@pytest.mark.parametrize("data", [
-    lambda: next(digits.test_batches(0, 1, 64))["image"], lambda: next(lines.lines(0, 1, 32))["image"],
-    lambda: next(shapes.scenes(0, 1, 4))["image"], lambda: next(language.passages(0, 1, 64))["input_ids"],
-    lambda: np.sin(np.linspace(0, 500, 16_000)).astype(np.float32)[None],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda: next(digits.test_batches(0, 1, 64))["image"],
+        lambda: next(lines.lines(0, 1, 32))["image"],
+        lambda: next(shapes.scenes(0, 1, 4))["image"],
+        lambda: next(language.passages(0, 1, 64))["input_ids"],
+        lambda: np.sin(np.linspace(0, 500, 16_000)).astype(np.float32)[None],
+    ],
+)
 def test_images_text_and_sound_are_data(data):
     assert looks_drawn(data()) is None
 

@@ -102,8 +102,11 @@ def test_a_weight_in_four_bits_is_judged_by_its_product_too(made: Made):
 
 @needs_modelopt
 def test_autocast_leaves_weights_and_activations_in_16_bits(made: Made):
-    found = made.rows("""
-        select kind, scheme, min(sqnr_db) from ledger join case_result using (case_id) where variant = 'autocast' group by all""")
+    found = made.rows(
+        """
+        select kind, scheme, min(sqnr_db) from ledger join case_result using (case_id)
+            where variant = 'autocast' group by all"""
+    )
     assert {kind for kind, *_ in found} == {"weight", "bias", "activation"}
     assert {scheme for _, scheme, _ in found} == {"float16 per tensor"}
     assert all(worst > 60 for *_, worst in found)
@@ -190,15 +193,25 @@ def ingredients(tmp_path: Path, target: Path, options: dict[str, Any]) -> Ingred
     base.mkdir(exist_ok=True)
     weight = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")], "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 32])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 32])],
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 32])],
         [numpy_helper.from_array(weight, "w")],
-    )  # fmt: skip
+    )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), base / "model.onnx")
     data = np.zeros((2, 4, 32), np.float32)
     data[0, 0, 0], data[1, 0, 0] = -12.7, 6.0
     np.savez(tmp_path / "data.npz", x=data)
     return Ingredients(
-        target=target, options=options, example={"x": data[0]}, module=None, base=base / "model.onnx", onnx=None, onnx_options={}, folder=tmp_path,
-        output_names=("y",), calibration=Calibration("real", Workload(file="data.npz", batches=2), 0, tmp_path),
-    )  # fmt: skip
+        target=target,
+        options=options,
+        example={"x": data[0]},
+        module=None,
+        base=base / "model.onnx",
+        onnx=None,
+        onnx_options={},
+        folder=tmp_path,
+        output_names=("y",),
+        calibration=Calibration("real", Workload(file="data.npz", batches=2), 0, tmp_path),
+    )

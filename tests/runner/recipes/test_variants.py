@@ -1,4 +1,7 @@
-"""Variants of one module: INT8 by PyTorch and by bitsandbytes, other float types, FP16 files; each of the same weights."""
+"""Variants of one module: INT8 by PyTorch and by bitsandbytes, other float types, FP16 files.
+
+Each of the same weights.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,13 @@ def _sqnr(right: torch.Tensor, other: torch.Tensor) -> float:
 @pytest.mark.parametrize(
     ("recipe", "options", "least_db", "most_db"),
     [
-        ("torch-dynamic", {}, 30, 60), ("bitsandbytes", {"kind": "int8"}, 30, 60), ("bitsandbytes", {"kind": "nf4"}, 12, 30),
-        ("torch-dtype", {"dtype": "bfloat16"}, 35, 70), ("torch-dtype", {"dtype": "float16"}, 50, 90),
+        ("torch-dynamic", {}, 30, 60),
+        ("bitsandbytes", {"kind": "int8"}, 30, 60),
+        ("bitsandbytes", {"kind": "nf4"}, 12, 30),
+        ("torch-dtype", {"dtype": "bfloat16"}, 35, 70),
+        ("torch-dtype", {"dtype": "float16"}, 50, 90),
     ],
-)  # fmt: skip
+)
 def test_a_variant_computes_nearly_what_the_module_does_and_not_exactly(
     recipe: str, options: dict, least_db: float, most_db: float
 ):
@@ -53,8 +59,13 @@ def test_a_variant_computes_nearly_what_the_module_does_and_not_exactly(
 
 @pytest.mark.parametrize(
     ("recipe", "options"),
-    [("torch-dynamic", {}), ("bitsandbytes", {"kind": "int8"}), ("codebook-linear", {}), ("codebook-linear", {"compute": "division"})],
-)  # fmt: skip
+    [
+        ("torch-dynamic", {}),
+        ("bitsandbytes", {"kind": "int8"}),
+        ("codebook-linear", {}),
+        ("codebook-linear", {"compute": "division"}),
+    ],
+)
 def test_a_module_that_is_one_linear_layer_is_changed_too(recipe: str, options: dict):
     torch.manual_seed(0)
     layer = nn.Linear(64, 128).eval()
@@ -181,7 +192,9 @@ def test_a_weight_that_is_stored_twice_is_found_transposed_too(tmp_path: Path):
 def test_a_model_whose_weights_lie_beside_it_is_quantized_as_well(recipe: str, tmp_path: Path):
     weight = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
     node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
-    ports = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [4, 64]), ("y", [4, 32]))]  # fmt: skip
+    ports = [
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [4, 64]), ("y", [4, 32]))
+    ]
     graph = onnx.helper.make_graph([node], "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(weight, "w")])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
     made = []
@@ -191,9 +204,17 @@ def test_a_model_whose_weights_lie_beside_it_is_quantized_as_well(recipe: str, t
         folder.mkdir()
         onnx.save(model, folder / "model.onnx", save_as_external_data=beside, location="weights", size_threshold=0)
         asked = Ingredients(
-            target=folder / "made" / "model.onnx", options={}, example={"x": np.ones((4, 64), np.float32)}, module=None, base=folder / "model.onnx",
-            onnx=None, onnx_options={}, folder=tmp_path, output_names=("y",), calibration=Calibration("data", Workload(file="data.npz"), 0, tmp_path),
-        )  # fmt: skip
+            target=folder / "made" / "model.onnx",
+            options={},
+            example={"x": np.ones((4, 64), np.float32)},
+            module=None,
+            base=folder / "model.onnx",
+            onnx=None,
+            onnx_options={},
+            folder=tmp_path,
+            output_names=("y",),
+            calibration=Calibration("data", Workload(file="data.npz"), 0, tmp_path),
+        )
         built = build(recipe, asked, str(beside), tmp_path / "cache")
         session = ort.InferenceSession(built.path, providers=["CPUExecutionProvider"])
         made.append(session.run(None, {"x": np.ones((4, 64), np.float32)})[0])

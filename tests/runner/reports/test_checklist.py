@@ -5,9 +5,16 @@ from assay.runner.reports.checklist import checklist
 
 def case(variant, check="quality", **more):
     return {
-        "name": f"m/{variant}/b/w/{check}", "variant": variant, "workload": "w", "check_kind": check, "status": "ok", "workload_sha256": "d",
-        "calibration": None, "calibration_sha256": None, **more,
-    }  # fmt: skip
+        "name": f"m/{variant}/b/w/{check}",
+        "variant": variant,
+        "workload": "w",
+        "check_kind": check,
+        "status": "ok",
+        "workload_sha256": "d",
+        "calibration": None,
+        "calibration_sha256": None,
+        **more,
+    }
 
 
 def figure(variant, metric, value, low=0.0, high=1.0):

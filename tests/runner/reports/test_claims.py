@@ -38,10 +38,26 @@ def test_a_claim_that_states_nothing_that_can_be_checked_is_refused(sentence):
 def _row(variant, value, **changes):
     samples = [value * (1 + 0.001 * (i % 3)) for i in range(24)]
     return {
-        "case_id": variant, "model": "m", "variant": variant, "backend": "onnxruntime", "workload": "w", "check_kind": "benchmark", "mode": "interleaved",
-        "metric": "latency_p50_ms", "value": value, "low": value * 0.99, "high": value * 1.01, "n": 24, "launches": 3, "samples": samples,
-        "block_length": 4, "group_id": "g", "comparability": "model=m; workload=w:1; hardware=h", "provenance": "measured", **changes,
-    }  # fmt: skip
+        "case_id": variant,
+        "model": "m",
+        "variant": variant,
+        "backend": "onnxruntime",
+        "workload": "w",
+        "check_kind": "benchmark",
+        "mode": "interleaved",
+        "metric": "latency_p50_ms",
+        "value": value,
+        "low": value * 0.99,
+        "high": value * 1.01,
+        "n": 24,
+        "launches": 3,
+        "samples": samples,
+        "block_length": 4,
+        "group_id": "g",
+        "comparability": "model=m; workload=w:1; hardware=h",
+        "provenance": "measured",
+        **changes,
+    }
 
 
 def test_a_claim_holds_when_what_was_measured_is_written_so():

@@ -116,7 +116,10 @@ def test_what_xml_cannot_hold_is_left_out():
 
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs of suite `s`: a baseline, one like it, one 40 % slower; the last on a branch; and one of another suite."""
+    """Three runs of suite `s`: a baseline, one like it, one 40 % slower; the last on a branch.
+
+    And one of another suite.
+    """
     store = Store(tmp_path_factory.mktemp("gate") / "assay.duckdb")
     start = now() - timedelta(days=9)
     for number, (name, suite, level, branch) in enumerate(
@@ -124,10 +127,28 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         run = a_run(name, started_at=start + timedelta(days=number), git_branch=branch)
         run = replace(run, suite=suite)
-        result = a_row(rows.CaseResult, case_id=f"case-{name}", run_id=name, name="m/v/b/w/benchmark", environment_id="e", check_kind="benchmark", status="ok",
-                       started_at=run.started_at, comparability="model=m; hardware=cpu")  # fmt: skip
-        figure = a_row(rows.Measurement, case_id=f"case-{name}", run_id=name, series_id="s", metric="latency_p50_ms", value=level, low=level * 0.98, high=level * 1.02,
-                       provenance="measured")  # fmt: skip
+        result = a_row(
+            rows.CaseResult,
+            case_id=f"case-{name}",
+            run_id=name,
+            name="m/v/b/w/benchmark",
+            environment_id="e",
+            check_kind="benchmark",
+            status="ok",
+            started_at=run.started_at,
+            comparability="model=m; hardware=cpu",
+        )
+        figure = a_row(
+            rows.Measurement,
+            case_id=f"case-{name}",
+            run_id=name,
+            series_id="s",
+            metric="latency_p50_ms",
+            value=level,
+            low=level * 0.98,
+            high=level * 1.02,
+            provenance="measured",
+        )
         write_bundle(store, name, [run, an_environment(), METRICS["latency_p50_ms"], result, figure])
     ingest.sync(store, 30)
     return store.database
@@ -147,11 +168,13 @@ def test_the_command_ends_with_the_gates_code_and_writes_what_ci_reads(books: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--suite", "u"), "there is no run of suite 'u'"), (("--suite", "s", "--against", "latest"), "a run is no baseline of its own"),
-        (("--suite", "s", "--against", "ddd"), "no run is called 'ddd'"), (("--suite", "s", "--as", "html"), "--as is table, md, junit, json, not 'html'"),
+        (("--suite", "u"), "there is no run of suite 'u'"),
+        (("--suite", "s", "--against", "latest"), "a run is no baseline of its own"),
+        (("--suite", "s", "--against", "ddd"), "no run is called 'ddd'"),
+        (("--suite", "s", "--as", "html"), "--as is table, md, junit, json, not 'html'"),
         (("--suite", "s", "--out", "/nowhere/x", "--as", "md"), "cannot write /nowhere/x"),
     ],
-)  # fmt: skip
+)
 def test_a_baseline_that_cannot_be_one_is_told(books: Path, arguments: tuple[str, ...], message: str):
     done = assay("gate", *arguments, db=books)
     assert done.code in (2, 3)

@@ -59,8 +59,9 @@ def test_the_json_of_an_older_harness_is_read_with_its_profiles_padding_and_asse
     path.write_text(json.dumps(SEED_JSON))
     contract = load_contract(path)
     assert {(s.output, s.input) for s in contract.state} == {
-        ("cache_last_time_out", "cache_last_time"), ("cache_last_channel_len_out", "cache_last_channel_len"),
-    }  # fmt: skip
+        ("cache_last_time_out", "cache_last_time"),
+        ("cache_last_channel_len_out", "cache_last_channel_len"),
+    }
     assert contract.state_inputs["cache_last_time"].pad == Padding(axis=3, side="right", fill=0.0)
     assert contract.profile["first_chunk"].steps == "first"
     assert contract.profile["subsequent"].steps == "steady"
@@ -132,10 +133,12 @@ def test_a_step_is_held_against_dtypes_shapes_symbols_and_its_profile():
     inputs = next(streaming_encoder.features(0, 1))
     inputs |= contract.initial_states(inputs)
     outputs = {
-        "encoder_output": np.zeros((1, 32, 4), np.float32), "encoded_lengths": np.array([4]),
-        "cache_last_channel_out": np.zeros((2, 1, 16, 32), np.float32), "cache_last_time_out": np.zeros((2, 1, 32, 4), np.float32),
+        "encoder_output": np.zeros((1, 32, 4), np.float32),
+        "encoded_lengths": np.array([4]),
+        "cache_last_channel_out": np.zeros((2, 1, 16, 32), np.float32),
+        "cache_last_time_out": np.zeros((2, 1, 32, 4), np.float32),
         "cache_last_channel_len_out": np.array([4]),
-    }  # fmt: skip
+    }
     assert contract.violations(0, inputs, outputs) == []
     assert contract.violations(1, inputs, outputs) == ["T is 41, profile 'steady' allows (48, 48, 48)"]
     narrow = {**outputs, "encoder_output": np.zeros((1, 32, 4), np.float16)}

@@ -14,8 +14,12 @@ from assay.runner.errors import UsageError
 from assay.runner.rules.expression import CannotEvaluate, parse
 
 STEP = {
-    "length": np.array([2, 2]), "out": np.array([[[1.0], [2.0]]], np.float32), "hot": np.array([1.0, np.inf]), "step": 3, "T": 48,
-}  # fmt: skip
+    "length": np.array([2, 2]),
+    "out": np.array([[[1.0], [2.0]]], np.float32),
+    "hot": np.array([1.0, np.inf]),
+    "step": 3,
+    "T": 48,
+}
 BEFORE = {"length": np.array([1, 1])}
 
 
@@ -59,12 +63,34 @@ def test_the_names_that_it_reads_are_known_before_it_runs():
 @pytest.mark.parametrize(
     "text",
     [
-        "__import__('os').system('true')", "().__class__.__bases__", "out.__class__", "open('x')", "lambda: 1", "[x for x in out]",
-        "x := 1", "f'{out}'", "out ** 9", "out << 60", "a if b else c", "length is 2", "2 in length", "out.tobytes()", "finite(out, out)",
-        "1 ==", "", "import os", "out; out", "*out", "{1: 2}", "b'x'", "1j == 1", "99999999999999999999999 > 1",
-        "not " * 100 + "out", "x" * 501,
+        "__import__('os').system('true')",
+        "().__class__.__bases__",
+        "out.__class__",
+        "open('x')",
+        "lambda: 1",
+        "[x for x in out]",
+        "x := 1",
+        "f'{out}'",
+        "out ** 9",
+        "out << 60",
+        "a if b else c",
+        "length is 2",
+        "2 in length",
+        "out.tobytes()",
+        "finite(out, out)",
+        "1 ==",
+        "",
+        "import os",
+        "out; out",
+        "*out",
+        "{1: 2}",
+        "b'x'",
+        "1j == 1",
+        "99999999999999999999999 > 1",
+        "not " * 100 + "out",
+        "x" * 501,
     ],
-)  # fmt: skip
+)
 def test_what_is_not_in_the_language_is_refused_before_anything_runs(text: str):
     with pytest.raises(UsageError, match="invariant"):
         parse(text)

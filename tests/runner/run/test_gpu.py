@@ -1,4 +1,7 @@
-"""Runs on a real CUDA device: `pytest -m gpu`. What a host has not (ONNX Runtime's CUDA build, TensorRT) is skipped by name."""
+"""Runs on a real CUDA device: `pytest -m gpu`.
+
+What a host has not (ONNX Runtime's CUDA build, TensorRT) is skipped by name.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ def ran(tmp_path: Path, only: str) -> tuple[dict[str, Any], list[dict[str, Any]]
     assert newest is not None, done.err
     with reading(newest) as connection:
         rows = connection.execute(
-            "select c.name, c.device, c.comparability, e.gpu, e.gpu_driver from case_result c join environment e using (environment_id)"
+            "select c.name, c.device, c.comparability, e.gpu, e.gpu_driver from case_result c join environment e using"
+            " (environment_id)"
         )
         names = [column[0] for column in rows.description]
         return {case["case"]: case for case in done.document["cases"]}, [

@@ -1,4 +1,7 @@
-"""Quality, ledgers and searches through the command line: what quantization costs, on a real network and real digits."""
+"""Quality, ledgers and searches through the command line.
+
+What quantization costs, on a real network and real digits.
+"""
 
 import numpy as np
 import onnx
@@ -83,7 +86,12 @@ def test_a_graph_carries_what_its_nodes_lose(quantized, folder):
     asked = ("graph", case, "--run", quantized.run["run"], "--out", out)
     done = assay(*asked, db=quantized.db)
     assert done.code == 0, done.err
-    notes = {p.key: p.value for node in onnx.load(out).graph.node for p in node.metadata_props if p.key.startswith("assay: weight")}  # fmt: skip
+    notes = {
+        p.key: p.value
+        for node in onnx.load(out).graph.node
+        for p in node.metadata_props
+        if p.key.startswith("assay: weight")
+    }
     assert len(notes) >= 6
     assert all(" dB" in value and "bits" in value for value in notes.values())
     again = assay(*asked, db=quantized.db)
@@ -96,8 +104,18 @@ def test_a_graph_carries_what_its_nodes_lose(quantized, folder):
 
 def test_a_search_goes_on_where_it_was(quantized):
     again = assay(
-        "search", quantized.suite, "--model", "digits", "--variant", "bad", "--budget", "1s", "--resume", "--json", db=quantized.db
-    ).document  # fmt: skip
+        "search",
+        quantized.suite,
+        "--model",
+        "digits",
+        "--variant",
+        "bad",
+        "--budget",
+        "1s",
+        "--resume",
+        "--json",
+        db=quantized.db,
+    ).document
     measured = {trial["variant"]: (trial["value"], trial["run_id"]) for trial in quantized.search["tried"]}
     taken = {trial["variant"]: (trial["value"], trial["run_id"]) for trial in again["tried"]}
     assert measured == {variant: told for variant, told in taken.items() if variant in measured}
@@ -108,18 +126,31 @@ def test_a_search_of_another_meaning_starts_anew(quantized, folder):
     suite = folder / "q.toml"
     suite.write_text(quantized.suite.read_text().replace("batches = 4", "batches = 2"))
     again = assay(
-        "search", suite, "--model", "digits", "--variant", "bad", "--budget", "1s", "--resume", "--json", db=quantized.db
-    ).document  # fmt: skip
+        "search",
+        suite,
+        "--model",
+        "digits",
+        "--variant",
+        "bad",
+        "--budget",
+        "1s",
+        "--resume",
+        "--json",
+        db=quantized.db,
+    ).document
     before = {trial["variant"]: trial["run_id"] for trial in quantized.search["tried"]}
     assert all(trial["run_id"] != before.get(trial["variant"]) for trial in again["tried"])
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("--model", "digit", "--variant", "bad"), "has no model 'digit'. Did you mean 'digits'?"),
-    (("--model", "digits", "--variant", "bat"), "has no variant 'bat'. Did you mean 'bad'?"),
-    (("--model", "digits", "--variant", "bad", "--budget", "soon"), "--budget is a time such as 90s"),
-    (("--model", "digits", "--variant", "bad"), "has no quality case of 'digits'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "digit", "--variant", "bad"), "has no model 'digit'. Did you mean 'digits'?"),
+        (("--model", "digits", "--variant", "bat"), "has no variant 'bat'. Did you mean 'bad'?"),
+        (("--model", "digits", "--variant", "bad", "--budget", "soon"), "--budget is a time such as 90s"),
+        (("--model", "digits", "--variant", "bad"), "has no quality case of 'digits'"),
+    ],
+)
 def test_a_search_that_cannot_be_done_says_why(folder, arguments, message):
     (folder / "s.toml").write_text(
         QUANTIZED + '[[case]]\ncheck = "benchmark"\nmodels = ["digits"]\nworkloads = ["test"]\n'
@@ -217,8 +248,9 @@ def test_a_mask_that_leaves_no_codes_for_the_rest_is_found_though_its_signal_to_
     mask = np.zeros((1, 32), np.float32)
     mask[0, 20:] = np.finfo(np.float32).min
     nodes = [
-        onnx.helper.make_node("Add", ["x", "mask"], ["masked"], name="add"), onnx.helper.make_node("Softmax", ["masked"], ["y"], name="softmax")
-    ]  # fmt: skip
+        onnx.helper.make_node("Add", ["x", "mask"], ["masked"], name="add"),
+        onnx.helper.make_node("Softmax", ["masked"], ["y"], name="softmax"),
+    ]
     ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [64, 32]) for name in "xy"]
     graph = onnx.helper.make_graph(nodes, "g", ports[:1], ports[1:], [onnx.numpy_helper.from_array(mask, "mask")])
     onnx.save(

@@ -1,4 +1,7 @@
-"""Streams through the real command line: known faults, contracts, waivers, policies over history, goldens of elsewhere."""
+"""Streams through the real command line.
+
+Known faults, contracts, waivers, policies over history, goldens of elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def test_every_known_fault_is_caught_for_what_it_is(known_faults: Any):
     assert len(cases) == 13
     for name, case in cases.items():
         expectation = [v for v in case["verdicts"] if v["subject"] == "expectation"]
-        passed = all(v["outcome"] == "pass" for v in (expectation or case["verdicts"]))
+        passed = all(v["outcome"] == "pass" for v in expectation or case["verdicts"])
         assert passed, (name, case["verdicts"], case["error"])
 
 
@@ -79,8 +82,7 @@ def test_rounding_and_a_fault_are_told_apart_by_their_size(known_faults: Any):
 
 def test_a_fault_that_is_no_longer_caught_fails_the_run(tmp_path: Path):
     suite = tmp_path / "fixed.toml"
-    suite.write_text(
-        """
+    suite.write_text("""
 name = "fixed"
 [model.line]
 fake = { gain = 2.0 }
@@ -98,8 +100,7 @@ backends = ["candidate"]
 workloads = ["noise"]
 reference = "right"
 expect = "fail"
-"""
-    )
+""")
     done = assay("run", suite, db=tmp_path / "assay.duckdb")
     assert done.code == 1
     assert "was not caught" in done.err + done.out
@@ -314,8 +315,7 @@ def test_a_golden_of_another_generation_of_the_model_is_named_as_that(tmp_path: 
     )
     assert recorded.code == 0, recorded.err
     suite = tmp_path / "golden.toml"
-    suite.write_text(
-        """
+    suite.write_text("""
 name = "generations"
 [model.digits]
 pytorch = "assay.runner.models.digits:trained"
@@ -328,8 +328,7 @@ v2 = { options = { width = 16, epochs = 10 } }
 check = "parity"
 models = ["digits"]
 golden = "digits-v1"
-"""
-    )
+""")
     right = assay("run", suite, "--version", "digits=v1", "--json", db=db)
     assert right.code == 0, right.err
     wrong = assay("run", suite, "--version", "digits=v2", "--json", db=db)
@@ -430,7 +429,8 @@ def test_streams_of_three_kinds_pass_functional_and_closed_loop(tmp_path: Path):
     ) == [(True,)]
     fresh = ask(
         db,
-        "select list(step order by step) from stream_step s join case_result c using (case_id) where c.mode = 'mixed-25' and resynced",
+        "select list(step order by step) from stream_step s join case_result c using (case_id) where c.mode ="
+        " 'mixed-25' and resynced",
     )
     assert fresh == [([0, 25, 50, 75, 100],)]
     live = ask(db, "select count(*) from finding where kind in ('lost_state', 'dead_state')")
@@ -511,8 +511,7 @@ def test_a_golden_of_other_weights_is_suspected_even_without_the_original(isolat
 
 def test_an_output_that_only_an_untried_input_moves_is_not_called_constant(tmp_path: Path):
     """One batch of integers cannot be perturbed by another step's: nothing is said of what they move."""
-    (tmp_path / "model.py").write_text(
-        """
+    (tmp_path / "model.py").write_text("""
 import torch
 
 class Embedding(torch.nn.Module):
@@ -526,11 +525,9 @@ class Embedding(torch.nn.Module):
 
 def network():
     return Embedding()
-"""
-    )
+""")
     suite = tmp_path / "ids.toml"
-    suite.write_text(
-        """
+    suite.write_text("""
 name = "ids"
 [model.embedding]
 pytorch = "model.py:network"
@@ -540,7 +537,6 @@ inputs = { ids = { shape = [2, 3], dtype = "int64", distribution = "integers", h
 check = "parity"
 models = ["embedding"]
 workloads = ["one"]
-"""
-    )
+""")
     done = assay("run", suite, "--json", db=tmp_path / "assay.duckdb")
     assert done.code == 0, done.out

@@ -209,7 +209,10 @@ def test_the_overview_shows_latencies_that_were_timed_in_one_way(books: Any):
 
 def test_layers_of_an_engine_are_recorded_from_its_profiler(books: Any):
     _, _, connection = books
-    sql = "select c.variant, l.name, l.provider, l.precision, l.calls, l.reference_name from layer l join case_result c using (case_id)"
+    sql = (
+        "select c.variant, l.name, l.provider, l.precision, l.calls, l.reference_name from layer l join case_result c"
+        " using (case_id)"
+    )
     rows = connection.execute(sql).fetchall()
     fp32, fp16 = ([row[1:] for row in rows if row[0] == variant] for variant in ("fp32", "fp16"))
     assert {row[1:4] for row in fp32} == {("TensorRT", "float32", 20)}

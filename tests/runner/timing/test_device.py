@@ -74,8 +74,12 @@ def test_what_a_gpu_did_is_told_by_medians_and_the_share_of_looks_at_which_it_wa
         looks(power_w=None),
     ]
     assert figures(seen) == {
-        "gpu_clock_mhz": 1740.0, "gpu_memory_clock_mhz": 2619.0, "gpu_power_w": 400.0, "gpu_temperature_c": 50.0, "gpu_throttled_share": 0.5,
-    }  # fmt: skip
+        "gpu_clock_mhz": 1740.0,
+        "gpu_memory_clock_mhz": 2619.0,
+        "gpu_power_w": 400.0,
+        "gpu_temperature_c": 50.0,
+        "gpu_throttled_share": 0.5,
+    }
     assert figures([]) == {}
     assert problems(seen, {7}) == [
         ("gpu_throttled", "clocks", "the GPU was held back in 2 of 4 looks: heat (hardware), power cap")
@@ -114,11 +118,15 @@ def test_a_look_reads_what_the_device_tells_and_leaves_out_what_it_does_not(monk
     import pynvml
 
     answers: dict[str, Any] = {
-        "nvmlInit": lambda: None, "nvmlDeviceGetHandleByIndex": lambda index: index,
-        "nvmlDeviceGetCurrentClocksEventReasons": lambda _: pynvml.nvmlClocksEventReasonSwPowerCap | pynvml.nvmlClocksEventReasonGpuIdle,
-        "nvmlDeviceGetPowerUsage": lambda _: 412_500, "nvmlDeviceGetComputeRunningProcesses": lambda _: [SimpleNamespace(pid=7)],
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetCurrentClocksEventReasons": lambda _: (
+            pynvml.nvmlClocksEventReasonSwPowerCap | pynvml.nvmlClocksEventReasonGpuIdle
+        ),
+        "nvmlDeviceGetPowerUsage": lambda _: 412_500,
+        "nvmlDeviceGetComputeRunningProcesses": lambda _: [SimpleNamespace(pid=7)],
         "nvmlDeviceGetClockInfo": lambda _, which: {pynvml.NVML_CLOCK_SM: 1980, pynvml.NVML_CLOCK_MEM: 2619}[which],
-    }  # fmt: skip
+    }
 
     def refuses(*_: Any) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)

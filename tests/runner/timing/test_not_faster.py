@@ -7,9 +7,16 @@ from assay.runner.timing.not_faster import why_not_faster
 
 def _layer(name, kind, us, share, *, was=None, shapes=((1, 768),), output="[1, 768]", parameters=None):
     return {
-        "name": name, "op_type": kind, "median_us": us, "share": share, "reference_us": was, "reference_name": was and name,
-        "input_shapes": [list(shape) for shape in shapes], "output_shape": output, "parameter_bytes": parameters,
-    }  # fmt: skip
+        "name": name,
+        "op_type": kind,
+        "median_us": us,
+        "share": share,
+        "reference_us": was,
+        "reference_name": was and name,
+        "input_shapes": [list(shape) for shape in shapes],
+        "output_shape": output,
+        "parameter_bytes": parameters,
+    }
 
 
 FLOAT = [_layer("fc", "MatMul", 100.0, 0.5), _layer("head", "MatMul", 100.0, 0.5)]

@@ -8,9 +8,12 @@ from assay.runner.timing.traces import as_written, matched, onnxruntime_layers, 
 def _node(name, kind, ts, dur, **facts):
     shapes = {"input_type_shape": [{"float": [4, 8]}, {"int8": [8, 2]}], "output_type_shape": [{"float": [4, 2]}]}
     return {
-        "cat": "Node", "name": f"{name}_kernel_time", "ts": ts, "dur": dur,
+        "cat": "Node",
+        "name": f"{name}_kernel_time",
+        "ts": ts,
+        "dur": dur,
         "args": {"op_name": kind, "provider": "CPUExecutionProvider", "output_size": "32", **shapes, **facts},
-    }  # fmt: skip
+    }
 
 
 EVENTS = [

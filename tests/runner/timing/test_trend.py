@@ -51,7 +51,10 @@ def test_noise_is_seldom_called_a_trend_even_when_it_is_autocorrelated(correlati
 
 
 def test_the_quantile_of_gumbels_distribution_is_the_formula():
-    """Mean 0, standard deviation pi/sqrt(6): location -0.5772, scale 1, so the median is -0.5772 - ln(ln 2) = -0.2107."""
+    """Mean 0, standard deviation pi/sqrt(6).
+
+    Location -0.5772, scale 1, so the median is -0.5772 - ln(ln 2) = -0.2107.
+    """
     values = np.array([-1.0, 1.0]) * np.pi / np.sqrt(6) / np.sqrt(2)
     assert gumbel_quantile(values, 0.5) == pytest.approx(-0.2107, abs=1e-3)
 

@@ -42,12 +42,17 @@ def test_pictures_are_normalized_as_they_were_for_training(tmp_path):
 
 def coco_file(folder, **changes):
     found = {
-        "images": [{"id": 7, "file_name": "x.png", "width": 4, "height": 2}, {"id": 9, "file_name": "y.png", "width": 4, "height": 2}],
+        "images": [
+            {"id": 7, "file_name": "x.png", "width": 4, "height": 2},
+            {"id": 9, "file_name": "y.png", "width": 4, "height": 2},
+        ],
         "categories": [{"id": 5, "name": "dog"}, {"id": 3, "name": "cat"}],
-        "annotations": [{"id": 1, "image_id": 7, "category_id": 5, "bbox": [1, 0, 2, 1]},
-                        {"id": 2, "image_id": 7, "category_id": 3, "bbox": [0, 0, 4, 2], "iscrowd": 1}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 5, "bbox": [1, 0, 2, 1]},
+            {"id": 2, "image_id": 7, "category_id": 3, "bbox": [0, 0, 4, 2], "iscrowd": 1},
+        ],
         **changes,
-    }  # fmt: skip
+    }
     (folder / "instances.json").write_text(json.dumps(found))
     for name in ("x.png", "y.png"):
         picture(folder / "val" / name, (0, 0, 0))
@@ -76,13 +81,16 @@ def test_a_table_gives_numbers_and_labels_by_name(tmp_path):
     assert np.concatenate([labels["label"] for _, labels in found]).tolist() == [1, 0, 1]
 
 
-@pytest.mark.parametrize(("generator", "options", "message"), [
-    ("table", {"path": "no.csv", "label": "x"}, "no.csv cannot be read"),
-    ("table", {"path": "t.csv", "label": "x"}, "no column 'x'; it has a, kind"),
-    ("table", {"path": "t.csv", "label": "a"}, "could not convert string to float: 'red'"),
-    ("folders", {"images": "none", "width": 1, "height": 1}, "holds no folder with pictures"),
-    ("coco", {"annotations": "t.csv", "images": "v", "width": 1, "height": 1}, "cannot be read as JSON"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("generator", "options", "message"),
+    [
+        ("table", {"path": "no.csv", "label": "x"}, "no.csv cannot be read"),
+        ("table", {"path": "t.csv", "label": "x"}, "no column 'x'; it has a, kind"),
+        ("table", {"path": "t.csv", "label": "a"}, "could not convert string to float: 'red'"),
+        ("folders", {"images": "none", "width": 1, "height": 1}, "holds no folder with pictures"),
+        ("coco", {"annotations": "t.csv", "images": "v", "width": 1, "height": 1}, "cannot be read as JSON"),
+    ],
+)
 def test_data_that_cannot_be_read_say_why(tmp_path, generator, options, message):
     (tmp_path / "t.csv").write_text("a,kind\n1,red\n")
     with pytest.raises(UsageError, match=message):

@@ -43,7 +43,8 @@ def test_each_row_type_matches_its_table_and_its_parquet_file():
     for row_type in rows.ALL:
         columns = dict(
             connection.execute(
-                f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by column_index"
+                f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by"
+                " column_index"
             ).fetchall()
         )
         assert [f.name for f in fields(row_type)] == [*columns]
@@ -246,14 +247,11 @@ def test_writers_at_once_lose_nothing_and_leave_nothing_partial(store: Store):
 @pytest.mark.slow
 def test_killing_writers_at_any_moment_loses_no_acknowledged_bundle_and_leaves_none_in_half(store: Store):
     code = (
-        "import sys; from pathlib import Path; from schema import ingest, rows, spool; from assay.schema.store.database import Store\n"
-        "from tests.examples import a_row, a_run\n"
-        "store = Store(Path(sys.argv[1])); print('ready', flush=True)\n"
-        "for n in range(10**6):\n"
-        "    run = f'{sys.argv[2]}-{n}'\n"
-        "    spool.write_bundle(store, run, [a_run(run), *[a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(50)]])\n"
-        "    print(run, flush=True)\n"
-        "    if n % 3 == 2: ingest.sync(store, 60)\n"
+        "import sys; from pathlib import Path; from schema import ingest, rows, spool; from assay.schema.store.database"
+        " import Store\nfrom tests.examples import a_row, a_run\nstore = Store(Path(sys.argv[1])); print('ready',"
+        " flush=True)\nfor n in range(10**6):\n    run = f'{sys.argv[2]}-{n}'\n    spool.write_bundle(store, run,"
+        " [a_run(run), *[a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(50)]])\n   "
+        " print(run, flush=True)\n    if n % 3 == 2: ingest.sync(store, 60)\n"
     )
     acknowledged: set[str] = set()
     for kill in range(12):

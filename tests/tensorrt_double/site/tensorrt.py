@@ -1,4 +1,7 @@
-"""`import tensorrt` in a process that is to run on the double: its folder is on PYTHONPATH, its version in TENSORRT_DOUBLE."""
+"""`import tensorrt` in a process that is to run on the double.
+
+Its folder is on PYTHONPATH, its version in TENSORRT_DOUBLE.
+"""
 
 import os
 import sys

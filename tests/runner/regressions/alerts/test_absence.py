@@ -1,4 +1,7 @@
-"""What stays away: not started, crashed, uploaded nothing, and retired on purpose are four different things; one message a cause."""
+"""What stays away: not started, crashed, uploaded nothing, and retired on purpose are four different things.
+
+One message a cause.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,22 @@ AT = datetime.fromisoformat("2026-11-10T12:00:00")
 def expected(**changes: Any) -> dict[str, Any]:
     """Every night, last measured ten hours ago."""
     return {
-        "action": "expect", "suite": "nightly", "host": "gpu-1", "model": "", "every_h": 24.0, "grace_h": 6.0, "owner": "mira", "reason": "every night",
-        "recorded_at": AT - timedelta(days=30), "run_id": "r1", "started_at": AT - timedelta(hours=10), "ended": True, "cases": 3,
-        "measured_at": AT - timedelta(hours=10), **changes,
-    }  # fmt: skip
+        "action": "expect",
+        "suite": "nightly",
+        "host": "gpu-1",
+        "model": "",
+        "every_h": 24.0,
+        "grace_h": 6.0,
+        "owner": "mira",
+        "reason": "every night",
+        "recorded_at": AT - timedelta(days=30),
+        "run_id": "r1",
+        "started_at": AT - timedelta(hours=10),
+        "ended": True,
+        "cases": 3,
+        "measured_at": AT - timedelta(hours=10),
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -150,8 +165,24 @@ def test_the_schedule_is_kept_by_commands_and_seen_in_the_books(store: Store):
 
 def test_an_absence_in_the_books_is_an_alert_that_people_can_mute(store: Store):
     old = now() - timedelta(days=9)
-    write_bundle(store, "x", [rows.Expectation(event_id="1", action="expect", suite="nightly", host="gpu-1", model="", every_h=24.0, grace_h=6.0, owner="mira",
-                                               reason="every night", recorded_at=old)])  # fmt: skip
+    write_bundle(
+        store,
+        "x",
+        [
+            rows.Expectation(
+                event_id="1",
+                action="expect",
+                suite="nightly",
+                host="gpu-1",
+                model="",
+                every_h=24.0,
+                grace_h=6.0,
+                owner="mira",
+                reason="every night",
+                recorded_at=old,
+            )
+        ],
+    )
     ingest.sync(store)
     assert assay("detect", "--record", db=store.database).code == 1
     with reading(snapshot(store)) as connection:

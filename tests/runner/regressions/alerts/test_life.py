@@ -1,4 +1,7 @@
-"""The life of alerts, night by night on a real store: one a cause, never normal by getting old, and what people decide."""
+"""The life of alerts, night by night on a real store.
+
+One a cause, never normal by getting old, and what people decide.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a nightly job sees in a series beside steps: drift, scatter, verdicts, figures without noise; and that it says each thing once."""
+"""What a nightly job sees in a series beside steps: drift, scatter, verdicts, figures without noise.
+
+And that it says each thing once.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,28 @@ def history(values: list[float], metric: str = "latency_p50_ms", **more: Any) ->
     """A series as the store gives it, a night a day."""
     n = len(values)
     return {
-        "series_id": "s", "metric": metric, "better": "lower", "name": "m/v/b/w/benchmark", "model": "m", "variant": "v", "backend": "b", "workload": "w",
-        "hardware_class": "cpu", "suite": "nightly", "nights": n, "values": values, "run_ids": [f"r{i:03d}" for i in range(n)], "versions": ["v1"] * n,
-        "environments": ["e"] * n, "started_at": [AT - timedelta(days=n - i) for i in range(n)], "errors": [None] * n, "hosts": ["h"] * n,
-        "commits": [None] * n, "artifacts": [None] * n, **more,
-    }  # fmt: skip
+        "series_id": "s",
+        "metric": metric,
+        "better": "lower",
+        "name": "m/v/b/w/benchmark",
+        "model": "m",
+        "variant": "v",
+        "backend": "b",
+        "workload": "w",
+        "hardware_class": "cpu",
+        "suite": "nightly",
+        "nights": n,
+        "values": values,
+        "run_ids": [f"r{i:03d}" for i in range(n)],
+        "versions": ["v1"] * n,
+        "environments": ["e"] * n,
+        "started_at": [AT - timedelta(days=n - i) for i in range(n)],
+        "errors": [None] * n,
+        "hosts": ["h"] * n,
+        "commits": [None] * n,
+        "artifacts": [None] * n,
+        **more,
+    }
 
 
 def noisy(levels: np.ndarray[Any, Any] | list[float], spread_: float = 0.01, seed: int = 0) -> list[float]:
@@ -207,10 +227,21 @@ def test_a_level_that_the_series_has_visited_twice_is_told_only_when_it_stays_lo
 
 def test_a_series_that_was_told_to_go_to_and_fro_is_told_again_only_beyond_what_it_has_shown():
     told = [
-        {"series_id": "s", "kind": "step", "direction": direction, "run_id": f"x{i}", "alert_id": None, "version": "v1", "version_before": "v1",
-         "before": [low], "after": [high]}
-        for i, (direction, low, high) in enumerate((("regression", 10.0, 12.0), ("improvement", 12.0, 10.0), ("regression", 10.0, 12.0)))
-    ]  # fmt: skip
+        {
+            "series_id": "s",
+            "kind": "step",
+            "direction": direction,
+            "run_id": f"x{i}",
+            "alert_id": None,
+            "version": "v1",
+            "version_before": "v1",
+            "before": [low],
+            "after": [high],
+        }
+        for i, (direction, low, high) in enumerate(
+            (("regression", 10.0, 12.0), ("improvement", 12.0, 10.0), ("regression", 10.0, 12.0))
+        )
+    ]
     between, beyond = (history(noisy([10.0] * 20 + [level] * 6, 0.004)) for level in (11.9, 14.0))
     assert not seen(between, changes=told)
     assert len(seen(beyond, changes=told)) == 1
@@ -218,7 +249,10 @@ def test_a_series_that_was_told_to_go_to_and_fro_is_told_again_only_beyond_what_
 
 
 def test_the_whole_nightly_job_keeps_its_figures_on_made_up_noise():
-    """Every kind of change together, with what was told remembered: CI fails where a change makes them worse (docs/regressions.md)."""
+    """Every kind of change together, with what was told remembered.
+
+    CI fails where a change makes them worse (docs/regressions.md).
+    """
     generator = np.random.default_rng(0)
     regressions = count = 0
     for kind in KINDS:

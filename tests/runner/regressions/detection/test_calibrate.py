@@ -55,7 +55,10 @@ def test_a_rule_that_always_shouts_costs_that_much_and_a_deaf_one_finds_nothing(
 
 
 def test_the_nightly_rule_keeps_its_figures_on_made_up_noise():
-    """The committed figures of docs/regressions.md, with room for another version of numpy's generator: CI fails where a change makes them worse."""
+    """The committed figures of docs/regressions.md, with room for another version of numpy's generator.
+
+    CI fails where a change makes them worse.
+    """
     noises = quiet(8)
     alarms = false_alarms(noises, by_rule(), seed=0, repeats=2)
     assert alarms.per_100 <= 0.35
@@ -103,7 +106,10 @@ def test_a_night_knows_its_value_as_well_as_its_interval_says():
 
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 nights of two cases on one host; the first is 12 % slower from version v2 on, the environment of the second changes with its level."""
+    """30 nights of two cases on one host.
+
+    The first is 12 % slower from version v2 on, the environment of the second changes with its level.
+    """
     store = Store(tmp_path_factory.mktemp("history") / "assay.duckdb")
     generator = np.random.default_rng(5)
     start = now() - timedelta(days=40)
@@ -115,14 +121,32 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
             case = f"case-{night:02d}-{number}"
             environment = "e2" if number == 1 and night >= 12 else "e"
             made.append(
-                a_row(rows.CaseResult, case_id=case, run_id=run.run_id, name=f"m/v/b/w{number}/benchmark", model_version="v2" if night >= 18 else "v1",
-                      environment_id=environment, check_kind="benchmark", status="ok", started_at=run.started_at)
-            )  # fmt: skip
+                a_row(
+                    rows.CaseResult,
+                    case_id=case,
+                    run_id=run.run_id,
+                    name=f"m/v/b/w{number}/benchmark",
+                    model_version="v2" if night >= 18 else "v1",
+                    environment_id=environment,
+                    check_kind="benchmark",
+                    status="ok",
+                    started_at=run.started_at,
+                )
+            )
             value = float(level * np.exp(0.01 * generator.normal()))
             made.append(
-                a_row(rows.Measurement, case_id=case, run_id=run.run_id, series_id=f"s{number}", metric="latency_p50_ms", value=value, low=value * 0.99,
-                      high=value * 1.01, provenance="measured")
-            )  # fmt: skip
+                a_row(
+                    rows.Measurement,
+                    case_id=case,
+                    run_id=run.run_id,
+                    series_id=f"s{number}",
+                    metric="latency_p50_ms",
+                    value=value,
+                    low=value * 0.99,
+                    high=value * 1.01,
+                    provenance="measured",
+                )
+            )
         write_bundle(store, run.run_id, made)
     ingest.sync(store, 30)
     return store.database
@@ -134,8 +158,12 @@ def test_what_is_recorded_says_which_version_a_new_level_begins_with(books: Path
     (found,) = done.document["changes"]
     assert done.document["series"] == 2
     assert (found["name"], found["kind"], found["version_before"], found["version"], found["run_id"]) == (
-        "m/v/b/w0/benchmark", "regression", "v1", "v2", "run-18",
-    )  # fmt: skip
+        "m/v/b/w0/benchmark",
+        "regression",
+        "v1",
+        "v2",
+        "run-18",
+    )
     assert found["low"] < 1.12 < found["high"]
     assert found["q_value"] >= found["p_value"]
     assert "1 changes in 2 series" in assay("detect", db=books).out
@@ -178,9 +206,17 @@ def test_neighbouring_nights_of_one_artifact_are_a_live_test_of_false_alarms():
 
 def test_every_series_is_looked_at_with_its_own_direction():
     history = {
-        "series_id": "s", "name": "n", "metric": "tokens_per_s", "better": "higher", "values": [10.0, 10.1, 9.9, 10.0, 10.1, 9.9] * 3 + [8.0, 8.1, 7.9] * 3,
-        "environments": ["e"] * 27, "errors": [None] * 27, "versions": ["a"] * 18 + ["b"] * 9, "run_ids": [str(i) for i in range(27)], "started_at": [now()] * 27,
-    }  # fmt: skip
+        "series_id": "s",
+        "name": "n",
+        "metric": "tokens_per_s",
+        "better": "higher",
+        "values": [10.0, 10.1, 9.9, 10.0, 10.1, 9.9] * 3 + [8.0, 8.1, 7.9] * 3,
+        "environments": ["e"] * 27,
+        "errors": [None] * 27,
+        "versions": ["a"] * 18 + ["b"] * 9,
+        "run_ids": [str(i) for i in range(27)],
+        "started_at": [now()] * 27,
+    }
     (found,) = over_all([history], online=False)
     assert (found.kind, found.version, found.run_id) == ("regression", "b", "18")
     (later,) = over_all([history], online=True)

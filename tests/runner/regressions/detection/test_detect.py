@@ -1,4 +1,7 @@
-"""Changes of a series: hand-made ones with known answers, what must not be called a change, and what a nightly job may know."""
+"""Changes of a series: hand-made ones with known answers, what must not be called a change.
+
+And what a nightly job may know.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +71,16 @@ def test_a_regression_and_its_repair_are_two_changes():
 @pytest.mark.parametrize(
     "values",
     [
-        noisy([(30, 10.0)]), [3.0] * 20, [1.0, 2.0], [], noisy([(14, 10.0), (2, 15.0), (14, 10.0)]), [10.0 * 1.004**i for i in range(40)],
+        noisy([(30, 10.0)]),
+        [3.0] * 20,
+        [1.0, 2.0],
+        [],
+        noisy([(14, 10.0), (2, 15.0), (14, 10.0)]),
+        [10.0 * 1.004**i for i in range(40)],
         noisy([(20, 10.0), (20, 10.05)]),
     ],
     ids=["noise", "constant", "two points", "nothing", "two nights away and back", "a drift", "half a percent"],
-)  # fmt: skip
+)
 def test_what_is_no_step_is_not_called_one(values: list[float]):
     assert changes(values) == []
 
@@ -171,8 +179,14 @@ def test_any_series_has_an_answer_and_it_is_the_same_twice(values: list[float], 
 def command(lines: list[Any], *arguments: str) -> subprocess.CompletedProcess[str]:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
     return subprocess.run(
-        [sys.executable, "-m", "assay", "detect", "--jsonl", *arguments], input=text, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120
-    )  # fmt: skip
+        [sys.executable, "-m", "assay", "detect", "--jsonl", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
 
 
 def test_the_command_answers_a_line_for_a_line():
@@ -190,11 +204,14 @@ def test_the_command_answers_a_line_for_a_line():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 1 is not JSON"), ({"id": "a"}, "line 1 is no series"), ({"id": "a", "values": ["x"]}, "a value of series 'a' is not a number"),
+        ("{", "line 1 is not JSON"),
+        ({"id": "a"}, "line 1 is no series"),
+        ({"id": "a", "values": ["x"]}, "a value of series 'a' is not a number"),
         ({"id": "a", "values": [1, 2], "better": "more"}, "better is lower, higher or neither, not 'more'"),
-        ({"id": "a", "values": [1, 2, 3], "samples": [[1]]}, "there are 3 values and 1 samples"), ('{"id": "a", "values": [1, NaN]}', "not finite"),
+        ({"id": "a", "values": [1, 2, 3], "samples": [[1]]}, "there are 3 values and 1 samples"),
+        ('{"id": "a", "values": [1, NaN]}', "not finite"),
     ],
-)  # fmt: skip
+)
 def test_a_line_that_is_no_series_is_told(line: Any, message: str):
     done = command([line])
     assert done.returncode == 2

@@ -12,8 +12,18 @@ from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
 
 def case(variant: str, check: str = "quality", **more: Any) -> dict[str, Any]:
     name = f"m/{variant}/onnxruntime/test/{check}"
-    return {"case_id": name, "name": name, "model": "m", "model_version": "v1", "variant": variant, "check_kind": check, "status": "ok",
-            "workload_sha256": "w", "calibration_sha256": "c", **more}  # fmt: skip
+    return {
+        "case_id": name,
+        "name": name,
+        "model": "m",
+        "model_version": "v1",
+        "variant": variant,
+        "check_kind": check,
+        "status": "ok",
+        "workload_sha256": "w",
+        "calibration_sha256": "c",
+        **more,
+    }
 
 
 def lost(variant: str, value: float, low: float | None, high: float | None) -> dict[str, Any]:
@@ -22,8 +32,18 @@ def lost(variant: str, value: float, low: float | None, high: float | None) -> d
 
 
 def tensor(variant: str, position: int, **more: Any) -> dict[str, Any]:
-    return {"case_id": f"m/{variant}/onnxruntime/test/ledger", "position": position, "name": f"t{position}", "node": f"n{position}",
-            "op_type": "Conv", "kind": "activation", "sqnr_db": 40.0, "accumulated_sqnr_db": 38.0, "executed_sqnr_db": 38.0, **more}  # fmt: skip
+    return {
+        "case_id": f"m/{variant}/onnxruntime/test/ledger",
+        "position": position,
+        "name": f"t{position}",
+        "node": f"n{position}",
+        "op_type": "Conv",
+        "kind": "activation",
+        "sqnr_db": 40.0,
+        "accumulated_sqnr_db": 38.0,
+        "executed_sqnr_db": 38.0,
+        **more,
+    }
 
 
 def told(facts: Facts) -> dict[str, Diagnosis]:
@@ -59,7 +79,14 @@ def test_a_loss_that_nothing_explains_says_what_to_measure():
     ],
 )
 def test_what_was_found_of_its_calibration_explains_it(kind: str, because: str):
-    finding = {"name": "m/bad/onnxruntime/test/ledger", "model_version": "v1", "kind": kind, "subject": "s", "severity": "warning", "message": "how it was seen"}  # fmt: skip
+    finding = {
+        "name": "m/bad/onnxruntime/test/ledger",
+        "model_version": "v1",
+        "kind": kind,
+        "subject": "s",
+        "severity": "warning",
+        "message": "how it was seen",
+    }
     other = {**finding, "model_version": "v0", "message": "of another version"}
     found = told(Facts(CASES, BAD, (finding, other)))
     assert list(found) == [because]
@@ -76,9 +103,12 @@ def test_kernels_are_named_where_they_lose_what_the_codes_keep():
 
 def test_poor_tensors_are_named_the_worst_first_and_a_weight_with_a_good_product_is_not():
     tensors = (
-        tensor("bad", 0, sqnr_db=12.0), tensor("bad", 1, sqnr_db=5.0), tensor("bad", 2, sqnr_db=3.0, kind="weight", node="awq"),
-        tensor("bad", 3, sqnr_db=None, kind="output", node="awq", accumulated_sqnr_db=32.0, executed_sqnr_db=32.0), tensor("bad", 4, sqnr_db=1.0, kind="bias"),
-    )  # fmt: skip
+        tensor("bad", 0, sqnr_db=12.0),
+        tensor("bad", 1, sqnr_db=5.0),
+        tensor("bad", 2, sqnr_db=3.0, kind="weight", node="awq"),
+        tensor("bad", 3, sqnr_db=None, kind="output", node="awq", accumulated_sqnr_db=32.0, executed_sqnr_db=32.0),
+        tensor("bad", 4, sqnr_db=1.0, kind="bias"),
+    )
     found = told(Facts(CASES, BAD, (), tensors))["2 tensors do not fit into their codes"]
     assert "t1 (activation of Conv n1) 5.0 dB, t0 (activation of Conv n0) 12.0 dB" in found.evidence
 
@@ -111,9 +141,16 @@ def test_another_way_of_quantizing_that_keeps_it_clears_the_model():
 
 def test_a_loss_of_one_class_names_it():
     rows = [
-        {"case_id": "m/bad/onnxruntime/test/quality", "metric": "recall", "class_name": c, "value": v, "reference_value": 0.9, "n": 50}
+        {
+            "case_id": "m/bad/onnxruntime/test/quality",
+            "metric": "recall",
+            "class_name": c,
+            "value": v,
+            "reference_value": 0.9,
+            "n": 50,
+        }
         for c, v in (("cat", 0.2), ("dog", 0.89))
-    ]  # fmt: skip
+    ]
     assert (
         "falls from 0.900 to 0.200 (50 labels)"
         in told(Facts(CASES, BAD, (), (), (), rows))["of one class: cat"].evidence

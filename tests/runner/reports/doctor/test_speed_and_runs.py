@@ -10,8 +10,22 @@ from assay.runner.reports.doctor.speed import speed
 
 
 def case(variant: str = "int8", **more: Any) -> dict[str, Any]:
-    return {"case_id": variant, "name": f"m/{variant}", "model": "m", "model_version": "v1", "variant": variant, "check_kind": "benchmark", "status": "ok",
-            "workload_sha256": "w", "calibration_sha256": "c", "threads": 2, "provider": "CPU", "placement": "cpu", "model_sha256": "f", **more}  # fmt: skip
+    return {
+        "case_id": variant,
+        "name": f"m/{variant}",
+        "model": "m",
+        "model_version": "v1",
+        "variant": variant,
+        "check_kind": "benchmark",
+        "status": "ok",
+        "workload_sha256": "w",
+        "calibration_sha256": "c",
+        "threads": 2,
+        "provider": "CPU",
+        "placement": "cpu",
+        "model_sha256": "f",
+        **more,
+    }
 
 
 def ratio(variant: str, value: float, low: float, high: float) -> dict[str, Any]:
@@ -23,8 +37,14 @@ def test_a_variant_that_is_faster_needs_no_explanation():
 
 
 def test_one_that_is_not_faster_is_explained_by_its_profile():
-    finding = {"name": "m/int8", "model_version": "v1", "kind": "why_not_faster", "subject": "DequantizeLinear", "severity": "warning",
-               "message": "12 conversions between types take 40% of the time (DequantizeLinear)"}  # fmt: skip
+    finding = {
+        "name": "m/int8",
+        "model_version": "v1",
+        "kind": "why_not_faster",
+        "subject": "DequantizeLinear",
+        "severity": "warning",
+        "message": "12 conversions between types take 40% of the time (DequantizeLinear)",
+    }
     (found,) = speed(Facts([case()], [ratio("int8", 1.3, 1.2, 1.4)], [finding, {**finding, "severity": "note"}]))
     assert (found.problem, found.because) == ("not faster", "DequantizeLinear")
     assert (
@@ -53,8 +73,10 @@ def test_everything_that_is_recorded_as_other_is_named():
         side(0.9, calibration_sha256="d", model_sha256="g"), side(0.8), {"onnxruntime": ("1.30", "1.31")}
     )
     assert found.subject == "m/int8"
-    assert found.because == (
-        "ranges were learnt from other data (c -> d); another environment: onnxruntime 1.30 -> 1.31; another file of the same version (f -> g)"
+    assert (
+        found.because
+        == "ranges were learnt from other data (c -> d); another environment: onnxruntime 1.30 -> 1.31; another file of"
+        " the same version (f -> g)"
     )
     assert found.evidence == "top1 0.8 -> 0.9"
 
