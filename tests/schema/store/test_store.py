@@ -225,7 +225,8 @@ def test_a_database_held_by_another_program_is_named_and_nothing_is_lost(store: 
 WRITER = """
 import sys
 from pathlib import Path
-from schema import ingest, rows, spool
+from assay.schema import rows
+from assay.schema.store import ingest, spool
 from assay.schema.store.database import Store
 from tests.examples import a_row, a_run
 store = Store(Path(sys.argv[1]))
@@ -244,18 +245,30 @@ def test_writers_at_once_lose_nothing_and_leave_nothing_partial(store: Store):
     assert (count(store, "run"), count(store, "measurement"), count(store, "bundle")) == (32, 640, 32)
 
 
+RESTLESS_WRITER = """
+import sys
+from pathlib import Path
+from assay.schema import rows
+from assay.schema.store import ingest, spool
+from assay.schema.store.database import Store
+from tests.examples import a_row, a_run
+store = Store(Path(sys.argv[1]))
+print("ready", flush=True)
+for n in range(10**6):
+    run = f"{sys.argv[2]}-{n}"
+    measured = [a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(50)]
+    spool.write_bundle(store, run, [a_run(run), *measured])
+    print(run, flush=True)
+    if n % 3 == 2:
+        ingest.sync(store, 60)
+"""
+
+
 @pytest.mark.slow
 def test_killing_writers_at_any_moment_loses_no_acknowledged_bundle_and_leaves_none_in_half(store: Store):
-    code = (
-        "import sys; from pathlib import Path; from schema import ingest, rows, spool; from assay.schema.store.database"
-        " import Store\nfrom tests.examples import a_row, a_run\nstore = Store(Path(sys.argv[1])); print('ready',"
-        " flush=True)\nfor n in range(10**6):\n    run = f'{sys.argv[2]}-{n}'\n    spool.write_bundle(store, run,"
-        " [a_run(run), *[a_row(rows.Measurement, run_id=run, case_id=run, series_id=str(i)) for i in range(50)]])\n   "
-        " print(run, flush=True)\n    if n % 3 == 2: ingest.sync(store, 60)\n"
-    )
     acknowledged: set[str] = set()
     for kill in range(12):
-        command = [sys.executable, "-c", code, str(store.database), str(kill)]
+        command = [sys.executable, "-c", RESTLESS_WRITER, str(store.database), str(kill)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
             assert writer.stdout.readline() == "ready\n"
             time.sleep(0.03 + 0.05 * kill)
