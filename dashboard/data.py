@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import duckdb
 import pandas as pd
 import streamlit as st
 
-from assay.schema import queries, triage
+from assay.schema import triage
 from assay.schema.errors import StoreError
-from assay.schema.queries import Filters, comparison
 from assay.schema.queries import alerts as alert_queries
-from assay.schema.queries import evidence as evidence_queries
-from assay.schema.queries import quality as quality_queries
+from assay.schema.queries import comparison
+from assay.schema.queries import history as history_queries
+from assay.schema.queries import runs as run_queries
+from assay.schema.queries.base import Answer, Filters
 from assay.schema.store.database import DEFAULT_DATABASE, Store, reading, sequence, snapshot
 from assay.schema.store.migrate import pending
 
 _ENTRIES = 64
-_QUESTIONS = (queries, quality_queries, alert_queries, evidence_queries)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def store() -> Store:
@@ -51,28 +56,35 @@ def _problem(path: str) -> str | None:
         return str(error)
 
 
-@st.cache_data(max_entries=_ENTRIES, show_spinner=False)
-def _ask(path: str, question: str, arguments: tuple[Any, ...]) -> Any:
-    """A snapshot never changes, so its path is the whole key."""
+@st.cache_data(
+    max_entries=_ENTRIES,
+    show_spinner=False,
+    hash_funcs={FunctionType: lambda function: f"{function.__module__}.{function.__qualname__}"},
+)
+def _ask(path: str, question: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """A snapshot never changes, so its path and the question are the whole key."""
     with reading(Path(path)) as connection:
-        module = next(module for module in _QUESTIONS if hasattr(module, question))
-        return getattr(module, question)(connection, *arguments)
+        return question(connection, *arguments)
 
 
-def ask(question: str, *arguments: Any) -> Any:
-    """The answer of one function of the modules of questions in `schema`."""
+def ask(question: Callable[Concatenate[duckdb.DuckDBPyConnection, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+    """The answer of one function of `assay.schema.queries`; its arguments go by position."""
     path = current()
     assert path is not None  # noqa: S101  the entry script stops before any page when nothing is recorded
-    return _ask(str(path), question, arguments)
+    assert not named  # noqa: S101  the key of the cache has positions alone
+    answer: T = _ask(str(path), question, arguments)
+    return answer
 
 
-def frame(question: str, *arguments: Any) -> pd.DataFrame:
+def frame(
+    question: Callable[Concatenate[duckdb.DuckDBPyConnection, P], Answer], *arguments: P.args, **named: P.kwargs
+) -> pd.DataFrame:
     """The same, as a frame; empty without columns when there is no row."""
-    return pd.DataFrame(ask(question, *arguments))
+    return pd.DataFrame(ask(question, *arguments, **named))
 
 
 def choices() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = ask("choices")
+    found: dict[str, list[str]] = ask(run_queries.choices)
     return found
 
 
@@ -101,7 +113,7 @@ def compare(a: str, b: str) -> dict[str, Any]:
 
 
 def overview(chosen: Filters) -> pd.DataFrame:
-    return frame("overview", chosen)
+    return frame(history_queries.overview, chosen)
 
 
 def act(alert: str, step: str, who: str, reason: str, **more: Any) -> str | None:
@@ -124,7 +136,7 @@ def differs(a: str, b: str) -> dict[str, tuple[Any, Any]]:
 
 def changes_drawn(chosen: Filters, metric: str, points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The changes and the cuts that belong on a trend of these points."""
-    moved = frame("changes", chosen, None)
+    moved = frame(alert_queries.changes, chosen, None)
     moved = moved[moved["series_id"].isin(points["series_id"])] if len(moved) else moved
-    cut = frame("cuts", chosen, metric)
+    cut = frame(alert_queries.cuts, chosen, metric)
     return moved, cut[cut["started_at"] >= points["started_at"].min()] if len(cut) else cut

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from assay.schema.queries import Filters
+from assay.schema.queries.base import Filters
 
 
 def draw(choices: dict[str, list[str]]) -> Filters:

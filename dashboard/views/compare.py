@@ -3,10 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from assay.dashboard import data, figures, filters, tables
+from assay.dashboard import data, filters
+from assay.dashboard.figures import comparison as comparison_figures
+from assay.dashboard.tables import comparison as comparison_tables
+from assay.schema.queries import runs as run_queries
 
 st.title("Compare")
-known = [row["run_id"] for row in data.ask("runs", filters.chosen())]
+known = [row["run_id"] for row in data.ask(run_queries.runs, filters.chosen())]
 if len(known) < 2:
     filters.nothing_matches("two runs")
 
@@ -24,14 +27,18 @@ if None in sides.values():
 document = data.compare(str(sides["a"]), str(sides["b"]))
 st.code(f"assay compare {sides['a']} {sides['b']}", language="bash")
 if document["environment"]:
-    st.warning("The hosts differ. " + tables.environment(document["environment"]))
+    st.warning("The hosts differ. " + comparison_tables.environment(document["environment"]))
 for row in document["overrides"]:
-    st.warning(tables.override(row))
+    st.warning(comparison_tables.override(row))
 changed_only = st.toggle("Only what changed", key="changed", bind="query-params")
 speed = pd.DataFrame(document["measurements"])
 if not speed.empty and speed["ratio"].notna().any():
-    st.plotly_chart(figures.forest(speed), key="forest", width="stretch")
+    st.plotly_chart(comparison_figures.forest(speed), key="forest", width="stretch")
 st.subheader("Speed and size")
-st.dataframe(tables.comparison(document["measurements"], changed_only=changed_only), hide_index=True, key="speed")
+st.dataframe(
+    comparison_tables.comparison(document["measurements"], changed_only=changed_only), hide_index=True, key="speed"
+)
 st.subheader("Parity")
-st.dataframe(tables.comparison(document["parity"], changed_only=changed_only), hide_index=True, key="receipts")
+st.dataframe(
+    comparison_tables.comparison(document["parity"], changed_only=changed_only), hide_index=True, key="receipts"
+)

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from assay.dashboard import sections_alerts
+from assay.dashboard.parts import alerts as alert_parts
 
 st.title("Health")
 part = st.segmented_control(
     "Of", ["Series", "Schedule", "Notifications"], default="Series", key="health_of", bind="query-params"
 )
 if part == "Schedule":
-    sections_alerts.schedule()
+    alert_parts.schedule()
 elif part == "Notifications":
-    sections_alerts.told()
+    alert_parts.told()
 else:
-    sections_alerts.trust()
+    alert_parts.trust()

@@ -2,20 +2,22 @@
 
 import streamlit as st
 
-from assay.dashboard import data, filters, sections_alerts, tables
+from assay.dashboard import data, filters
+from assay.dashboard.parts import alerts as alert_parts
+from assay.dashboard.tables import runs as run_tables
 
 st.title("Overview")
 found = data.overview(filters.chosen())
 if found.empty:
     filters.nothing_matches("cases")
 
-sections_alerts.banner()
-for column, (name, count) in zip(st.columns(5), tables.headline(found).items(), strict=True):
+alert_parts.banner()
+for column, (name, count) in zip(st.columns(5), run_tables.headline(found).items(), strict=True):
     column.metric(name, count, border=True)
 
 st.subheader("Newest state of every model, variant and backend")
 st.dataframe(
-    tables.overview(found),
+    run_tables.overview(found),
     hide_index=True,
     key="matrix",
     column_config={

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from assay.dashboard import sections
+from assay.dashboard.parts import parity as parity_parts
 
 st.title("Parity")
 SECTIONS = {
-    "Receipts": sections.receipts,
-    "Steps": sections.steps,
-    "Explanations": sections.explanations,
-    "Noise": sections.noise,
-    "Waivers": sections.waivers,
+    "Receipts": parity_parts.receipts,
+    "Steps": parity_parts.steps,
+    "Explanations": parity_parts.explanations,
+    "Noise": parity_parts.noise,
+    "Waivers": parity_parts.waivers,
 }
 wanted = st.segmented_control("Look at", [*SECTIONS], default="Receipts", key="look", bind="query-params")
-SECTIONS.get(wanted or "Receipts", sections.receipts)()
+SECTIONS.get(wanted or "Receipts", parity_parts.receipts)()

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from assay.dashboard import sections_quality
+from assay.dashboard.parts import quality as quality_parts
 
 st.title("Quantization")
 SECTIONS = {
-    "Quality": sections_quality.qualities,
-    "Ledger": sections_quality.ledger,
-    "Calibration": sections_quality.calibrations,
-    "Sensitivity": sections_quality.sensitivity,
-    "Search": sections_quality.searches,
+    "Quality": quality_parts.qualities,
+    "Ledger": quality_parts.ledger,
+    "Calibration": quality_parts.calibrations,
+    "Sensitivity": quality_parts.sensitivity,
+    "Search": quality_parts.searches,
 }
 wanted = st.segmented_control("Look at", [*SECTIONS], default="Quality", key="quantization", bind="query-params")
-SECTIONS.get(wanted or "Quality", sections_quality.qualities)()
+SECTIONS.get(wanted or "Quality", quality_parts.qualities)()

@@ -2,7 +2,11 @@
 
 import streamlit as st
 
-from assay.dashboard import data, figures, filters, tables
+from assay.dashboard import data, filters
+from assay.dashboard.figures import runs as run_figures
+from assay.dashboard.tables import runs as run_tables
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 
 st.title("Run")
 typed = (
@@ -11,23 +15,23 @@ typed = (
 )
 run_id = data.resolve(typed)
 if run_id is None:
-    newest = ", ".join(row["run_id"] for row in data.ask("runs", filters.chosen())[:3])
+    newest = ", ".join(row["run_id"] for row in data.ask(run_queries.runs, filters.chosen())[:3])
     st.warning(f"No run is called {typed!r}. The newest: {newest}. Just recorded? `assay db sync` publishes it.")
     st.stop()
 
 st.code(f"assay show {run_id}", language="bash")
-environment = data.ask("environment_of", run_id)
+environment = data.ask(run_queries.environment_of, run_id)
 st.caption(
     f"{environment['hardware_class']}; {environment['os']}; torch {environment['torch']}, onnxruntime"
     f" {environment['onnxruntime']}, onnx {environment['onnx']}"
 )
 st.subheader("Cases, broken ones first")
-cases = data.frame("cases_of", run_id)
+cases = data.frame(run_queries.cases_of, run_id)
 if cases.empty:
     st.info(f"No case of this run is recorded yet. Continue it: `assay run SUITE --resume` (run {run_id})")
     st.stop()
-st.dataframe(tables.cases(cases), hide_index=True, key="cases")
-verdicts = data.frame("verdicts_of", run_id)
+st.dataframe(run_tables.cases(cases), hide_index=True, key="cases")
+verdicts = data.frame(parity_queries.verdicts_of, run_id)
 if not verdicts.empty:
     st.subheader("Verdicts, failures first")
     st.dataframe(
@@ -35,13 +39,13 @@ if not verdicts.empty:
         hide_index=True,
         key="verdicts",
     )
-findings = data.frame("findings_of", run_id)
+findings = data.frame(parity_queries.findings_of, run_id)
 if not findings.empty:
     st.subheader("Findings, the gravest first")
     st.dataframe(findings, hide_index=True, key="findings")
-measured = data.frame("measurements_of", run_id)
+measured = data.frame(run_queries.measurements_of, run_id)
 if not measured.empty:
     timed = measured.dropna(subset=["samples"])
-    st.plotly_chart(figures.samples(timed), key="samples", width="stretch")
+    st.plotly_chart(run_figures.samples(timed), key="samples", width="stretch")
     st.subheader("Measurements")
-    st.dataframe(tables.measurements(measured), hide_index=True, key="measurements")
+    st.dataframe(run_tables.measurements(measured), hide_index=True, key="measurements")

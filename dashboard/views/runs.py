@@ -2,14 +2,16 @@
 
 import streamlit as st
 
-from assay.dashboard import data, filters, tables
+from assay.dashboard import data, filters
+from assay.dashboard.tables import runs as run_tables
+from assay.schema.queries import runs as run_queries
 
 st.title("Runs")
-found = data.frame("runs", filters.chosen())
+found = data.frame(run_queries.runs, filters.chosen())
 if found.empty:
     filters.nothing_matches("runs")
 
-shown = tables.runs(found)
+shown = run_tables.runs(found)
 picked = st.dataframe(
     shown,
     hide_index=True,

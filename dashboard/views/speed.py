@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from assay.dashboard import sections_speed
+from assay.dashboard.parts import speed as speed_parts
 
 st.title("Speed")
 SECTIONS = {
-    "Distributions": sections_speed.distributions,
-    "Generations": sections_speed.generations,
-    "Batches": sections_speed.sweeps,
-    "Operators": sections_speed.operators,
+    "Distributions": speed_parts.distributions,
+    "Generations": speed_parts.generations,
+    "Batches": speed_parts.sweeps,
+    "Operators": speed_parts.operators,
 }
 wanted = st.segmented_control("Look at", [*SECTIONS], default="Distributions", key="speed", bind="query-params")
-SECTIONS.get(wanted or "Distributions", sections_speed.distributions)()
+SECTIONS.get(wanted or "Distributions", speed_parts.distributions)()

@@ -13,7 +13,9 @@ from assay.runner.rules.policy import Judgement, Policy
 from assay.runner.rules.rejudge import rejudge
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.rows import policy_row, verdict_row
-from assay.schema import queries, rows
+from assay.schema import rows
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now, write_bundle
 
@@ -51,11 +53,11 @@ def judged_again(
     connection: duckdb.DuckDBPyConnection, policy: Policy, pattern: str | None, waivers: list[Waiver]
 ) -> Iterator[Rejudged]:
     """Every recorded comparison whose case matches, oldest first."""
-    for case in queries.parity_cases(connection):
+    for case in parity_queries.parity_cases(connection):
         if pattern is not None and not (fnmatch(case["name"], pattern) or pattern in case["name"]):
             continue
-        receipts = queries.receipts_of_case(connection, case["case_id"])
-        invariants = queries.of_case(connection, "invariant", case["case_id"])
+        receipts = parity_queries.receipts_of_case(connection, case["case_id"])
+        invariants = run_queries.of_case(connection, "invariant", case["case_id"])
         for merged in (r for r in receipts if r["step"] < 0):
             name = merged["output"]
             if policy.for_output(name).ignore:

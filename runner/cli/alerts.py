@@ -47,8 +47,8 @@ def list_(
     Example: assay alerts list --suite nightly
     """
     from assay.runner.reports import console
-    from assay.schema.queries import Filters
     from assay.schema.queries import alerts as alert_queries
+    from assay.schema.queries.base import Filters
     from assay.schema.rows.alerts import ACTIVE
 
     with published(db) as connection:

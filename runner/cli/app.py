@@ -168,21 +168,22 @@ def show(
     Example: assay show latest
     """
     from assay.runner.reports import console
-    from assay.schema import queries
+    from assay.schema.queries import parity as parity_queries
+    from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
 
     with published(db) as connection:
         run_id = resolve(connection, run)
         document: dict[str, Any] = {
             "run": run_id,
-            "environment": queries.environment_of(connection, run_id),
-            "cases": queries.cases_of(connection, run_id),
-            "verdicts": queries.verdicts_of(connection, run_id),
-            "receipts": queries.receipts_of(connection, run_id),
-            "measurements": queries.measurements_of(connection, run_id),
-            "findings": queries.findings_of(connection, run_id),
-            "noise": queries.noise_of(connection, run_id),
-            "invariants": queries.invariants_of(connection, run_id),
+            "environment": run_queries.environment_of(connection, run_id),
+            "cases": run_queries.cases_of(connection, run_id),
+            "verdicts": parity_queries.verdicts_of(connection, run_id),
+            "receipts": parity_queries.receipts_of(connection, run_id),
+            "measurements": run_queries.measurements_of(connection, run_id),
+            "findings": parity_queries.findings_of(connection, run_id),
+            "noise": parity_queries.noise_of(connection, run_id),
+            "invariants": parity_queries.invariants_of(connection, run_id),
         }
         if json:
             console.print_json(document)

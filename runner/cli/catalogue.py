@@ -16,8 +16,9 @@ from assay.runner.recipes import RECIPES
 from assay.runner.suites.suite import load_suite, shipped_suites
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden
-from assay.schema import queries
 from assay.schema.errors import StoreError
+from assay.schema.queries import base
+from assay.schema.queries import runs as run_queries
 from assay.schema.rows import Environment
 from assay.schema.store.database import Store, reading, snapshot
 
@@ -67,7 +68,7 @@ def _runs(store: Store) -> Rows:
     if published is None:
         return []
     with reading(published) as connection:
-        found = queries.runs(connection, queries.Filters(), limit=50)
+        found = run_queries.runs(connection, base.Filters(), limit=50)
     names = (
         "run_id",
         "started_at",
@@ -152,8 +153,8 @@ def store_status(store: Store) -> dict[str, Any]:
     }
     if published:
         with reading(published) as connection:
-            status["rows"] = queries.table_counts(connection)
-            status["rejections"] = {row["bundle_id"]: row["reason"] for row in queries.rejected(connection)}
+            status["rows"] = run_queries.table_counts(connection)
+            status["rejections"] = {row["bundle_id"]: row["reason"] for row in run_queries.rejected(connection)}
     return status
 
 

@@ -58,12 +58,12 @@ def _host(db: Path, json: bool) -> None:
 def _run(run: str, against: str | None, db: Path, json: bool) -> None:
     from assay.runner.reports import console
     from assay.runner.reports.doctor import consult
-    from assay.schema import queries
+    from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
 
     with published(db) as connection:
         run_id = resolve(connection, run)
-        before = resolve(connection, against) if against else queries.run_before(connection, run_id)
+        before = resolve(connection, against) if against else run_queries.run_before(connection, run_id)
         found = consult.of_run(connection, run_id)
         if before is not None and before != run_id:
             found += consult.against(connection, run_id, before)

@@ -79,13 +79,13 @@ def claim(
     """
     from assay.runner.reports import console
     from assay.runner.reports.claims import check, parse
-    from assay.schema import queries
+    from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
 
     stated = parse(sentence)
     with published(db) as connection:
         run_id = resolve(connection, run)
-        checked = check(stated, queries.measurements_of(connection, run_id), model, workload)
+        checked = check(stated, run_queries.measurements_of(connection, run_id), model, workload)
     documents = [one.as_document() for one in checked]
     if json:
         console.print_json({"run": run_id, "claim": sentence, "checked": documents})

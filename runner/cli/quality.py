@@ -125,18 +125,18 @@ def graph(
     """
     from assay.runner.graphs.annotate import annotate
     from assay.runner.recipes.build import cached_file
-    from assay.schema import queries
+    from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
 
     if out.exists():
         raise UsageError(f"{out} is there already; name a new file.")
     with published(db) as connection:
-        cases = [c for c in queries.cases_of(connection, resolve(connection, run)) if c["check_kind"] == "ledger"]
+        cases = [c for c in run_queries.cases_of(connection, resolve(connection, run)) if c["check_kind"] == "ledger"]
         found = [c for c in cases if c["name"] == case] or [c for c in cases if case in c["name"]]
         if len(found) != 1:
             what = "is not one ledger case" if found else "is no ledger case"
             raise UsageError(f"{case!r} {what} of that run.{nearest(case, [c['name'] for c in found or cases])}")
-        entries = queries.of_case(connection, "ledger", found[0]["case_id"])
+        entries = run_queries.of_case(connection, "ledger", found[0]["case_id"])
     file = cached_file(store_at(db).artifacts, str(found[0]["recipe_sha256"]))
     if not file.is_file():
         raise UsageError(f"the file of {found[0]['name']!r} is no longer kept; make it again: {found[0]['reproduce']}")

@@ -104,7 +104,7 @@ def _look(db: Path, suite: str, models: Sequence[str], floors: list[str], *, jso
     from assay.runner.regressions.alerts.new_changes import Watching
     from assay.runner.regressions.detection.floors import parse
     from assay.runner.reports import console
-    from assay.schema.queries import Filters
+    from assay.schema.queries.base import Filters
     from assay.schema.store import ingest
 
     ingest.sync(store_at(db), 30.0)
@@ -216,7 +216,7 @@ def gate(
     """
     from assay.runner.reports import console
     from assay.runner.reports.gate import REGRESSED, UNKNOWN, as_junit, as_markdown, judge
-    from assay.schema import queries
+    from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import compare_runs, resolve
 
     if as_ not in (shapes := ("table", "md", "junit", "json")):
@@ -226,7 +226,7 @@ def gate(
         if before == after:
             raise UsageError(f"--against names the run itself ({after}): a run is no baseline of its own.")
         compared = compare_runs(connection, before, after)
-        found = judge(compared, *(queries.cases_of(connection, one) for one in (before, after)))
+        found = judge(compared, *(run_queries.cases_of(connection, one) for one in (before, after)))
     told = {
         "run": after,
         "against": before,
@@ -261,7 +261,7 @@ def _write(out: Path, text: str) -> None:
 
 def _recorded(db: Path, suite: str, models: Sequence[str], least: int) -> list[dict[str, Any]]:
     """Series of the newest snapshot; none where nothing is recorded."""
-    from assay.schema.queries import Filters
+    from assay.schema.queries.base import Filters
     from assay.schema.queries.series import series
     from assay.schema.store.database import snapshot
 

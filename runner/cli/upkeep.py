@@ -230,7 +230,7 @@ def export(
     Example: assay db export books --as csv
     """
     from assay.runner.reports import console
-    from assay.schema import queries
+    from assay.schema.queries import runs as run_queries
 
     if format_ not in ("parquet", "csv"):
         raise UsageError(f"--as is parquet or csv, not {format_!r}.")
@@ -239,7 +239,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, int] = {}
     with published(db) as connection:
-        for table, rows in queries.table_counts(connection).items():
+        for table, rows in run_queries.table_counts(connection).items():
             relation, file = connection.table(table), str(folder / f"{table}.{format_}")
             if format_ == "parquet":
                 relation.to_parquet(file)

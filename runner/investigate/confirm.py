@@ -20,7 +20,7 @@ from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
 from assay.schema.queries import alerts as alert_queries
-from assay.schema.queries import ask
+from assay.schema.queries.base import ask
 from assay.schema.rows import Row
 from assay.schema.rows.alerts import Change, Confirmation
 from assay.schema.store import ingest

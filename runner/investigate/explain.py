@@ -19,7 +19,9 @@ from assay.runner.run.prepare import Prepared, made_for, opened_from, prepare, s
 from assay.runner.suites.case import Case, expand
 from assay.runner.suites.suite import Suite, find_suite, load_suite
 from assay.runner.worker.process import Worker, WorkerFailed
-from assay.schema import queries, rows
+from assay.schema import rows
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, write_bundle
 
@@ -100,7 +102,7 @@ def explain_case(
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, run_id: str, name: str) -> dict[str, Any]:
-    cases = [case for case in queries.find_case(connection, run_id) if case["check_kind"] == "parity"]
+    cases = [case for case in run_queries.find_case(connection, run_id) if case["check_kind"] == "parity"]
     exact = [case for case in cases if case["name"] == name]
     found = exact or [case for case in cases if name in case["name"]]
     if len(found) != 1:
@@ -145,7 +147,7 @@ def _worst_step(connection: duckdb.DuckDBPyConnection, case_id: str) -> int:
     Raises:
         NothingMeasured: the case left no receipt of a step.
     """
-    steps = [r for r in queries.receipts_of_case(connection, case_id) if r["step"] >= 0 and r["elements"]]
+    steps = [r for r in parity_queries.receipts_of_case(connection, case_id) if r["step"] >= 0 and r["elements"]]
     if not steps:
         raise NothingMeasured("the case compared nothing at any step, so there is nothing to explain.")
     failing = [r for r in steps if r["violations"]] or steps

@@ -25,7 +25,7 @@ from assay.runner.run.turns import time_in_turns
 from assay.runner.run.verdicts import judge
 from assay.runner.suites.case import Case, expand
 from assay.runner.suites.suite import Suite, find_suite, load_suite
-from assay.schema.queries import ask
+from assay.schema.queries.base import ask
 from assay.schema.queries.comparison import ratio_of
 from assay.schema.store.database import Store
 

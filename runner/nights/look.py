@@ -12,8 +12,8 @@ from assay.runner.regressions.alerts.life import Night, decide
 from assay.runner.regressions.alerts.new_changes import Books, Watching, new_changes
 from assay.runner.regressions.alerts.shadow import shadow_changes
 from assay.runner.regressions.alerts.suspicion import suspicions
-from assay.schema.queries import Filters
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters
 from assay.schema.queries.series import series, verdict_series
 from assay.schema.rows import Row
 from assay.schema.rows.alerts import Change

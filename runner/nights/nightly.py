@@ -30,8 +30,8 @@ from assay.runner.regressions.alerts.life import Night
 from assay.runner.regressions.alerts.new_changes import Watching
 from assay.runner.run.outcome import Progress
 from assay.schema.errors import StoreError
-from assay.schema.queries import Filters
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters
 from assay.schema.rows.alerts import Change
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot

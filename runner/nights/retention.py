@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.schema.queries import ask
+from assay.schema.queries.base import ask
 from assay.schema.store.database import Store
 
 _DAY_S = 86_400.0

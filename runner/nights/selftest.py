@@ -23,8 +23,8 @@ from assay.runner.regressions.detection.floors import is_exact
 from assay.runner.regressions.detection.histories import nights, resampled
 from assay.runner.tensors import Array
 from assay.schema import rows
-from assay.schema.queries import Filters, ask
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters, ask
 from assay.schema.queries.series import series
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot

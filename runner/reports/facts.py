@@ -10,7 +10,10 @@ import duckdb
 
 from assay.runner.reports.doctor import consult
 from assay.runner.reports.doctor.diagnosis import Diagnosis
-from assay.schema import queries
+from assay.schema.queries import base
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
+from assay.schema.queries import speed as speed_queries
 
 Row = Mapping[str, Any]
 
@@ -32,15 +35,15 @@ class Facts:
 
 def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> Facts:
     """Read a run."""
-    run = next(row for row in queries.runs(connection, queries.Filters(), limit=10**9) if row["run_id"] == run_id)
+    run = next(row for row in run_queries.runs(connection, base.Filters(), limit=10**9) if row["run_id"] == run_id)
     return Facts(
         run,
-        queries.environment_of(connection, run_id),
-        queries.cases_of(connection, run_id),
-        queries.measurements_of(connection, run_id),
-        queries.receipts_of(connection, run_id),
-        queries.findings_of(connection, run_id),
-        queries.layers_of(connection, run_id),
+        run_queries.environment_of(connection, run_id),
+        run_queries.cases_of(connection, run_id),
+        run_queries.measurements_of(connection, run_id),
+        parity_queries.receipts_of(connection, run_id),
+        parity_queries.findings_of(connection, run_id),
+        speed_queries.layers_of(connection, run_id),
         consult.of_run(connection, run_id),
     )
 

@@ -9,7 +9,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import assay
-import assay.schema.queries
 from assay.runner import environment
 from assay.runner.errors import ExitCode, NothingMeasured, nearest
 from assay.runner.rules.waiver import Waiver, in_force
@@ -22,6 +21,8 @@ from assay.runner.suites.case import Case, expand
 from assay.runner.suites.suite import Suite
 from assay.schema import rows
 from assay.schema.errors import StoreError
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.spool import new_id, now, write_bundle
@@ -105,7 +106,7 @@ def waivers_of(store: Store) -> list[Waiver]:
     if newest is None:
         return []
     with reading(newest) as connection:
-        return in_force(assay.schema.queries.waiver_events(connection))
+        return in_force(parity_queries.waiver_events(connection))
 
 
 def _publish(store: Store, wait_s: float) -> str | None:
@@ -187,12 +188,10 @@ def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
     published = snapshot(store)
     if published is not None:
         with reading(published) as connection:
-            found = assay.schema.queries.unfinished_run(connection, suite.name, _identity(suite, options))
+            found = run_queries.unfinished_run(connection, suite.name, _identity(suite, options))
             if found is not None:
-                cases = assay.schema.queries.recorded_cases(connection, found)
-                return Begun(
-                    found, frozenset(cases), frozenset(assay.schema.queries.recorded_outcomes(connection, found))
-                )
+                cases = run_queries.recorded_cases(connection, found)
+                return Begun(found, frozenset(cases), frozenset(run_queries.recorded_outcomes(connection, found)))
     raise NothingMeasured(
         f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without"
         " --resume."

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from assay.schema.errors import BadTriage, nearest
-from assay.schema.queries import RECENT, Answer, Filters, ask, bound
+from assay.schema.queries.base import RECENT, Answer, Filters, ask, bound
 
 _MATCHES = """
     ($suite = '' or c.suite = $suite) and (len($models) = 0 or list_contains($models, c.model))

@@ -8,9 +8,11 @@ from typing import Any
 
 import duckdb
 
-from assay.schema import queries
 from assay.schema.errors import UnknownRun, nearest
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries import base
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 
 _SHOWN = (
     "latency_p50_ms", "latency_p99_ms", "throughput_per_s", "items_per_s", "ttft_ms", "token_latency_p50_ms", "tokens_per_s",
@@ -35,9 +37,9 @@ _ENVIRONMENT_FIELDS = (
 )
 
 
-def _runs_of(connection: duckdb.DuckDBPyConnection, suite: str) -> queries.Answer:
+def _runs_of(connection: duckdb.DuckDBPyConnection, suite: str) -> base.Answer:
     """Runs, newest first, of one suite or of all."""
-    every = queries.run_ids(connection)
+    every = run_queries.run_ids(connection)
     if not every:
         raise UnknownRun("there are no runs yet. Record one: assay run quickstart")
     known = [row for row in every if not suite or row["suite"] == suite]
@@ -58,9 +60,9 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -
     kind, _, rest = name.partition(":")
     if kind == "version" and rest:
         of_suite = {row["run_id"] for row in known}
-        found = [run_id for run_id in queries.runs_of_version(connection, rest) if run_id in of_suite]
+        found = [run_id for run_id in run_queries.runs_of_version(connection, rest) if run_id in of_suite]
         if not found:
-            raise UnknownRun(f"no run has model version {rest!r}.{nearest(rest, queries.versions(connection))}")
+            raise UnknownRun(f"no run has model version {rest!r}.{nearest(rest, run_queries.versions(connection))}")
         return found[0]
     if kind == "branch" and rest:
         matching = [row["run_id"] for row in known if row["git_branch"] == rest]
@@ -91,7 +93,7 @@ def _of_release(connection: duckdb.DuckDBPyConnection, runs: set[str]) -> str:
         sql = """select r.run_id from run r where r.run_id in
             (select run_id from case_result where model = $model
                 and model_version = $version) order by r.started_at desc"""
-        found = queries.ask(connection, sql, model=shipped["model"], version=shipped["version"])
+        found = base.ask(connection, sql, model=shipped["model"], version=shipped["version"])
         if of_suite := [row["run_id"] for row in found if row["run_id"] in runs]:
             return str(of_suite[0])
     raise UnknownRun(
@@ -155,20 +157,22 @@ class Comparison:
 
 def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:
     """Speed, size and parity of two runs. Unlike things get no ratio and say why, unless `force` is asked for."""
-    measured = [{(m["name"], m["metric"]): m for m in queries.measurements_of(connection, run)} for run in (a, b)]
+    measured = [{(m["name"], m["metric"]): m for m in run_queries.measurements_of(connection, run)} for run in (a, b)]
     keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in _SHOWN]
     speed = [_measurement_line(*key, measured[0].get(key), measured[1].get(key), force=force) for key in keys]
-    receipts = [{(r["name"], r["output"]): r for r in queries.receipts_of(connection, run)} for run in (a, b)]
+    receipts = [{(r["name"], r["output"]): r for r in parity_queries.receipts_of(connection, run)} for run in (a, b)]
     parity = [
         _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
         for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
-    return Comparison(a, b, differing_environment(connection, a, b), speed, parity, queries.overrides(connection, a, b))
+    return Comparison(
+        a, b, differing_environment(connection, a, b), speed, parity, run_queries.overrides(connection, a, b)
+    )
 
 
 def differing_environment(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> dict[str, tuple[Any, Any]]:
     """What differs between the hosts and libraries of two runs."""
-    left, right = queries.environment_of(connection, a), queries.environment_of(connection, b)
+    left, right = run_queries.environment_of(connection, a), run_queries.environment_of(connection, b)
     return {name: (left[name], right[name]) for name in _ENVIRONMENT_FIELDS if left[name] != right[name]}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import duckdb
 
-from assay.schema.queries import Answer, ask
+from assay.schema.queries.base import Answer, ask
 
 
 def moved_beside(connection: duckdb.DuckDBPyConnection, alert_id: str) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from assay.schema.queries import CASES, Answer, Filters, ask, bound
+from assay.schema.queries.base import CASES, Answer, Filters, ask, bound
 
 MAIN_METRICS = ("top1", "map_50_95", "iou", "wer", "perplexity")
 """The main metric of each task; a case has one of them."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import duckdb
 
-from assay.schema.queries import MATCHES as _MATCHES
-from assay.schema.queries import Answer, Filters, ask, bound
+from assay.schema.queries.base import MATCHES as _MATCHES
+from assay.schema.queries.base import Answer, Filters, ask, bound
 
 _NOT_WATCHED = (
     "noise",

@@ -17,9 +17,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from assay.dashboard import figures, figures_alerts, tables_alerts
-from assay.schema.queries import Filters
+from assay.dashboard.figures import alerts as alert_figures
+from assay.dashboard.figures import trends as trend_figures
+from assay.dashboard.tables import alerts as alert_tables
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
@@ -159,14 +161,14 @@ def test_a_trend_shows_its_changes_and_its_cuts():
         ]
     )
     cuts = pd.DataFrame([{"started_at": points["started_at"][1], "differs": "onnxruntime 1.30 -> 1.31", "series": 1}])
-    figure = figures_alerts.marked(figures.trend(points, "latency_p50_ms", "ms", "lower"), moved, cuts)
+    figure = alert_figures.marked(trend_figures.trend(points, "latency_p50_ms", "ms", "lower"), moved, cuts)
     names = [trace.name for trace in figure.data]
     assert names[-2:] == ["environment changed: the series is cut", "worse from here"]
     assert "expected, mira: agreed &lt;a&gt;" in figure.data[-1].customdata[0][0]
     assert (figure.data[-1].y[0], figure.data[-2].customdata[0][0]) == (2.0, "onnxruntime 1.30 -> 1.31")
     assert len(figure.layout.shapes) == 1
-    plain = figures_alerts.marked(
-        figures.trend(points, "latency_p50_ms", "ms", "lower"), pd.DataFrame(), pd.DataFrame()
+    plain = alert_figures.marked(
+        trend_figures.trend(points, "latency_p50_ms", "ms", "lower"), pd.DataFrame(), pd.DataFrame()
     )
     assert len(plain.data) == 1
 
@@ -178,16 +180,16 @@ def test_nights_on_both_sides_are_over_the_median_before():
             {"name": "z", "metric": "m", "before": [], "after": [1.0], "message": ""},
         ]
     )
-    figure = figures_alerts.sides(changes)
+    figure = alert_figures.sides(changes)
     assert [list(trace.y) for trace in figure.data] == [[1.0, 1.0, 1.2], [2.0]]
     assert "n = 1 series" in figure.layout.title.text
 
 
 def test_alerts_are_told_apart_by_what_is_left_to_do():
     found = pd.DataFrame({"state": ["open", "muted", "recovered", "fixed", "acknowledged"]})
-    assert list(tables_alerts.waiting(found, "Waiting")["state"]) == ["open", "muted", "acknowledged"]
-    assert list(tables_alerts.waiting(found, "Over")["state"]) == ["recovered", "fixed"]
-    assert len(tables_alerts.waiting(found, "All")) == 5
+    assert list(alert_tables.waiting(found, "Waiting")["state"]) == ["open", "muted", "acknowledged"]
+    assert list(alert_tables.waiting(found, "Over")["state"]) == ["recovered", "fixed"]
+    assert len(alert_tables.waiting(found, "All")) == 5
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ def test_trade_offs_weigh_any_two_things(monkeypatch: pytest.MonkeyPatch, study:
 
 
 def test_rows_that_are_unlike_have_unlike_labels():
-    from assay.dashboard.tables import alike
+    from assay.dashboard.tables.comparison import alike
 
     key = "model=m; workload=w:abcdef123456; mode=benchmark; hardware=h; device=cpu; threads={}"
     rows = [{"model": "m", "model_version": "1", "comparability": key.format(threads)} for threads in (1, 2)]

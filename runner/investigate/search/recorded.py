@@ -10,7 +10,7 @@ import duckdb
 from assay.runner.investigate.search.plan import Plan
 from assay.runner.investigate.search.trials import Node, Trial
 from assay.runner.timing.traces import original_name
-from assay.schema import queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store, reading, snapshot
 
 Row = dict[str, Any]
@@ -32,17 +32,17 @@ def recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
             (
                 {
                     original_name(row["name"]): row["median_us"]
-                    for row in queries.of_case(connection, "layer", case["case_id"])
+                    for row in run_queries.of_case(connection, "layer", case["case_id"])
                 }
                 if case
                 else {}
             )
             for case in profiles
         ]
-        entries = queries.of_case(connection, "ledger", ledger["case_id"]) if ledger else []
-        figures = queries.of_case(connection, "measurement", asked["case_id"])
+        entries = run_queries.of_case(connection, "ledger", ledger["case_id"]) if ledger else []
+        figures = run_queries.of_case(connection, "measurement", asked["case_id"])
         everything = next((m["value"] for m in figures if m["metric"] == "all_nodes_sqnr_db"), None)
-        asked_of = queries.of_case(connection, "sensitivity", asked["case_id"])
+        asked_of = run_queries.of_case(connection, "sensitivity", asked["case_id"])
         return nodes_of(asked_of, entries, times[0], times[1], everything), version
 
 
@@ -59,7 +59,7 @@ def recall(plan: Plan, trial: Trial, store: Store, version: str, *, timed: bool 
             trial.run_id = case["run_id"]
             trial.figures |= {
                 m["metric"]: (m["value"], m["low"], m["high"])
-                for m in queries.of_case(connection, "measurement", case["case_id"])
+                for m in run_queries.of_case(connection, "measurement", case["case_id"])
             }
     return True
 
@@ -67,7 +67,7 @@ def recall(plan: Plan, trial: Trial, store: Store, version: str, *, timed: bool 
 def _newest(
     connection: duckdb.DuckDBPyConnection, plan: Plan, check: str, variant: str, version: str | None
 ) -> Row | None:
-    return queries.newest_case(connection, plan.identity, plan.environment_id, plan.case(check, variant), version)
+    return run_queries.newest_case(connection, plan.identity, plan.environment_id, plan.case(check, variant), version)
 
 
 def nodes_of(

@@ -8,17 +8,18 @@ from assay.runner.reports.doctor.accuracy import accuracy
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
 from assay.runner.reports.doctor.runs import Side, differences
 from assay.runner.reports.doctor.speed import speed
-from assay.schema import queries
 from assay.schema.queries import comparison
+from assay.schema.queries import parity as parity_queries
 from assay.schema.queries import quality as quality_queries
+from assay.schema.queries import runs as run_queries
 
 
 def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis]:
     """Why accuracy fell, and why quantized variants are not faster, in a run."""
     facts = Facts(
-        queries.cases_of(connection, run_id),
-        queries.measurements_of(connection, run_id),
-        queries.findings_of(connection, run_id),
+        run_queries.cases_of(connection, run_id),
+        run_queries.measurements_of(connection, run_id),
+        parity_queries.findings_of(connection, run_id),
         *(quality_queries.of_run(connection, table, run_id) for table in ("ledger", "sensitivity", "class_quality")),
     )
     return [*accuracy(facts), *speed(facts)]
@@ -28,10 +29,10 @@ def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> 
     """Why the answers of two runs differ."""
     now, then = (
         Side(
-            queries.cases_of(connection, run),
-            queries.measurements_of(connection, run),
-            queries.receipts_of(connection, run),
-            queries.findings_of(connection, run),
+            run_queries.cases_of(connection, run),
+            run_queries.measurements_of(connection, run),
+            parity_queries.receipts_of(connection, run),
+            parity_queries.findings_of(connection, run),
         )
         for run in (run_id, before)
     )

@@ -13,7 +13,8 @@ import pytest
 
 from assay.runner.books.imports.readers import comma_separated, onnxruntime, polygraphy, pytest_benchmark, trtexec
 from assay.runner.errors import UsageError
-from assay.schema import queries
+from assay.schema.queries import runs as run_queries
+from assay.schema.queries import speed as speed_queries
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
 
@@ -181,8 +182,8 @@ def test_three_exports_of_trtexec_are_one_case_with_the_provenance_imported(tmp_
     (case,) = done.document["cases"]
     assert (case["samples"], case["layers"]) == (3, 2)
     with reading(snapshot(Store(db))) as connection:
-        measured = {m["metric"]: m for m in queries.measurements_of(connection, done.document["run"])}
-        layers = queries.layers_of(connection, done.document["run"])
+        measured = {m["metric"]: m for m in run_queries.measurements_of(connection, done.document["run"])}
+        layers = speed_queries.layers_of(connection, done.document["run"])
     assert {m["provenance"] for m in measured.values()} == {"imported"}
     assert measured["latency_p50_ms"]["value"] == pytest.approx(2.15)
     assert measured["latency_p50_ms"]["low"] is None, "how the samples hang together is not known"

@@ -8,7 +8,8 @@ import pytest
 
 from assay.runner.books.imports.trtexec import Files, command
 from assay.runner.errors import UsageError
-from assay.schema import queries
+from assay.schema.queries import runs as run_queries
+from assay.schema.queries import speed as speed_queries
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
 from tests.places import FIXTURES
@@ -77,8 +78,8 @@ def test_what_it_wrote_is_recorded_and_audited(model: Path, tmp_path: Path):
     assert (done.document["cases"][0]["samples"], done.document["audit"]["outcome"]) == (2, "pass")
     assert (tmp_path / "out" / "model.engine").is_file()
     with reading(snapshot(Store(db))) as connection:
-        measured = {m["metric"]: m for m in queries.measurements_of(connection, done.document["run"])}
-        layers = queries.layers_of(connection, done.document["run"])
+        measured = {m["metric"]: m for m in run_queries.measurements_of(connection, done.document["run"])}
+        layers = speed_queries.layers_of(connection, done.document["run"])
     assert measured["latency_p50_ms"]["provenance"] == "imported"
     assert len(layers) == 5
     again = assay(*asked, db=db)

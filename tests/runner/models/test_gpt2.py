@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from assay.runner.models import gpt2
-from assay.schema import queries
+from assay.schema.queries import speed as speed_queries
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
 
@@ -134,7 +134,7 @@ def test_a_claim_is_checked_against_the_rows_and_its_exit_code_says_so(study):
 def test_the_profile_says_which_product_the_tied_weight_kept_in_float(study):
     db, document = study
     with reading(snapshot(Store(db))) as connection:
-        layers = queries.layers_of(connection, document["run"])
+        layers = speed_queries.layers_of(connection, document["run"])
     tied = [layer for layer in layers if layer["variant"] == "int8-tied"]
     assert sum(layer["share"] for layer in tied) == pytest.approx(1)
     head = next(layer for layer in tied if layer["name"].startswith("node_linear") and layer["op_type"] == "MatMul")

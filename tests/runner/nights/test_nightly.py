@@ -27,8 +27,8 @@ from assay.runner.nights.retention import prune_artifacts, prune_logs, wanted
 from assay.runner.nights.selftest import selftest_alerts
 from assay.runner.reports.progress import LineProgress
 from assay.schema import rows
-from assay.schema.queries import Filters
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.spool import now, write_bundle

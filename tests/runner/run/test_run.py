@@ -7,22 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from assay.schema import queries
+from assay.schema.queries import base
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot, writing
 from tests.conftest import assay, fake_suite
 from tests.places import SOURCES
 
 
-def recorded(db: Path, question: str, *arguments: object):
+def recorded(db: Path, question: Callable[..., Any], *arguments: object):
     published = snapshot(Store(db))
     assert published
     with reading(published) as connection:
-        return getattr(queries, question)(connection, *arguments)
+        return question(connection, *arguments)
 
 
 @pytest.fixture
@@ -36,9 +40,9 @@ def test_a_faithful_candidate_passes_and_the_receipt_is_recorded(tmp_path: Path,
     (case,) = done.document["cases"]
     assert case["status"] == "ok"
     assert case["verdicts"][0]["outcome"] == "pass"
-    (row,) = recorded(db, "receipts_of", done.document["run"])
+    (row,) = recorded(db, parity_queries.receipts_of, done.document["run"])
     assert (row["elements"], row["outcome"], row["mode"]) == (60, "pass", "functional")
-    assert recorded(db, "cases_of", done.document["run"])[0]["model_version"] == "1"
+    assert recorded(db, run_queries.cases_of, done.document["run"])[0]["model_version"] == "1"
 
 
 def test_an_inaccurate_candidate_fails_with_exit_code_1(tmp_path: Path, db: Path):
@@ -65,7 +69,7 @@ def test_a_case_that_breaks_is_a_row_with_its_reason(tmp_path: Path, db: Path, o
     assert (case["status"], case["receipts"]) == (status, [])
     assert says in case["error"]
     assert "Traceback" not in done.err
-    (row,) = recorded(db, "cases_of", done.document["run"])
+    (row,) = recorded(db, run_queries.cases_of, done.document["run"])
     assert (row["status"], says in row["error_message"]) == (status, True)
 
 
@@ -110,7 +114,7 @@ def test_a_benchmark_knows_which_of_two_is_slower_and_by_how_much(tmp_path: Path
     ratio = values["candidate"]["latency_ratio"]
     assert 1.3 < ratio["low"] < ratio["value"] < ratio["high"] < 2.6
     assert values["candidate"]["peak_rss_bytes"]["value"] > 10e6
-    samples = [m for m in recorded(db, "measurements_of", done.document["run"]) if m["samples"]]
+    samples = [m for m in recorded(db, run_queries.measurements_of, done.document["run"]) if m["samples"]]
     assert all(len(m["samples"]) % m["block_length"] == 0 and len(m["samples"]) == m["n"] for m in samples)
 
 
@@ -137,12 +141,12 @@ def test_a_killed_run_is_resumed_without_repeating_a_case(tmp_path: Path, db: Pa
         assert "[1/2]" in run.stderr.readline()
         run.send_signal(signal.SIGKILL)
     ingest.sync(Store(db))
-    (unfinished,) = recorded(db, "runs", queries.Filters())
+    (unfinished,) = recorded(db, run_queries.runs, base.Filters())
     assert (unfinished["state"], unfinished["cases"]) == ("unfinished", 1)
     done = assay("run", suite, "--resume", "--json", db=db)
     assert (done.document["run"], len(done.document["cases"])) == (unfinished["run_id"], 1)
     assert done.code == 1, "the case that failed before the kill still counts"
-    (finished,) = recorded(db, "runs", queries.Filters())
+    (finished,) = recorded(db, run_queries.runs, base.Filters())
     assert (finished["state"], finished["cases"]) == ("done", 2)
     assert assay("run", suite, "--resume", db=db).code == 4
 
@@ -153,7 +157,7 @@ def test_two_runs_at_once_are_both_recorded_whole(tmp_path: Path, db: Path):
     env = {**os.environ, "PYTHONPATH": SOURCES}
     runs = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
     assert [run.wait(120) for run in runs] == [0, 0, 0]
-    found = recorded(db, "runs", queries.Filters())
+    found = recorded(db, run_queries.runs, base.Filters())
     assert [(run["state"], run["cases"], run["passed"]) for run in found] == [
         ("done", 1, 2)
     ] * 3  # the output, and the output repeated
@@ -288,8 +292,8 @@ def test_a_users_module_is_exported_and_checked_and_each_bad_one_says_why(tmp_pa
     assert cuda["status"] == "ok" or "has no CUDAExecutionProvider" in cuda["error"] or "fallback" in cuda["error"]
     again = assay("run", tmp_path / "mine.toml", "--only", "mine/fp32/onnxruntime/*", "--json", db=db)
     assert again.code == 0
-    (built,) = recorded(db, "cases_of", again.document["run"])
-    first = next(c for c in recorded(db, "cases_of", done.document["run"]) if c["name"] == built["name"])
+    (built,) = recorded(db, run_queries.cases_of, again.document["run"])
+    first = next(c for c in recorded(db, run_queries.cases_of, done.document["run"]) if c["name"] == built["name"])
     assert built["model_sha256"] == first["model_sha256"], "the artifact comes from the cache"
 
 

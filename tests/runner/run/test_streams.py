@@ -16,7 +16,8 @@ import pytest
 
 from assay.runner.models import faults, streaming_encoder
 from assay.runner.rules.contract import parse_contract, to_toml
-from assay.schema import queries
+from assay.schema.queries import base
+from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
 
@@ -283,7 +284,7 @@ def test_history_is_judged_again_and_the_old_verdicts_are_kept(tmp_path: Path):
     assert ask(db, "select outcome from verdict where subject = 'parity' order by judged_at") == [("fail",), ("pass",)]
     assert ask(db, "select outcome from current_verdict where subject = 'parity'") == [("pass",)]
     with reading(snapshot(Store(db)) or Path()) as connection:
-        (run,) = queries.runs(connection, queries.Filters())
+        (run,) = run_queries.runs(connection, base.Filters())
     assert (run["failed"], run["passed"]) == (0, 2)
     assert assay("policy", "try", looser, "--json", db=db).document["changed"] == []
     assert assay("policy", "try", looser, "--case", "nothing-like-it", db=db).code == 4

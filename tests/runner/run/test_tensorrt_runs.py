@@ -199,7 +199,8 @@ def test_a_report_tells_queueing_copies_and_computing_apart_and_what_ran(books: 
 
 
 def test_the_overview_shows_latencies_that_were_timed_in_one_way(books: Any):
-    from assay.schema.queries import Filters, overview
+    from assay.schema.queries.base import Filters
+    from assay.schema.queries.history import overview
 
     _, _, connection = books
     rows = {row["variant"]: row for row in overview(connection, Filters()) if row["latency_ms"]}

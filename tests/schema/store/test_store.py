@@ -15,8 +15,10 @@ import duckdb
 import pytest
 import zstandard
 
-from assay.schema import queries, rows
+from assay.schema import rows
 from assay.schema.errors import StoreBusy, StoreError, StoreFull, StoreTooNew
+from assay.schema.queries import base
+from assay.schema.queries import runs as run_queries
 from assay.schema.store import ingest, migrate, spool
 from assay.schema.store.database import Store, exclusive, reading, snapshot, writing
 from tests.examples import a_row, a_run, an_environment
@@ -102,7 +104,7 @@ def test_a_database_of_every_released_schema_still_opens_and_migrates(path: Path
     ingest.sync(store)
     assert count(store, "run") == 2
     with reading(snapshot(store)) as connection:
-        assert len(queries.runs(connection, queries.Filters())) == 2
+        assert len(run_queries.runs(connection, base.Filters())) == 2
 
 
 def test_a_bundle_delivered_twice_is_ingested_once(store: Store):

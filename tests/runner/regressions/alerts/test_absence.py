@@ -12,8 +12,8 @@ import pytest
 
 from assay.runner.regressions.alerts.absence import absences
 from assay.schema import rows
-from assay.schema.queries import Filters
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries.base import Filters
 from assay.schema.queries.schedule import state_of
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot

@@ -18,9 +18,9 @@ from assay.runner.regressions.alerts.life import Night
 from assay.runner.regressions.alerts.new_changes import Watching
 from assay.schema import rows, triage
 from assay.schema.errors import BadTriage
-from assay.schema.queries import Filters
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries import evidence as evidence_queries
+from assay.schema.queries.base import Filters
 from assay.schema.queries.series import series
 from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.spool import write_bundle

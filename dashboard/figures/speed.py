@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from assay.dashboard import theme
-from assay.dashboard.figures import HEIGHT, finish
+from assay.dashboard.figures.base import HEIGHT, finish
 
 _MOST_POINTS = 2000
 _TOP = 20

@@ -10,7 +10,11 @@ import json
 import pandas as pd
 import streamlit as st
 
-from assay.dashboard import data, figures_quality, filters, tables
+from assay.dashboard import data, filters
+from assay.dashboard.figures import quality as quality_figures
+from assay.dashboard.tables import comparison as comparison_tables
+from assay.schema.queries import quality as quality_queries
+from assay.schema.queries import runs as run_queries
 
 
 def _nothing(what: str, command: str) -> None:
@@ -29,15 +33,15 @@ def _picked(found: pd.DataFrame, what: str, key: str) -> pd.Series:
 
 def qualities() -> None:
     """What each variant loses of the task's main metric."""
-    found = data.frame("qualities", filters.chosen())
+    found = data.frame(quality_queries.qualities, filters.chosen())
     if found.empty:
         _nothing("quality case", "assay run digits-int8")
         return
-    named = pd.Series([tables.alike(row) for _, row in found.iterrows()], index=found.index)
+    named = pd.Series([comparison_tables.alike(row) for _, row in found.iterrows()], index=found.index)
     options = list(dict.fromkeys(named))
     wanted = st.selectbox("Task", options, key="task", bind="query-params")
     rows = found[named == (wanted if wanted in options else options[0])]
-    st.plotly_chart(figures_quality.drops(rows), key="drops", width="stretch")
+    st.plotly_chart(quality_figures.drops(rows), key="drops", width="stretch")
     columns = [
         "variant",
         "backend",
@@ -55,7 +59,7 @@ def qualities() -> None:
         "model_bytes",
     ]
     st.dataframe(rows[columns], hide_index=True, key="quality_rows")
-    classes = data.frame("of_case", "class_quality", rows["case_id"].iloc[-1])
+    classes = data.frame(run_queries.of_case, "class_quality", rows["case_id"].iloc[-1])
     if not classes.empty:
         st.subheader(f"By class: {rows['variant'].iloc[-1]}")
         st.dataframe(classes.drop(columns=["case_id", "run_id"]), hide_index=True, key="classes")
@@ -63,14 +67,14 @@ def qualities() -> None:
 
 def ledger() -> None:
     """Every tensor that quantization touches."""
-    found = data.frame("ledgers", filters.chosen())
+    found = data.frame(quality_queries.ledgers, filters.chosen())
     if found.empty:
         _nothing("ledger", "assay run digits-int8")
         return
     row = _picked(found, "Ledger", "ledger")
-    entries = data.frame("of_case", "ledger", row["case_id"])
-    st.plotly_chart(figures_quality.depth(entries), key="depth", width="stretch")
-    told = data.frame("of_case", "finding", row["case_id"])
+    entries = data.frame(run_queries.of_case, "ledger", row["case_id"])
+    st.plotly_chart(quality_figures.depth(entries), key="depth", width="stretch")
+    told = data.frame(run_queries.of_case, "finding", row["case_id"])
     if not told.empty:
         st.subheader("What stands out")
         st.dataframe(told[["severity", "kind", "subject", "message"]], hide_index=True, key="stands_out")
@@ -144,7 +148,7 @@ def _node_data(entries: pd.DataFrame) -> str:
 
 def calibrations() -> None:
     """Ledgers of one model side by side, and how ranges came about."""
-    found = data.frame("ledgers", filters.chosen())
+    found = data.frame(quality_queries.ledgers, filters.chosen())
     if found.empty:
         _nothing("ledger", "assay run digits-int8")
         return
@@ -152,10 +156,10 @@ def calibrations() -> None:
     wanted = st.selectbox("Model to calibrate", list(dict.fromkeys(named)), key="calibrated", bind="query-params")
     rows = found[named == (wanted if wanted in set(named) else named.iloc[0])]
     side = st.segmented_control("Figure", ["alone", "executed"], default="alone", key="side", bind="query-params")
-    seen = data.frame("activations", list(rows["case_id"]))
+    seen = data.frame(quality_queries.activations, list(rows["case_id"]))
     if not seen.empty:
         st.plotly_chart(
-            figures_quality.methods(seen, "executed_sqnr_db" if side == "executed" else "sqnr_db"),
+            quality_figures.methods(seen, "executed_sqnr_db" if side == "executed" else "sqnr_db"),
             key="methods",
             width="stretch",
         )
@@ -163,7 +167,7 @@ def calibrations() -> None:
         rows[["variant", "calibration", "calibration_sha256", "entries"]], hide_index=True, key="calibration_sets"
     )
     row = _picked(rows, "Ranges of", "ranges")
-    ranges = data.frame("of_case", "calibration_range", row["case_id"])
+    ranges = data.frame(run_queries.of_case, "calibration_range", row["case_id"])
     if ranges.empty:
         st.caption("This variant learnt no ranges from data.")
     else:
@@ -172,19 +176,19 @@ def calibrations() -> None:
 
 def sensitivity() -> None:
     """What each node costs."""
-    found = data.frame("sensitivities", filters.chosen())
+    found = data.frame(quality_queries.sensitivities, filters.chosen())
     if found.empty:
         _nothing("sensitivity", "assay search digits-int8 --model digits --variant minmax")
         return
     row = _picked(found, "Sensitivity", "sensitive")
-    nodes = data.frame("of_case", "sensitivity", row["case_id"])
-    st.plotly_chart(figures_quality.sensitivity(nodes), key="sensitivity", width="stretch")
+    nodes = data.frame(run_queries.of_case, "sensitivity", row["case_id"])
+    st.plotly_chart(quality_figures.sensitivity(nodes), key="sensitivity", width="stretch")
     st.code(row["reproduce"], language="bash")
 
 
 def searches() -> None:
     """What was tried, what was chosen, and why."""
-    found = data.frame("searches", filters.chosen())
+    found = data.frame(quality_queries.searches, filters.chosen())
     if found.empty:
         _nothing("search", "assay search digits-int8 --model digits --variant minmax")
         return
@@ -199,10 +203,10 @@ def searches() -> None:
     )
     wanted = st.selectbox("Search", list(labels), key="search", bind="query-params")
     row = found[labels == (wanted if wanted in set(labels) else labels.iloc[0])].iloc[0]
-    trials = data.frame("of_search", "search_trial", row["search_id"])
-    st.plotly_chart(figures_quality.search(trials), key="front", width="stretch")
+    trials = data.frame(quality_queries.of_search, "search_trial", row["search_id"])
+    st.plotly_chart(quality_figures.search(trials), key="front", width="stretch")
     st.markdown(f"**{row['reason']}**; {row['trials']} trials in {row['spent_s']:.0f} s")
     st.code("nodes_to_exclude = " + json.dumps(list(row["excluded"])), language="toml")
-    nodes = data.frame("of_search", "search_node", row["search_id"])
+    nodes = data.frame(quality_queries.of_search, "search_node", row["search_id"])
     st.dataframe(nodes.drop(columns=["search_id", "run_id"]), hide_index=True, key="search_nodes")
     st.dataframe(trials.drop(columns=["search_id"]), hide_index=True, key="search_trials")

@@ -8,7 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from assay.dashboard import figures, figures_parity, tables, theme
+from assay.dashboard import theme
+from assay.dashboard.figures import comparison as comparison_figures
+from assay.dashboard.figures import parity as parity_figures
+from assay.dashboard.figures import trade_offs as trade_off_figures
+from assay.dashboard.figures import trends as trend_figures
+from assay.dashboard.tables import comparison as comparison_tables
+from assay.dashboard.tables import parity as parity_tables
 
 
 def points(**changes: Any) -> pd.DataFrame:
@@ -29,7 +35,9 @@ def points(**changes: Any) -> pd.DataFrame:
 
 
 def test_a_trend_draws_one_line_per_series_with_unit_n_and_hardware():
-    figure = figures.trend(points(backend=["a", "a", "b"], value=[1.0, 2.0, 3.0]), "latency_p50_ms", "ms", "lower")
+    figure = trend_figures.trend(
+        points(backend=["a", "a", "b"], value=[1.0, 2.0, 3.0]), "latency_p50_ms", "ms", "lower"
+    )
     assert [line.name for line in figure.data] == ["m / fp32 / a / w", "m / fp32 / b / w"]
     assert figure.layout.yaxis.title.text == "latency_p50_ms (ms)"
     assert "n = 3 points; cpu" in figure.layout.title.text
@@ -38,13 +46,13 @@ def test_a_trend_draws_one_line_per_series_with_unit_n_and_hardware():
 
 
 def test_a_line_is_broken_where_the_hardware_changes():
-    figure = figures.trend(points(hardware_class=["x", "y"]), "m", "ms", "lower")
+    figure = trend_figures.trend(points(hardware_class=["x", "y"]), "m", "ms", "lower")
     assert len(figure.data) == 2
     assert figure.data[0].line.color == figure.data[1].line.color
 
 
 def test_a_logarithmic_trend_shows_at_least_a_decade():
-    figure = figures.trend(points(value=[1.0, 1.01]), "m", "ms", "lower", log=True)
+    figure = trend_figures.trend(points(value=[1.0, 1.01]), "m", "ms", "lower", log=True)
     low, high = figure.layout.yaxis.range
     assert high - low >= 1
 
@@ -52,8 +60,8 @@ def test_a_logarithmic_trend_shows_at_least_a_decade():
 def test_a_thing_keeps_its_colour_whatever_else_is_shown():
     assert theme.colour("onnxruntime") == theme.colour("onnxruntime") != theme.colour("pytorch")
     some, all_ = (
-        figures.trend(points(backend=["b"]), "m", "", "lower"),
-        figures.trend(points(backend=["a", "b"]), "m", "", "lower"),
+        trend_figures.trend(points(backend=["b"]), "m", "", "lower"),
+        trend_figures.trend(points(backend=["a", "b"]), "m", "", "lower"),
     )
     assert some.data[0].line.color == all_.data[1].line.color
 
@@ -84,7 +92,7 @@ def test_pass_rates_count_verdicts_and_leave_gaps_where_there_are_none():
         output=["o", "o", "p"],
         run_started_at=[start, start, start + timedelta(1)],
     )
-    (heat,) = figures.pass_rates(frame).data
+    (heat,) = parity_figures.pass_rates(frame).data
     cells = {(y, x): t for y, line in zip(heat.y, heat.text, strict=True) for x, t in zip(heat.x, line, strict=True)}
     assert cells == {
         ("m / fp32 / a / o", "m 1"): "50% of 2",
@@ -95,7 +103,7 @@ def test_pass_rates_count_verdicts_and_leave_gaps_where_there_are_none():
 
 
 def test_margins_draw_a_perfect_output_at_the_edge_and_a_failing_one_with_a_cross():
-    figure = figures.margins(receipts(margin=[float("inf"), 0.1], outcome=["pass", "fail"]))
+    figure = parity_figures.margins(receipts(margin=[float("inf"), 0.1], outcome=["pass", "fail"]))
     shapes = {trace.name: (trace.marker.symbol, trace.x[0]) for trace in figure.data}
     assert shapes["✓ pass"] == ("circle", 10)
     assert shapes["✗ fail"] == ("x", 0.1)
@@ -104,14 +112,14 @@ def test_margins_draw_a_perfect_output_at_the_edge_and_a_failing_one_with_a_cros
 def test_the_error_histogram_shows_only_bins_between_the_first_and_last_used():
     counts = [0] * 64
     counts[0], counts[41], counts[43] = 5, 2, 1
-    (bars,) = figures.error_histogram(counts, "x").data
+    (bars,) = parity_figures.error_histogram(counts, "x").data
     assert (bars.y[0], bars.y[-1], bars.x[-1]) == (5, 1, "2^-8")
-    assert figures.error_histogram([0] * 64, "empty").data[0].y == ()
+    assert parity_figures.error_histogram([0] * 64, "empty").data[0].y == ()
 
 
 def test_the_front_holds_what_nothing_beats_in_both():
     frame = pd.DataFrame({"latency_ms": [1.0, 2.0, 3.0, 1.5], "model_bytes": [100, 50, 60, 100]})
-    assert figures.front(frame) == [0, 1]
+    assert trade_off_figures.front(frame) == [0, 1]
 
 
 def test_a_trade_off_draws_points_and_the_front_of_each_version():
@@ -129,7 +137,7 @@ def test_a_trade_off_draws_points_and_the_front_of_each_version():
             "n": 3,
         }
     ).astype({"low": float, "high": float})
-    figure = figures.trade_off(frame, "m")
+    figure = trade_off_figures.trade_off(frame, "m")
     moved, *drawn = figure.data
     assert moved.name == "fp32 / a over versions"
     assert (list(moved.x), list(moved.y)) == ([9, 7], [1.0, 3.0])
@@ -139,7 +147,7 @@ def test_a_trade_off_draws_points_and_the_front_of_each_version():
 
 def test_a_front_knows_on_which_axis_more_is_better():
     frame = pd.DataFrame({"sqnr_db": [40.0, 20.0, 30.0], "latency_ms": [3.0, 1.0, 3.5]})
-    assert figures.front(frame, x="quality", y="latency") == [1, 0]
+    assert trade_off_figures.front(frame, x="quality", y="latency") == [1, 0]
 
 
 def test_equal_outputs_are_drawn_at_an_edge_beyond_the_finite_ones():
@@ -157,7 +165,7 @@ def test_equal_outputs_are_drawn_at_an_edge_beyond_the_finite_ones():
             "n": 3,
         }
     )
-    figure = figures.trade_off(frame, "m", "quality", "latency")
+    figure = trade_off_figures.trade_off(frame, "m", "quality", "latency")
     assert list(figure.data[1].x) == [20.0, pytest.approx(22.0)]
 
 
@@ -172,7 +180,7 @@ def test_the_forest_shows_ratios_with_intervals_and_skips_what_has_none():
             "outcome": ["worse", "not comparable"],
         }
     )
-    figure = figures.forest(frame)
+    figure = comparison_figures.forest(frame)
     assert len(figure.data[0].x) == 1
     assert figure.data[0].marker.color == (theme.OUTCOMES["fail"],)
 
@@ -194,15 +202,15 @@ def test_sizes_are_written_for_people(bytes_: Any, text: str):
 
 def test_names_from_the_database_are_never_markup():
     assert theme.markdown("<b>x</b> [a](b) **c**") == r"\<b\>x\</b\> \[a\]\(b\) \*\*c\*\*"
-    assert r"\<script\>" in tables.environment({"gpu": ["<script>", "b"]})
+    assert r"\<script\>" in comparison_tables.environment({"gpu": ["<script>", "b"]})
 
 
 def test_a_run_that_left_no_figure_breaks_the_line_and_says_why():
     days = [datetime.fromisoformat(f"2026-01-0{day}") for day in (1, 3)]
     gaps = points(started_at=[datetime.fromisoformat("2026-01-02")])[
-        [*figures._SERIES, "started_at", "model_version"]
+        [*trend_figures._SERIES, "started_at", "model_version"]
     ].assign(reason="the worker was ended by SIGSEGV")
-    line, crosses = figures.trend(points(started_at=days), "m", "ms", "lower", gaps).data
+    line, crosses = trend_figures.trend(points(started_at=days), "m", "ms", "lower", gaps).data
     assert [None if pd.isna(value) else value for value in line.y] == [2.0, None, 2.0]
     assert line.connectgaps is False
     assert crosses.customdata[0][0] == "the worker was ended by SIGSEGV"
@@ -227,7 +235,7 @@ def stream_steps(**changes: Any) -> pd.DataFrame:
 
 
 def test_both_modes_are_laid_over_each_other_and_broken_steps_are_crossed():
-    figure = figures_parity.error_against_step(stream_steps(), pd.DataFrame(), "y")
+    figure = parity_figures.error_against_step(stream_steps(), pd.DataFrame(), "y")
     assert {trace.name for trace in figure.data} == {
         "functional",
         "closed_loop",
@@ -240,7 +248,7 @@ def test_both_modes_are_laid_over_each_other_and_broken_steps_are_crossed():
 
 
 def test_an_error_of_zero_stays_on_a_logarithmic_axis_and_an_empty_step_is_left_out():
-    line = figures_parity.error_against_step(stream_steps(elements=[4, 4, 0, 4, 4, 4]), pd.DataFrame(), "y").data[0]
+    line = parity_figures.error_against_step(stream_steps(elements=[4, 4, 0, 4, 4, 4]), pd.DataFrame(), "y").data[0]
     assert list(line.x) == [0, 1]
     assert line.y[1] > 0
     assert line.customdata[1] == 0
@@ -262,7 +270,7 @@ def test_drift_is_told_with_its_interval():
     )
     assert (
         "closed_loop +0.005 a step [0.001, 0.01], increasing"
-        in figures_parity.error_against_step(stream_steps(), drifts, "y").layout.title.text
+        in parity_figures.error_against_step(stream_steps(), drifts, "y").layout.title.text
     )
 
 
@@ -289,7 +297,7 @@ def test_the_strip_shows_where_an_invariant_broke_even_when_it_is_longer_than_th
             },
         ]
     )
-    (strip,) = figures_parity.invariants_strip(watched, 1000).data
+    (strip,) = parity_figures.invariants_strip(watched, 1000).data
     assert [len(row) for row in strip.z] == [300, 300]
     assert [i for i, cell in enumerate(strip.z[0]) if cell == 1] == [299]
     assert set(strip.z[1]) == {2}
@@ -302,7 +310,7 @@ def test_an_input_that_reaches_nothing_is_told_in_numbers_and_not_by_colour_alon
             {"side": "reference", "input": "x", "is_state": False, "output": "y", "relative": 0.5},
         ]
     )
-    (heat,) = figures_parity.liveness(moved).data
+    (heat,) = parity_figures.liveness(moved).data
     assert dict(zip(heat.y, [row[0] for row in heat.text], strict=True)) == {
         "s (state), reference": "0",
         "x, reference": "0.5",
@@ -326,7 +334,7 @@ def test_the_first_suspect_is_marked_by_name():
             for i, v in enumerate([0.0, 1e-2, 1e-8])
         ]
     )
-    marked = next(trace for trace in figures_parity.divergence(entries).data if trace.name == "first suspect")
+    marked = next(trace for trace in parity_figures.divergence(entries).data if trace.name == "first suspect")
     assert (list(marked.x), list(marked.text)) == ([1], ["n1"])
 
 
@@ -337,9 +345,9 @@ def test_the_chain_keeps_its_order():
             {"position": 0, "edge_from": "a", "edge_to": "b", "output": "y", "rel_l2": 1e-7},
         ]
     )
-    assert list(figures_parity.blame(edges).layout.yaxis.categoryarray) == ["b → c", "a → b"]
+    assert list(parity_figures.blame(edges).layout.yaxis.categoryarray) == ["b → c", "a → b"]
 
 
 def test_the_output_that_broke_most_steps_is_shown_first():
     steps = pd.concat([stream_steps(output="fine", violations=0), stream_steps(output="bad")])
-    assert tables.worst_outputs(steps) == ["bad", "fine"]
+    assert parity_tables.worst_outputs(steps) == ["bad", "fine"]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from assay.dashboard import data, figures_speed, filters, tables
+from assay.dashboard import data, filters
+from assay.dashboard.figures import speed as speed_figures
+from assay.dashboard.tables import comparison as comparison_tables
+from assay.schema.queries import history as history_queries
+from assay.schema.queries import runs as run_queries
+from assay.schema.queries import speed as speed_queries
 
 
 def _nothing(what: str, command: str) -> None:
@@ -20,7 +25,7 @@ def _chosen(found: pd.DataFrame, what: str, key: str) -> pd.DataFrame:
 
     Nothing unlike is drawn together.
     """
-    named = pd.Series([tables.alike(row) for _, row in found.iterrows()], index=found.index)
+    named = pd.Series([comparison_tables.alike(row) for _, row in found.iterrows()], index=found.index)
     options = list(dict.fromkeys(named))
     wanted = st.selectbox(what, options, key=key, bind="query-params")
     chosen: pd.DataFrame = found[named == (wanted if wanted in options else options[0])]
@@ -29,14 +34,14 @@ def _chosen(found: pd.DataFrame, what: str, key: str) -> pd.DataFrame:
 
 def distributions() -> None:
     """Medians with intervals, raw samples, and blocks in the order taken."""
-    found = data.frame("timed_samples", filters.chosen())
+    found = data.frame(speed_queries.timed_samples, filters.chosen())
     if found.empty:
         _nothing("timed case", "assay run quickstart")
         return
     rows = _chosen(found, "Timed", "timed")
-    st.plotly_chart(figures_speed.intervals(rows), key="intervals", width="stretch")
-    st.plotly_chart(figures_speed.distribution(rows), key="distribution", width="stretch")
-    st.plotly_chart(figures_speed.in_order(rows), key="in_order", width="stretch")
+    st.plotly_chart(speed_figures.intervals(rows), key="intervals", width="stretch")
+    st.plotly_chart(speed_figures.distribution(rows), key="distribution", width="stretch")
+    st.plotly_chart(speed_figures.in_order(rows), key="in_order", width="stretch")
     if (rows["launches"] < 3).any():
         st.caption(
             "Cases of fewer than 3 launches have no interval over launches: what a process does to its timings is not"
@@ -47,29 +52,31 @@ def distributions() -> None:
 
 def generations() -> None:
     """Latency against step, with and without a cache."""
-    found = data.frame("timed_samples", filters.chosen())
+    found = data.frame(speed_queries.timed_samples, filters.chosen())
     found = found[found["check_kind"] == "generation"] if not found.empty else found
     if found.empty:
         _nothing("generation", "assay run gpt2-tiny")
         return
     rows = _chosen(found, "Generation", "generated")
     st.plotly_chart(
-        figures_speed.steps(data.frame("generation_steps", list(rows["case_id"]))), key="steps", width="stretch"
+        speed_figures.steps(data.frame(speed_queries.generation_steps, list(rows["case_id"]))),
+        key="steps",
+        width="stretch",
     )
-    st.plotly_chart(figures_speed.intervals(rows), key="tokens", width="stretch")
+    st.plotly_chart(speed_figures.intervals(rows), key="tokens", width="stretch")
     st.code("\n".join(rows["reproduce"]), language="bash")
 
 
 def sweeps() -> None:
     """Throughput against batch."""
-    found = data.frame("trade_offs", filters.chosen())
+    found = data.frame(history_queries.trade_offs, filters.chosen())
     if found.empty or not found["batch"].notna().any():
         _nothing("benchmark", "assay run gpt2-tiny")
         return
     kinds = found["model"] + ", " + found["hardware_class"]
     wanted = st.selectbox("Model to sweep", list(dict.fromkeys(kinds)), key="swept", bind="query-params")
     rows = found[kinds == (wanted or kinds.iloc[0])]
-    st.plotly_chart(figures_speed.sweep(rows), key="sweep", width="stretch")
+    st.plotly_chart(speed_figures.sweep(rows), key="sweep", width="stretch")
     columns = [
         "variant",
         "backend",
@@ -88,16 +95,16 @@ def sweeps() -> None:
 
 def operators() -> None:
     """Where the time goes, and why INT8 is not faster."""
-    found = data.frame("profiled", filters.chosen())
+    found = data.frame(speed_queries.profiled, filters.chosen())
     if found.empty:
         _nothing("profile", "assay run gpt2-tiny")
         return
     labels = found["name"] + " (" + found["model_version"] + ")"
     wanted = st.selectbox("Profile", list(labels), key="profile", bind="query-params")
     row = found[labels == (wanted or labels.iloc[0])].iloc[0]
-    layers = data.frame("of_case", "layer", row["case_id"])
-    st.plotly_chart(figures_speed.operators(layers), key="operators", width="stretch")
-    told = data.frame("of_case", "finding", row["case_id"])
+    layers = data.frame(run_queries.of_case, "layer", row["case_id"])
+    st.plotly_chart(speed_figures.operators(layers), key="operators", width="stretch")
+    told = data.frame(run_queries.of_case, "finding", row["case_id"])
     if not told.empty:
         st.subheader("Why it is not faster")
         st.dataframe(told[["severity", "subject", "message"]], hide_index=True, key="why")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from assay.dashboard import figures_speed
+from assay.dashboard.figures import speed as speed_figures
 
 ROWS = pd.DataFrame(
     {
@@ -24,20 +24,20 @@ ROWS = pd.DataFrame(
 
 
 def test_a_distribution_has_a_line_for_each_launch_under_one_name():
-    first, second, *_ = figures_speed.distribution(ROWS).data
+    first, second, *_ = speed_figures.distribution(ROWS).data
     assert (first.name, first.showlegend, second.showlegend) == ("fp32 / onnxruntime (cached)", True, False)
     assert list(first.x) == [1, 2, 3, 4]
     assert (second.x[0], second.x[-1], second.y[-1]) == (5, 8, 1)
 
 
 def test_blocks_are_drawn_in_order_with_a_gap_between_launches():
-    line = figures_speed.in_order(ROWS).data[0]
+    line = speed_figures.in_order(ROWS).data[0]
     assert list(line.y) == [1.5, 3.5, None, 5.5, 7.5, None]
     assert list(line.x)[:2] == [1, 1.4]
 
 
 def test_a_case_without_an_interval_gets_no_bar():
-    marks = figures_speed.intervals(ROWS).data[0]
+    marks = speed_figures.intervals(ROWS).data[0]
     assert list(marks.y) == ["fp32 / onnxruntime (cached)", "int8 / onnxruntime"]
     assert list(marks.error_x.array) == [0.5, 0]
 
@@ -53,7 +53,7 @@ def test_the_prompt_of_a_generation_is_apart_from_its_tokens():
             "latency_ms": [9.0, 1.0, 2.0],
         }
     )
-    tokens, prompt = figures_speed.steps(frame).data
+    tokens, prompt = speed_figures.steps(frame).data
     assert (list(tokens.x), list(prompt.y)) == ([1, 2], [9.0])
 
 
@@ -69,7 +69,7 @@ def test_a_sweep_joins_only_items_of_one_size():
             "input_shapes": ["input_ids[8,64]", "input_ids[1,64]", "input_ids[1,16]"],
         }
     )
-    lines = {trace.name: list(trace.x) for trace in figures_speed.sweep(frame).data}
+    lines = {trace.name: list(trace.x) for trace in speed_figures.sweep(frame).data}
     assert lines == {"fp32 / b, input_ids[*,64]": [1, 8], "fp32 / b, input_ids[*,16]": [1]}
 
 
@@ -84,7 +84,7 @@ def test_operators_are_the_longest_with_those_that_they_stand_for():
             "reference_us": [2.0, None],
         }
     )
-    bars, marks = figures_speed.operators(frame).data
+    bars, marks = speed_figures.operators(frame).data
     assert list(bars.y) == ["a (MatMul)", "b (MatMul)"]
     assert marks.x[0] == pytest.approx(2.0)
-    assert len(figures_speed.operators(frame.assign(reference_us=None)).data) == 1
+    assert len(speed_figures.operators(frame.assign(reference_us=None)).data) == 1

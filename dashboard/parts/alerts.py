@@ -11,7 +11,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from assay.dashboard import data, figures_alerts, filters, people, tables_alerts, theme
+from assay.dashboard import data, filters, people, theme
+from assay.dashboard.figures import alerts as alert_figures
+from assay.dashboard.tables import alerts as alert_tables
+from assay.schema.queries import alerts as alert_queries
+from assay.schema.queries import evidence as evidence_queries
 from assay.schema.queries.schedule import state_of
 from assay.schema.triage import ACTIONS
 
@@ -24,8 +28,8 @@ _STEPS = {
 
 def banner() -> None:
     """On the overview: how many alerts wait, with the way to them."""
-    found = data.frame("alerts", filters.chosen())
-    waiting = tables_alerts.waiting(found, "Waiting") if len(found) else found
+    found = data.frame(alert_queries.alerts, filters.chosen())
+    waiting = alert_tables.waiting(found, "Waiting") if len(found) else found
     if len(waiting):
         worst = waiting.iloc[0]
         st.warning(
@@ -43,14 +47,14 @@ def banner() -> None:
 def evidence(row: Any) -> None:
     """What moved, on which nights, what else moved, what differs between the runs, layers, first divergence, re-runs, history."""
     st.subheader(theme.markdown(str(row["title"])))
-    mark = tables_alerts.MARKS.get(str(row["severity"]), "")
+    mark = alert_tables.MARKS.get(str(row["severity"]), "")
     assigned = f", assigned to {theme.markdown(str(row['assignee']))}" if row["assignee"] else ""
     st.markdown(
         f"{mark} **{row['severity']}**, {row['state']}{assigned}. {theme.markdown(str(row['reason']))}"
         f" ({theme.markdown(str(row['decided_by']))})"
     )
-    changes = data.frame("changes_of", row["alert_id"])
-    pair = data.ask("pair_of", row["alert_id"])
+    changes = data.frame(alert_queries.changes_of, row["alert_id"])
+    pair = data.ask(evidence_queries.pair_of, row["alert_id"])
     if pair is not None:
         for name, (old, new) in data.differs(*pair).items():
             st.caption(theme.markdown(f"{name} differs: {old} -> {new}"))
@@ -63,7 +67,7 @@ def evidence(row: Any) -> None:
     if not changes.empty:
         measured = changes[~changes["kind"].isin(["verdict", "status", "pass_rate"])]
         if not measured.empty:
-            st.plotly_chart(figures_alerts.sides(measured), key="sides", width="stretch")
+            st.plotly_chart(alert_figures.sides(measured), key="sides", width="stretch")
             first = measured.iloc[0]
             st.page_link(
                 "views/trends.py",
@@ -71,14 +75,14 @@ def evidence(row: Any) -> None:
                 query_params={"metric": first["metric"], "model": first["model"]},
                 icon=":material/show_chart:",
             )
-        st.dataframe(tables_alerts.changes(changes), hide_index=True, key="moved")
+        st.dataframe(alert_tables.changes(changes), hide_index=True, key="moved")
     for question, title, empty in (
-        ("moved_beside", "What else moved within 36 hours", "Nothing else moved within 36 hours."),
-        ("first_divergence", "First divergence", ""),
-        ("ledger_difference", "Tensors whose quantization got worse", ""),
-        ("layer_difference", "Operators that got slower", ""),
+        (evidence_queries.moved_beside, "What else moved within 36 hours", "Nothing else moved within 36 hours."),
+        (evidence_queries.first_divergence, "First divergence", ""),
+        (evidence_queries.ledger_difference, "Tensors whose quantization got worse", ""),
+        (evidence_queries.layer_difference, "Operators that got slower", ""),
         (
-            "confirmations_of",
+            alert_queries.confirmations_of,
             "Re-runs, old and new in turns",
             "Nothing was run again: `assay confirm " + row["alert_id"] + "`",
         ),
@@ -87,17 +91,21 @@ def evidence(row: Any) -> None:
         if not found.empty:
             st.markdown(f"**{title}**")
             st.dataframe(
-                found.drop(columns=["confirmation_id", "alert_id"], errors="ignore"), hide_index=True, key=question
+                found.drop(columns=["confirmation_id", "alert_id"], errors="ignore"),
+                hide_index=True,
+                key=question.__name__,
             )
         elif empty:
             st.caption(empty)
     st.markdown("**History**")
-    st.dataframe(tables_alerts.history(data.frame("alert_events", row["alert_id"])), hide_index=True, key="history")
+    st.dataframe(
+        alert_tables.history(data.frame(alert_queries.alert_events, row["alert_id"])), hide_index=True, key="history"
+    )
 
 
 def pick(shown: pd.DataFrame) -> Any:
     """The alert that the URL names (?alert=ID, as digests link it), or the one that is picked; the URL follows."""
-    labels = {row["alert_id"]: tables_alerts.label(row) for _, row in shown.iterrows()}
+    labels = {row["alert_id"]: alert_tables.label(row) for _, row in shown.iterrows()}
     known, asked = [*labels], st.query_params.get("alert", "")
     picked = st.selectbox(
         "Alert",
@@ -157,7 +165,7 @@ def _record(alert: str, step: str, who: str, reason: str, more: dict[str, Any]) 
 
 def trust() -> None:
     """Noise, alerts and validity of every series, and what the rules cost."""
-    found = data.frame("health", filters.chosen())
+    found = data.frame(alert_queries.health, filters.chosen())
     if found.empty:
         filters.nothing_matches("series")
     st.caption(
@@ -166,25 +174,25 @@ def trust() -> None:
     )
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        tables_alerts.health(found),
+        alert_tables.health(found),
         hide_index=True,
         key="health",
         column_config={"noise of a night": percent, "smallest sure step": percent},
     )
     st.subheader("What the rules cost")
-    replayed = data.frame("calibrations")
+    replayed = data.frame(alert_queries.calibrations)
     if replayed.empty:
         st.info(
             "No rule has been replayed on these books yet. Replay the one that reports: `assay calibrate`",
             icon=":material/tune:",
         )
     else:
-        st.dataframe(tables_alerts.calibrations(replayed), hide_index=True, key="calibrations")
+        st.dataframe(alert_tables.calibrations(replayed), hide_index=True, key="calibrations")
 
 
 def schedule() -> None:
     """What is expected on which host, and what became of it."""
-    expected = data.ask("expectations")
+    expected = data.ask(alert_queries.expectations)
     if not expected:
         st.info(
             "Nothing is expected, so nothing can be missed. Say what has to run: `assay schedule expect SUITE --host"
@@ -216,7 +224,7 @@ def schedule() -> None:
 
 def told() -> None:
     """The last attempts to tell people."""
-    found = data.frame("notifications")
+    found = data.frame(alert_queries.notifications)
     if found.empty:
         st.info(
             "Nobody has been told anything yet. Whom to tell is in the night's file: see `assay nightly --help`",

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from assay.dashboard import theme
-from assay.dashboard.figures import finish
+from assay.dashboard.figures.base import finish
 
 _WORSE, _BETTER, _CUT = theme.OUTCOMES["fail"], theme.OUTCOMES["pass"], theme.OUTCOMES["unknown"]
 

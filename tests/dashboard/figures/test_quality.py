@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from assay.dashboard import figures_quality
+from assay.dashboard.figures import quality as quality_figures
 
 NONE = float("nan")
 
@@ -22,7 +22,7 @@ def test_a_loss_has_its_interval_and_the_profiles_beside_it():
             "n": 540,
         }
     )
-    figure = figures_quality.drops(rows)
+    figure = quality_figures.drops(rows)
     marks = figure.data[0]
     assert [round(v, 6) for v in marks.error_x.array] == [0.02, 0]
     assert [round(v, 6) for v in marks.error_x.arrayminus] == [0.01, 0]
@@ -40,7 +40,7 @@ def test_depth_leaves_out_what_is_not_known_and_draws_infinity_at_the_top():
             "executed_sqnr_db": [NONE, 50.0, 20.0],
         }
     )
-    lines = {trace.name: list(trace.y) for trace in figures_quality.depth(entries).data}
+    lines = {trace.name: list(trace.y) for trace in quality_figures.depth(entries).data}
     assert lines == {"this tensor alone": [100.0, 30.0], "executed": [50.0, 20.0]}
 
 
@@ -53,7 +53,7 @@ def test_calibrations_are_set_side_by_side_in_the_graphs_order():
             "sqnr_db": [1.0, 2.0, 3.0, 4.0],
         }
     )
-    heat = figures_quality.methods(rows).data[0]
+    heat = quality_figures.methods(rows).data[0]
     assert (list(heat.x), list(heat.y)) == (["first", "second"], ["a", "b"])
     assert heat.z.tolist() == [[2.0, 1.0], [4.0, 3.0]]
 
@@ -74,7 +74,7 @@ def test_the_front_of_a_search_is_joined_and_the_choice_is_ringed():
             "chosen": [True, False, False],
         }
     )
-    traces = {trace.name: trace for trace in figures_quality.search(trials).data}
+    traces = {trace.name: trace for trace in quality_figures.search(trials).data}
     assert set(traces) == {"front", "quantize nothing", "quantize all", "chosen"}
     assert list(traces["front"].x) == [0.5, 1.0]
     assert (list(traces["chosen"].x), list(traces["chosen"].y)) == ([1.0], [0.0])

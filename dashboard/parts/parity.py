@@ -5,23 +5,29 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from assay.dashboard import data, figures, figures_parity, filters, tables, theme
+from assay.dashboard import data, filters, theme
+from assay.dashboard.figures import parity as parity_figures
+from assay.dashboard.tables import parity as parity_tables
+from assay.schema.queries import parity as parity_queries
+from assay.schema.queries import runs as run_queries
 
 
 def receipts() -> None:
     """Pass rates, margins, and one receipt from near."""
-    history = data.frame("parity_history", filters.chosen())
+    history = data.frame(parity_queries.parity_history, filters.chosen())
     if history.empty:
         filters.nothing_matches("comparisons")
-    st.plotly_chart(figures.pass_rates(history), key="pass_rates", width="stretch")
-    newest = tables.newest(history)
-    st.plotly_chart(figures.margins(newest), key="margins", width="stretch")
+    st.plotly_chart(parity_figures.pass_rates(history), key="pass_rates", width="stretch")
+    newest = parity_tables.newest(history)
+    st.plotly_chart(parity_figures.margins(newest), key="margins", width="stretch")
     st.subheader("One receipt")
-    labels = tables.worst_first(newest)
+    labels = parity_tables.worst_first(newest)
     wanted = st.selectbox("Newest receipt of each output, the worst first", labels, key="receipt", bind="query-params")
-    row = tables.picked(newest, wanted or labels[0])
+    row = parity_tables.picked(newest, wanted or labels[0])
     left, right = st.columns([2, 1])
-    left.plotly_chart(figures.error_histogram(row["histogram"], wanted or labels[0]), key="histogram", width="stretch")
+    left.plotly_chart(
+        parity_figures.error_histogram(row["histogram"], wanted or labels[0]), key="histogram", width="stretch"
+    )
     right.metric(
         f"{theme.ICONS.get(row['outcome'], '?')} {row['outcome']}",
         f"max |error| {theme.number(row['max_abs'])}",
@@ -34,12 +40,12 @@ def receipts() -> None:
     )
     right.code(row["reproduce"], language="bash")
     st.subheader("Newest receipts")
-    st.dataframe(tables.receipts(newest), hide_index=True, key="receipts")
+    st.dataframe(parity_tables.receipts(newest), hide_index=True, key="receipts")
     _findings()
 
 
 def _findings() -> None:
-    found = data.frame("findings", filters.chosen())
+    found = data.frame(parity_queries.findings, filters.chosen())
     if not found.empty:
         st.subheader("Findings, the gravest first")
         st.dataframe(found, hide_index=True, key="findings")
@@ -47,46 +53,48 @@ def _findings() -> None:
 
 def steps() -> None:
     """One stream: error against step with its modes overlaid, invariants, liveness, latency."""
-    found = data.frame("streams", filters.chosen())
+    found = data.frame(parity_queries.streams, filters.chosen())
     if found.empty:
         st.info(
             "No stream has been compared yet, or none matches the filters. Record some: `assay run streaming`",
             icon=":material/filter_alt_off:",
         )
         return
-    labels = list(dict.fromkeys(tables.stream(row) for _, row in found.iterrows()))
+    labels = list(dict.fromkeys(parity_tables.stream(row) for _, row in found.iterrows()))
     wanted = st.selectbox("Stream", labels, key="stream", bind="query-params") or labels[0]
-    cases = found[[tables.stream(row) == wanted for _, row in found.iterrows()]]
-    rows = data.frame("steps_of", list(cases["case_id"]))
-    outputs = tables.worst_outputs(rows)
+    cases = found[[parity_tables.stream(row) == wanted for _, row in found.iterrows()]]
+    rows = data.frame(parity_queries.steps_of, list(cases["case_id"]))
+    outputs = parity_tables.worst_outputs(rows)
     output = st.selectbox("Output", outputs, key="output", bind="query-params") or outputs[0]
     drifts = _of_cases(cases, "drift")
-    st.plotly_chart(figures_parity.error_against_step(rows, drifts, output), key="steps_error", width="stretch")
+    st.plotly_chart(parity_figures.error_against_step(rows, drifts, output), key="steps_error", width="stretch")
     watched = _of_cases(cases, "invariant")
     if not watched.empty:
         st.plotly_chart(
-            figures_parity.invariants_strip(watched, int(cases["steps"].max())), key="invariants", width="stretch"
+            parity_figures.invariants_strip(watched, int(cases["steps"].max())), key="invariants", width="stretch"
         )
     moved = _of_cases(cases, "liveness")
     if not moved.empty:
-        st.plotly_chart(figures_parity.liveness(moved), key="liveness", width="stretch")
-    st.plotly_chart(figures_parity.latency_against_step(rows), key="steps_latency", width="stretch")
+        st.plotly_chart(parity_figures.liveness(moved), key="liveness", width="stretch")
+    st.plotly_chart(parity_figures.latency_against_step(rows), key="steps_latency", width="stretch")
     st.caption(f"{cases.iloc[0]['hardware_class']}; reproduce:")
     st.code("\n".join(cases["reproduce"]), language="bash")
     if not drifts.empty:
         st.subheader("Drift")
-        st.dataframe(tables.drifts(drifts), hide_index=True, key="drifts")
+        st.dataframe(parity_tables.drifts(drifts), hide_index=True, key="drifts")
 
 
 def _of_cases(cases: pd.DataFrame, table: str) -> pd.DataFrame:
     """Rows of one table for every case, with the mode of the case."""
-    parts = [data.frame("of_case", table, row["case_id"]).assign(mode=row["mode"]) for _, row in cases.iterrows()]
+    parts = [
+        data.frame(run_queries.of_case, table, row["case_id"]).assign(mode=row["mode"]) for _, row in cases.iterrows()
+    ]
     return pd.concat([part for part in parts if len(part)]) if any(len(part) for part in parts) else pd.DataFrame()
 
 
 def explanations() -> None:
     """First divergence of one case: errors by node, the suspect in words, the chain."""
-    found = data.frame("explained", filters.chosen())
+    found = data.frame(parity_queries.explained, filters.chosen())
     if found.empty:
         st.info(
             "No failure has been explained yet, or none matches the filters. Explain one: `assay explain CASE`",
@@ -98,20 +106,20 @@ def explanations() -> None:
     ]
     wanted = st.selectbox("Explained case, newest first", labels, key="explained", bind="query-params") or labels[0]
     row = found.iloc[labels.index(wanted)]
-    entries = data.frame("explanation", "divergence", row["explanation_id"])
+    entries = data.frame(parity_queries.explanation, "divergence", row["explanation_id"])
     if entries.empty:
         st.info("There was no graph to walk; the chain below is what is known.")
     else:
         _suspect(entries)
-        st.plotly_chart(figures_parity.divergence(entries), key="divergence", width="stretch")
-    edges = data.frame("explanation", "blame", row["explanation_id"])
+        st.plotly_chart(parity_figures.divergence(entries), key="divergence", width="stretch")
+    edges = data.frame(parity_queries.explanation, "blame", row["explanation_id"])
     if not edges.empty:
-        st.plotly_chart(figures_parity.blame(edges), key="blame", width="stretch")
+        st.plotly_chart(parity_figures.blame(edges), key="blame", width="stretch")
         for problem in dict.fromkeys(edges["problem"].dropna()):
             st.caption(theme.markdown(problem))
     if not entries.empty:
         st.subheader("Nodes, the largest errors of their own first")
-        st.dataframe(tables.nodes(entries), hide_index=True, key="nodes")
+        st.dataframe(parity_tables.nodes(entries), hide_index=True, key="nodes")
 
 
 def _suspect(entries: pd.DataFrame) -> None:
@@ -130,7 +138,7 @@ def _suspect(entries: pd.DataFrame) -> None:
 
 def noise() -> None:
     """What moves an output without a fault, and the tolerance that follows."""
-    found = data.frame("advice", filters.chosen())
+    found = data.frame(parity_queries.advice, filters.chosen())
     if found.empty:
         st.info(
             "No noise has been measured yet, or none matches the filters. Measure some: a case with `check ="
@@ -141,14 +149,14 @@ def noise() -> None:
     proposed = found[found["source"] == "advice"]
     if not proposed.empty:
         st.subheader("Proposed tolerances")
-        st.dataframe(tables.advice(proposed), hide_index=True, key="advice")
+        st.dataframe(parity_tables.advice(proposed), hide_index=True, key="advice")
     st.subheader("Noise by source")
-    st.dataframe(tables.noise(found[found["source"] != "advice"]), hide_index=True, key="noise")
+    st.dataframe(parity_tables.noise(found[found["source"] != "advice"]), hide_index=True, key="noise")
 
 
 def waivers() -> None:
     """Known failures, who answers for them, and whether their premise still holds."""
-    found = data.frame("waivers")
+    found = data.frame(parity_queries.waivers)
     if found.empty:
         st.info(
             "No failure is waived. Waive one, for as long as its premise holds: `assay waive CASE --output ..."
@@ -156,4 +164,4 @@ def waivers() -> None:
             icon=":material/gavel:",
         )
         return
-    st.dataframe(tables.waivers(found), hide_index=True, key="waivers")
+    st.dataframe(parity_tables.waivers(found), hide_index=True, key="waivers")

@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from assay.dashboard import theme
-from assay.dashboard.figures import HEIGHT, finish
+from assay.dashboard.figures.base import HEIGHT, finish
 
 PROFILES = {"high-precision": 0.01, "general": 0.03, "real-time": 0.05}
 """Largest relative loss that each profile allows."""

@@ -1,0 +1,1 @@
+"""Figures: frame in, plotly figure out. Pure; a module a topic."""

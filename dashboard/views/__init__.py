@@ -1,0 +1,1 @@
+"""Pages: scripts that Streamlit runs, each of ask, draw, show."""

@@ -1,0 +1,308 @@
+"""What was compared: receipts, verdicts, steps, findings, explanations, noise and waivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """The receipt: stored facts of one comparison of one output. Errors are actual minus expected."""
+
+    table: ClassVar[str] = "parity"
+    case_id: str
+    run_id: str
+    output: str
+    step: int
+    """Batch or step; -1 is all of them merged."""
+    mode: str
+    """`functional` (states from the reference), `closed_loop` (fed back), `mixed-K` (re-synchronised every K steps), or
+    a
+    check that needs no tolerance of its own: `repeat`, `lengths`, `batch`, `permuted`, `threads`.
+    """
+    elements: int
+    """Pairs compared: everything that was not skipped."""
+    skipped: int
+    """Pairs a mask left out."""
+    nan_expected: int
+    nan_actual: int
+    inf_expected: int
+    inf_actual: int
+    nonfinite_mismatches: int
+    """Pairs where one side is NaN or infinite and the other is not the same; each is a violation."""
+    expected_min: float | None
+    """Over finite elements, like every statistic below; None when there is none."""
+    expected_max: float | None
+    expected_std: float | None
+    """Population standard deviation."""
+    max_abs: float | None
+    mean_abs: float | None
+    p50_abs: float | None
+    """Quantiles are exact up to 65,536 elements, then read from a histogram with a relative error under 0.8 %."""
+    p95_abs: float | None
+    p99_abs: float | None
+    p999_abs: float | None
+    max_rel: float | None
+    """Largest |error| / |expected|; infinite when an expected zero came out as something else."""
+    rel_l2: float | None
+    """Root of sum error^2 / sum expected^2."""
+    mse: float | None
+    mean_signed: float | None
+    """Bias: mean of actual - expected."""
+    sqnr_db: float | None
+    """10 log10(sum expected^2 / sum error^2); infinite when equal."""
+    psnr_db: float | None
+    """10 log10(psnr_peak^2 / mse); infinite when equal, None when the expected side is constant."""
+    psnr_peak: float | None
+    """expected_max - expected_min, so that a shift of both sides changes nothing."""
+    cosine: float | None
+    """Of both sides as vectors; None when one of them is all zeros, or too large to be squared."""
+    violations: int
+    """Elements outside the rule that was in force at the time (rule, atol, rtol)."""
+    worst_index: list[int] | None
+    """Index of the first largest error (for all steps merged, the step comes first); a non-finite mismatch comes before
+    any finite error."""
+    worst_expected: float | None
+    worst_actual: float | None
+    first_failing_index: list[int] | None
+    histogram: list[int]
+    """64 counts: [0] exact, [1] |error| < 2^-49, [i] 2^(i-51) <= |error| < 2^(i-50), [63] from 2^12 up."""
+    rule: str
+    atol: float
+    rtol: float
+    expected_dtype: str | None
+    actual_dtype: str | None
+    shape: list[int] | None
+    """Of the expected side; the worst and first failing index count in it. None for all steps merged."""
+    problem: str | None
+    """Why nothing could be compared (shape, missing output), else None."""
+    model_sha256: str | None
+    inputs_sha256: str | None
+    reference_sha256: str | None
+    contract_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a policy says of a receipt or a measurement. A new policy adds verdicts, it changes none."""
+
+    table: ClassVar[str] = "verdict"
+    verdict_id: str
+    case_id: str
+    run_id: str
+    subject: str
+    """`parity`, `measurement`, `invariant`, `state`, `input`, or the check that was broken (`repeat`, `lengths`,
+    ...)."""
+    name: str
+    """The output, the metric, the invariant or the state."""
+    policy_id: str
+    outcome: str
+    """`pass`, `fail`, `waived`, `vacuous` or `unknown`."""
+    grade: str | None
+    """The band of a graded policy."""
+    rule: str
+    """The rule that decided, in words."""
+    observed: float | None
+    limit_value: float | None
+    margin: float | None
+    """limit_value / observed for the deciding figure: above 1 is room to spare, below 1 is too much error."""
+    reason: str
+    judged_at: datetime
+    waiver_id: str | None = None
+    """The waiver that turned a failure into `waived`, or that would have, had its premise held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStep:
+    """One step of a stream on the candidate."""
+
+    table: ClassVar[str] = "stream_step"
+    case_id: str
+    run_id: str
+    step: int
+    latency_ms: float
+    """Wall time of the call alone: feeding back, comparing and checking are outside."""
+    resynced: bool
+    """Whether the states came from the reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """One invariant of a contract, or one premise of a waiver, over all steps of a case."""
+
+    table: ClassVar[str] = "invariant"
+    case_id: str
+    run_id: str
+    name: str
+    kind: str
+    """`contract` or `premise`."""
+    expression: str
+    side: str
+    """`candidate` or `reference`."""
+    checked: int
+    """Steps at which it could be evaluated."""
+    broken: int
+    first_broken: int | None
+    broken_steps: list[int]
+    """The first 1000."""
+    observed: str | None
+    """What was seen where it broke first, or why it could not be evaluated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How an error or the latency moves from step to step."""
+
+    table: ClassVar[str] = "drift"
+    case_id: str
+    run_id: str
+    quantity: str
+    """`max_abs` or `latency_ms`."""
+    output: str
+    """Empty for latency."""
+    n: int
+    """Steps."""
+    slope: float
+    """Theil-Sen: median of the slopes between all pairs of steps, per step."""
+    low: float
+    """Lower end of Sen's 95 % interval."""
+    high: float
+    p_value: float
+    """Of Mann and Kendall's trend test, its variance corrected for autocorrelation."""
+    trend: str
+    """`increasing`, `decreasing` or `none` (p >= 0.05)."""
+    peak_step: int
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liveness:
+    """How far an output moves when an input is perturbed."""
+
+    table: ClassVar[str] = "liveness"
+    case_id: str
+    run_id: str
+    side: str
+    """`candidate` or `reference`."""
+    input: str
+    is_state: bool
+    output: str
+    steps: int
+    """At how many steps it was tried."""
+    moved: float
+    """Largest |change| of the output."""
+    relative: float | None
+    """The same over the output's range; None when that is zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that explains a verdict, or that makes one worth less."""
+
+    table: ClassVar[str] = "finding"
+    case_id: str
+    run_id: str
+    kind: str
+    """E.g. `dead_state`, `unused_input`, `constant_output`, `not_repeatable`, `traced_length`."""
+    subject: str
+    """The output, state, input or node that it is about."""
+    severity: str
+    """`fail`, `vacuous`, `warning` or `note`: the first two change the verdict."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """One node of a graph in an explanation: its own error, and what had piled up before it."""
+
+    table: ClassVar[str] = "divergence"
+    case_id: str
+    run_id: str
+    explanation_id: str
+    position: int
+    """In the order of execution."""
+    node: str
+    op_type: str
+    layer: str | None
+    """The module it came from, where the graph says."""
+    reference_node: str | None
+    output: str
+    shape: list[int]
+    elements: int
+    accumulated_max_abs: float | None
+    """Against the reference, fed what came before; None where shapes differ or nothing is finite."""
+    accumulated_rel_l2: float | None
+    local_max_abs: float | None
+    """The same, fed the reference's own inputs."""
+    local_rel_l2: float | None
+    local_typical_rel: float | None
+    """Median relative error of the elements that differ."""
+    expected_rel_l2: float | None
+    """What rounding alone may do to this operator."""
+    suspect: bool
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """One edge of the chain from exact arithmetic to what is shipped, and the error that it adds."""
+
+    table: ClassVar[str] = "blame"
+    case_id: str
+    run_id: str
+    explanation_id: str
+    position: int
+    edge_from: str
+    edge_to: str
+    output: str
+    max_abs: float | None
+    rel_l2: float | None
+    share: float | None
+    """Of the sum of squared errors of all edges."""
+    problem: str | None
+    """Why this link could not be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """How much an output moves for a reason that is no fault: repetition, batching, rounding."""
+
+    table: ClassVar[str] = "noise"
+    case_id: str
+    run_id: str
+    source: str
+    """`repeat`, `batch`, `permuted`, `threads`, `rebuilt`, `refitted` (an engine with its own weights put in again),
+    `float64`, `tf32`, `bfloat16`, or `advice`: the proposal made of them."""
+    output: str
+    n: int
+    """Elements compared."""
+    max_abs: float | None
+    p999_abs: float | None
+    rel_l2: float | None
+    atol: float | None
+    """Of advice: what to allow."""
+    rtol: float | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverEvent:
+    """A waiver granted or revoked; the waivers in force are the fold of these."""
+
+    table: ClassVar[str] = "waiver_event"
+    event_id: str
+    waiver_id: str
+    action: str
+    """`grant` or `revoke`."""
+    case_pattern: str
+    output: str
+    premise: str
+    """An invariant: while it holds at every step, the failure is known and harmless."""
+    max_abs: float | None
+    """The waiver covers errors up to here."""
+    owner: str
+    reason: str
+    expires_at: datetime | None
+    recorded_at: datetime
