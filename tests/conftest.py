@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def once(factory: pytest.TempPathFactory, name: str, record: Callable[[Path], Any]) -> tuple[Path, Any]:
+    """A folder that `record` fills once in a whole run of the tests, and what it returned.
+
+    Workers of pytest-xdist have sessions of their own: the first that asks records, the others wait for it.
+    """
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, done = root / name, root / f"{name}.json"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            done.write_text(json.dumps(record(folder)))
+    return folder, json.loads(done.read_text())
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "books" / "assay.duckdb")
@@ -99,44 +119,50 @@ def fake_suite(folder: Path, options: str = "", check: str = '"parity"', version
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a failing and a passing version of the shipped models, made by the real command."""
-    db = tmp_path_factory.mktemp("history") / "assay.duckdb"
-    first = assay("run", "quickstart", "--version", "scaling=rounded", "--version", "digits=v1", db=db)
-    assert first.code == 1, first.err
-    second = assay("run", "quickstart", db=db)
-    assert second.code == 0, second.err
-    return db
+
+    def record(folder: Path) -> None:
+        db = folder / "assay.duckdb"
+        first = assay("run", "quickstart", "--version", "scaling=rounded", "--version", "digits=v1", db=db)
+        assert first.code == 1, first.err
+        second = assay("run", "quickstart", db=db)
+        assert second.code == 0, second.err
+
+    return once(tmp_path_factory, "history", record)[0] / "assay.duckdb"
 
 
 @pytest.fixture(scope="session")
 def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a stream that drifts in closed loop, a waived failure, noise, and one explanation."""
-    db = tmp_path_factory.mktemp("streams") / "assay.duckdb"
-    waiver = [
-        "--premise",
-        "cache_last_channel_len_out == 0",
-        "--owner",
-        "mira",
-        "--reason",
-        "chunks stand alone",
-        "--until",
-        "2099-01-01",
-    ]
-    assert assay("waive", "encoder_isolated/*", "--output", "cache_last_time_out", *waiver, db=db).code == 0
-    assert (
-        assay("run", "known-faults", "--only", "encoder_[si]*", db=db).code == 1
-    )  # the waived fault is no longer caught
-    assert assay("run", "quickstart", "--only", "digits*consistency", db=db).code == 0
-    explained = assay(
-        "explain",
-        "encoder_state_bias/fp32/onnxruntime/stream/closed_loop",
-        "--run",
-        "latest~1",
-        "--out",
-        db.parent / "explained",
-        db=db,
-    )
-    assert explained.code == 0, explained.err
-    return db
+
+    def record(folder: Path) -> None:
+        db = folder / "assay.duckdb"
+        waiver = [
+            "--premise",
+            "cache_last_channel_len_out == 0",
+            "--owner",
+            "mira",
+            "--reason",
+            "chunks stand alone",
+            "--until",
+            "2099-01-01",
+        ]
+        assert assay("waive", "encoder_isolated/*", "--output", "cache_last_time_out", *waiver, db=db).code == 0
+        assert (
+            assay("run", "known-faults", "--only", "encoder_[si]*", db=db).code == 1
+        )  # the waived fault is no longer caught
+        assert assay("run", "quickstart", "--only", "digits*consistency", db=db).code == 0
+        explained = assay(
+            "explain",
+            "encoder_state_bias/fp32/onnxruntime/stream/closed_loop",
+            "--run",
+            "latest~1",
+            "--out",
+            db.parent / "explained",
+            db=db,
+        )
+        assert explained.code == 0, explained.err
+
+    return once(tmp_path_factory, "streams", record)[0] / "assay.duckdb"
 
 
 QUANTIZED = """
@@ -191,8 +217,6 @@ class Quantized:
 @pytest.fixture(scope="session")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     """Quality, ledgers and a short search of one network."""
-    folder = tmp_path_factory.mktemp("quantized")
-    suite, db = folder / "q.toml", folder / "assay.duckdb"
     cases = """
 [[case]]
 check = ["quality", "ledger"]
@@ -207,22 +231,32 @@ workloads = ["one"]
 variants = ["fp32", "bad"]
 timing = { rounds = 1, block_ms = 10 }
 """
-    suite.write_text(QUANTIZED + cases)
-    run = assay("run", suite, "--only", "*/test/*", "--json", db=db)
-    assert run.code == 1, run.err
-    found = assay("search", suite, "--model", "digits", "--variant", "bad", "--budget", "5s", "--json", db=db)
-    assert found.code == 0, found.err
-    assert " s left)" in found.err or "the budget is spent" in found.err
-    return Quantized(db, suite, run.document, found.document)
+
+    def record(folder: Path) -> list[Any]:
+        suite, db = folder / "q.toml", folder / "assay.duckdb"
+        suite.write_text(QUANTIZED + cases)
+        run = assay("run", suite, "--only", "*/test/*", "--json", db=db)
+        assert run.code == 1, run.err
+        found = assay("search", suite, "--model", "digits", "--variant", "bad", "--budget", "5s", "--json", db=db)
+        assert found.code == 0, found.err
+        assert " s left)" in found.err or "the budget is spent" in found.err
+        return [run.document, found.document]
+
+    folder, (run, found) = once(tmp_path_factory, "quantized", record)
+    return Quantized(folder / "assay.duckdb", folder / "q.toml", run, found)
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The study of a tiny GPT-2: a database and what the run printed."""
-    db = tmp_path_factory.mktemp("study") / "assay.duckdb"
-    done = assay("run", "gpt2-tiny", "--json", db=db)
-    assert done.code == 0, done.err
-    return db, done.document
+
+    def record(folder: Path) -> Any:
+        done = assay("run", "gpt2-tiny", "--json", db=folder / "assay.duckdb")
+        assert done.code == 0, done.err
+        return done.document
+
+    folder, document = once(tmp_path_factory, "study", record)
+    return folder / "assay.duckdb", document
 
 
 @pytest.fixture(scope="session")
@@ -239,20 +273,25 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import nights
     from tests.nights import Made, stepping
 
-    store = Store(tmp_path_factory.mktemp("alarmed") / "assay.duckdb")
-    start = now() - timedelta(days=31)
-    cases = [
-        Made(workload=w, value=stepping(20, 1.2), version=lambda night: "v2" if night >= 20 else "v1") for w in "abc"
-    ]
-    cases += [Made(model="other", workload=w) for w in "ab"]
-    cases += [Made(model="broken", passes=lambda night: night < 28)]
-    cases += [Made(model="quick", value=stepping(22, 0.8), version=lambda night: "q2" if night >= 22 else "q1")]
-    cases += [Made(model="moved", value=stepping(15, 1.4), environment=lambda night: "1.31" if night >= 15 else "e")]
-    cases += [
-        Made(model="far", workload=w, host="gpu-2", suite="other", value=stepping(26, 1.3, level=3.0)) for w in "ab"
-    ]
-    nights.record(store, cases, range(20), start=start)
-    for night in range(20, 31):
-        nights.record(store, cases, range(night, night + 1), start=start)
-        look(store, Watching(), at=start + timedelta(days=night, hours=1))
-    return store.database
+    def record(folder: Path) -> None:
+        store = Store(folder / "assay.duckdb")
+        start = now() - timedelta(days=31)
+        cases = [
+            Made(workload=w, value=stepping(20, 1.2), version=lambda night: "v2" if night >= 20 else "v1")
+            for w in "abc"
+        ]
+        cases += [Made(model="other", workload=w) for w in "ab"]
+        cases += [Made(model="broken", passes=lambda night: night < 28)]
+        cases += [Made(model="quick", value=stepping(22, 0.8), version=lambda night: "q2" if night >= 22 else "q1")]
+        cases += [
+            Made(model="moved", value=stepping(15, 1.4), environment=lambda night: "1.31" if night >= 15 else "e")
+        ]
+        cases += [
+            Made(model="far", workload=w, host="gpu-2", suite="other", value=stepping(26, 1.3, level=3.0)) for w in "ab"
+        ]
+        nights.record(store, cases, range(20), start=start)
+        for night in range(20, 31):
+            nights.record(store, cases, range(night, night + 1), start=start)
+            look(store, Watching(), at=start + timedelta(days=night, hours=1))
+
+    return once(tmp_path_factory, "alarmed", record)[0] / "assay.duckdb"
