@@ -23,6 +23,14 @@ _FEATURES = (
 )  # fmt: skip
 
 
+def tool_version() -> str:
+    """The version of Assay that is installed; `unknown` where it only lies there, as for a worker elsewhere."""
+    try:
+        return importlib.metadata.version("assay")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def capture() -> Environment:
     """The environment of this process and host."""
     versions = library_versions()

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import assay
 from assay.runner.errors import UsageError, nearest
+
+_PACKAGE = Path(__file__).parents[1]
+"""The folder of the package `assay`; not resolved, since in a checkout its rooms are symbolic links."""
 
 
 def is_factory(text: str) -> bool:
@@ -34,7 +36,7 @@ def present_name(reference: str, folder: Path) -> str:
     module = Path(*head.split(".")).with_suffix(".py")
     if any((place / module).is_file() for place in (folder, Path.cwd())):
         return reference
-    return f"assay.{reference}" if (Path(assay.__file__).parent / module).is_file() else reference
+    return f"assay.{reference}" if (_PACKAGE / module).is_file() else reference
 
 
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:

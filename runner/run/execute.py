@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-import assay
 from assay.runner import environment
 from assay.runner.errors import ExitCode, NothingMeasured, nearest
 from assay.runner.rules.waiver import Waiver, in_force
@@ -203,7 +202,7 @@ def _run_row(suite: Suite, folder: Path, context: Context, options: Options, pla
     return rows.Run(
         run_id=context.run_id, suite=suite.name, suite_sha256=options.identity or _identity(suite, options), trigger=options.trigger, started_at=now(),
         host=socket.gethostname(), environment_id=context.environment.environment_id, git_commit=commit,
-        git_branch=branch, git_dirty=dirty, seed=suite.seed, tool_version=assay.__version__,
+        git_branch=branch, git_dirty=dirty, seed=suite.seed, tool_version=environment.tool_version(),
         command=environment.command_line(), cases_planned=planned,
     )  # fmt: skip
 

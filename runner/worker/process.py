@@ -18,11 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import assay
-
 Event = dict[str, Any]
 _TAIL = 1500
-_PACKAGE = Path(assay.__file__).resolve().parent
+_PACKAGE = Path(__file__).parents[2]
 """Where the worker finds `assay`, whatever its interpreter has installed."""
 _BOOT = Path(__file__).with_name("boot.py")
 
