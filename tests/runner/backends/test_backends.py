@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from assay.runner.backends import BACKENDS, DISTRIBUTIONS, cuda_device, load_backend
+from assay.runner.backends import BACKENDS, cuda_device, load_backend
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.recipes.build import Ingredients, build
 from assay.runner.session import Source
@@ -92,7 +93,7 @@ def source_for(kind: str, folder: Path) -> Source:
 
 @pytest.fixture(params=[*BACKENDS])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    library = DISTRIBUTIONS[request.param]
+    library = BACKENDS[request.param].library
     if library == "tensorrt":
         install(monkeypatch, "11.4.0.106")
     elif importlib.util.find_spec(library) is None:
@@ -161,8 +162,8 @@ def test_an_unknown_backend_lists_the_nearest():
 
 
 def test_a_backend_whose_library_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(BACKENDS, "tensorrt", "assay.runner.backends.missing_on_purpose")
-    monkeypatch.setitem(DISTRIBUTIONS, "tensorrt", "tensorrt")
+    missing = replace(BACKENDS["tensorrt"], module="assay.runner.backends.missing_on_purpose")
+    monkeypatch.setitem(BACKENDS, "tensorrt", missing)
     with pytest.raises(EnvironmentMissing, match=r"pip install 'assay\[tensorrt\]'"):
         load_backend("tensorrt")
 
@@ -341,7 +342,7 @@ def test_autocast_computes_in_the_narrower_type_and_says_so(folder: Path):
         assert narrow.infer({"x": X})["y"].dtype.name == "bfloat16"
         np.testing.assert_allclose(narrow.infer({"x": X})["y"].astype(np.float32), wide.infer({"x": X})["y"], rtol=1e-2)
     with (
-        pytest.raises(UsageError, match="casts to float16, bfloat16, not to 'int8'"),
+        pytest.raises(UsageError, match="autocast cannot be 'int8'. There is: bfloat16, float16"),
         load_backend("pytorch").open_session(source_for("pytorch", folder), {"autocast": "int8"}),
     ):
         pass
