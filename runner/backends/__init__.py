@@ -170,6 +170,12 @@ def check_settings(kind: str, given: Mapping[str, Any]) -> None:
     refuse_wrong(owner, options, row.options)
     if device is not None and not _is_device(device, row.devices):
         raise UsageError(f"{owner} has no device {device!r}.{nearest(str(device), _device_words(row.devices))}")
+    number = (options.get("provider_options") or {}).get("device_id")
+    if number is not None and device_index(device) is not None and str(number) != str(device_index(device)):
+        raise UsageError(
+            f"{owner}: device {device!r} and provider_options' device_id {number!r} contradict each other."
+            " Leave one of them out."
+        )
     if provider is None:
         return
     if provider not in row.providers:

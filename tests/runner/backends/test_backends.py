@@ -262,6 +262,61 @@ def test_a_corrupt_onnx_file_and_a_missing_provider_are_told_apart(folder: Path)
         pass
 
 
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"provider": "CUDAExecutionProvider", "allow_fallback": True}])
+def test_onnxruntime_never_opens_on_the_cpu_where_a_device_was_asked_for(
+    folder: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """A build that lists CUDA and cannot start it: the session has the CPU alone, and nothing is raised."""
+    import onnxruntime
+
+    asked = []
+    really = onnxruntime.InferenceSession
+
+    def on_the_cpu(location: str, settings: Any, providers: list[Any]) -> Any:
+        asked.extend(providers)
+        return really(location, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_cpu)
+    with (
+        pytest.raises(EnvironmentMissing, match="CUDAExecutionProvider was asked for and could not be started"),
+        load_backend("onnxruntime").open_session(source_for("onnxruntime", folder), options),
+    ):
+        pass
+    assert [name for name, _ in asked] == ["CUDAExecutionProvider"]
+
+
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
+def test_the_number_of_a_device_is_the_providers_device_id(folder: Path, provider: str):
+    from assay.runner.backends.onnxruntime_device import index_of, provider_options
+
+    path = onnx_affine(folder / "affine.onnx")
+    options = {"device": "cuda:1", "sizes": {"seen": {"x": [[1, 3]]}}}
+    assert provider_options(provider, path, options)["device_id"] == "1"
+    assert "device_id" not in provider_options(provider, path, {**options, "device": "cuda"})
+    assert [index_of(how) for how in ({}, options, {"provider_options": {"device_id": "2"}})] == [0, 1, 2]
+
+
+def test_pytorch_on_cuda_without_a_device_is_missing_and_not_the_cpu(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with (
+        pytest.raises(EnvironmentMissing, match="device cuda is asked for; PyTorch .* sees no CUDA device"),
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"device": "cuda"}),
+    ):
+        pass
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(EnvironmentMissing, match="device cuda:1 is asked for; there are 1 CUDA devices"),
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"device": "cuda:1"}),
+    ):
+        pass
+
+
 @pytest.mark.gpu
 def test_pytorch_on_cuda_agrees_with_the_cpu(folder: Path):
     source = Source("factory", "mine.py:affine", folder)
