@@ -53,7 +53,10 @@ def _recipes(_: Store) -> Rows:
         assert spec is not None  # noqa: S101  our own module
         return (ast.get_docstring(ast.parse(Path(str(spec.origin)).read_text())) or "").splitlines()[0]
 
-    return [{"recipe": name, "what": first_line(recipe.function.partition(":")[0])} for name, recipe in VARIANT_RECIPES.items()]
+    return [
+        {"recipe": name, "what": first_line(recipe.function.partition(":")[0])}
+        for name, recipe in VARIANT_RECIPES.items()
+    ]
 
 
 def _metrics(_: Store) -> Rows:

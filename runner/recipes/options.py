@@ -101,7 +101,7 @@ def refuse_wrong(owner: str, given: Mapping[str, Any], known: Mapping[str, Optio
     """
     for name in given:
         if name not in known and name not in also:
-            raise UsageError(f"{owner} has no option {name!r}.{nearest(name, known)}")
+            raise UsageError(f"{owner} has no option {name!r}.{nearest(name, [*known, *also])}")
     chosen = {**defaults(known), **given}
     for name, value in given.items():
         if name in known and (problem := known[name].problem(name, value, chosen)):
