@@ -94,7 +94,7 @@ SCRIPT = """
 import json, torch
 from assay.runner.backends import device_compare
 from assay.runner.parity.compare import tally
-from tests.runner.test_device_compare import cases, differences
+from tests.runner.backends.test_device_compare import cases, differences
 device_compare._WINDOW = 256
 found = []
 for size, threads, blocks in ((150, 8, 3), (5, 4, 2)):
