@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -52,9 +53,10 @@ class NotBuiltFor(ValueError):
     """An engine was built for other sizes than the input has: a limit of its own, not a fault of the graph."""
 
 
-class Stream(Protocol):
+class Stream(ABC):
     """Steps of a model that feeds some of its outputs back."""
 
+    @abstractmethod
     def step(self, inputs: Tensors) -> float:
         """Run one step; a state that `inputs` leaves out is the output of the step before.
 
@@ -64,8 +66,13 @@ class Stream(Protocol):
             ValueError: as `Session.infer`, or a state is left out at the first step.
         """
 
+    @abstractmethod
     def outputs(self) -> Tensors:
         """Outputs of the last step, on the host; the arrays are the caller's to keep."""
+
+    def device_outputs(self) -> dict[str, Any] | None:
+        """The same to be compared where they lie on a device; None where they lie on the host, or cannot be reached."""
+        return None
 
 
 def fed_back(states: Mapping[str, str], last: Mapping[str, Any], inputs: Tensors) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def fed_back(states: Mapping[str, str], last: Mapping[str, Any], inputs: Tensors
     return {name: last[output] for name, output in states.items() if name not in inputs and output in last}
 
 
-class HostStream:
+class HostStream(Stream):
     """Steps of any session, states fed back through the host."""
 
     def __init__(self, session: Session, states: Mapping[str, str]) -> None:
@@ -94,11 +101,21 @@ class HostStream:
         return self._last
 
 
-class Session(Protocol):
-    """A model, loaded on a device and ready."""
+class Session(ABC):
+    """A model, loaded on a device and ready.
 
-    output_names: tuple[str, ...]
+    Every ability is declared here. What a backend leaves out answers "not known" (None, or nothing in it), or refuses
+    in words: who asks a session never asks whether it could answer.
+    """
 
+    output_names: tuple[str, ...] = ()
+    """In the model's order; empty until the first batch has run, where only the outputs themselves say it."""
+    module: Any = None
+    """The PyTorch module inside; None of a session that has none."""
+    arithmetics: tuple[str, ...] = ()
+    """Other arithmetics that `infer_as` computes in; none of most backends."""
+
+    @abstractmethod
     def infer(self, inputs: Tensors) -> Tensors:
         """Run one batch; return host arrays once the device has finished. The arrays are the caller's to keep.
 
@@ -106,19 +123,72 @@ class Session(Protocol):
             ValueError: an input is missing, unknown, or of a shape or dtype that the model does not take.
         """
 
+    @abstractmethod
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         """A call that runs this batch again and again, device synchronised inside; inputs are bound beforehand.
 
         Its result may live on the device and may be reused by the next call.
         """
 
-    def open_stream(self, states: Mapping[str, str]) -> Stream:
-        """A stream of steps in which outputs become inputs (`states`: input -> output), on the device where it can."""
+    @abstractmethod
+    def placement(self) -> Placement:
+        """What really runs, read from the session."""
 
-    def placement(self) -> Placement: ...
-
+    @abstractmethod
     def state_hash(self) -> str:
         """SHA-256 of what the model computes with: its weights and code, or its file."""
+
+    def open_stream(self, states: Mapping[str, str]) -> Stream:
+        """A stream of steps in which outputs become inputs (`states`: input -> output), on the device where it can."""
+        return HostStream(self, states)
+
+    def bind(self, inputs: Tensors, *, cuda_graph: bool = False) -> Any:  # noqa: ARG002  no device, nothing to bind
+        """A batch bound at fixed addresses on a CUDA device (`assay.runner.backends.cuda_device.DeviceCall`).
+
+        Raises:
+            ValueError: as `infer`, or the session has no device that it could be timed on.
+        """
+        raise ValueError(f"a {type(self).__name__} has no device that calls could be timed on")
+
+    def profile(self, inputs: Tensors, calls: int, warm_up: int) -> tuple[list[dict[str, Any]], dict[str, int]]:  # noqa: ARG002
+        """Layers with their times over some calls, and bytes that were held (empty where nothing tells).
+
+        Raises:
+            ValueError: as `infer`, or the backend has no profiler.
+        """
+        raise ValueError(f"a {type(self).__name__} has no profiler")
+
+    def infer_as(self, inputs: Tensors, arithmetic: str) -> Tensors:  # noqa: ARG002  it computes in its own alone
+        """Outputs in one of `arithmetics`.
+
+        Raises:
+            ValueError: the session does not compute in it.
+        """
+        raise ValueError(f"a {type(self).__name__} does not compute in {arithmetic}")
+
+    def builds(self) -> dict[str, int]:
+        """Engines that the session has built by itself so far, with the time of each; empty where it builds none."""
+        return {}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that the backend's own allocator held at most, by metric; empty where it is not known."""
+        return {}
+
+    def information(self) -> str | None:
+        """What the library's inspector writes of an engine (JSON); None where there is none."""
+        return None
+
+    def parameters(self) -> tuple[int | None, int | None]:
+        """Elements and bytes of the weights as they are held; None where it is not known."""
+        return None, None
+
+    def weights_origin(self) -> str | None:
+        """Where the weights are from, if the model says it."""
+        return None
+
+    def in_training(self) -> list[str]:
+        """What stays in training mode although it is to be evaluated; empty where nothing does, or nothing can."""
+        return []
 
 
 class Backend(Protocol):

@@ -69,6 +69,17 @@ def open_device(name: str) -> Cuda:
     Raises:
         EnvironmentMissing: PyTorch here sees no such device.
     """
+    index = require(name)
+    torch.cuda.set_device(index)
+    return Cuda(f"cuda:{index}")
+
+
+def require(name: str) -> int:
+    """The number of a CUDA device that is there.
+
+    Raises:
+        EnvironmentMissing: PyTorch here sees no such device.
+    """
     if not torch.cuda.is_available():
         raise EnvironmentMissing(f"device {name} is asked for; PyTorch {torch.__version__} sees no CUDA device here.")
     index = torch.device(name).index or 0
@@ -76,8 +87,7 @@ def open_device(name: str) -> Cuda:
         raise EnvironmentMissing(
             f"device {name} is asked for; there are {torch.cuda.device_count()} CUDA devices here."
         )
-    torch.cuda.set_device(index)
-    return Cuda(f"cuda:{index}")
+    return index
 
 
 class Cuda:

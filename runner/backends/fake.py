@@ -10,36 +10,30 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import UsageError, nearest
-from assay.runner.session import HostStream, Placement, Source, Stream
+from assay.runner.backends import BACKENDS, check_session_options
+from assay.runner.session import Placement, Session, Source
 from assay.runner.tensors import Array, Tensors
-
-_OPTIONS = ("gain", "offset", "delay_ms", "noise", "fault", "threads")
 
 
 def accepts() -> tuple[str, ...]:
-    return ("fake",)
+    return BACKENDS["fake"].opens
 
 
 @contextmanager
 def open_session(source: Source, options: dict[str, Any]) -> Iterator[FakeSession]:
     settings = {**source.options, **options}
-    for name in settings:
-        if name not in _OPTIONS:
-            raise UsageError(f"the fake backend has no option {name!r}.{nearest(name, _OPTIONS)}")
+    check_session_options("fake", settings)
     yield FakeSession(settings)
 
 
-class FakeSession:
-    output_names: tuple[str, ...] = ()
-
+class FakeSession(Session):
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._random = np.random.default_rng(0)
@@ -82,9 +76,6 @@ class FakeSession:
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         return lambda: self.infer(inputs)
-
-    def open_stream(self, states: Mapping[str, str]) -> Stream:
-        return HostStream(self, states)
 
     def placement(self) -> Placement:
         fell_back = (

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from assay.runner.backends import device_index
 from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_sizes import Sizes, as_text, profiles
-from assay.runner.session import fed_back
+from assay.runner.session import Stream, fed_back
 from assay.runner.tensors import Tensors
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -55,7 +56,14 @@ def provider_options(provider: str, path: Path, options: Mapping[str, Any]) -> d
         chosen["user_compute_stream"] = str(stream)
     if options.get("cuda_graph") and provider in _GRAPH:
         chosen[_GRAPH[provider]] = "1"
+    if provider in _GRAPH and (index := device_index(options.get("device"))) is not None:
+        chosen["device_id"] = str(index)
     return {**chosen, **{key: str(value) for key, value in options.get("provider_options", {}).items()}}
+
+
+def index_of(options: Mapping[str, Any]) -> int:
+    """The number of the CUDA device that a session's options ask for; 0 where none is written."""
+    return int(options.get("provider_options", {}).get("device_id", device_index(options.get("device")) or 0))
 
 
 def _shapes(path: Path, sizes: Mapping[str, Any]) -> dict[str, str]:
@@ -144,18 +152,18 @@ def own_stream(index: int) -> Any:
     return cuda_device.open_device(f"cuda:{index}")
 
 
-class OnnxRuntimeDeviceStream:
+class OnnxRuntimeDeviceStream(Stream):
     """Steps through one I/O binding.
 
     A state's output becomes the next step's input where it lies, without a host copy.
     """
 
-    def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], device: str) -> None:
+    def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors], index: int) -> None:
         known = {port.name for port in session.get_inputs()}
         self._session = session
         self._states = {name: output for name, output in states.items() if name in known}
         self._checked = checked
-        self._device = device
+        self._index = index
         self._binding = session.io_binding()
         self._names = [node.name for node in session.get_outputs()]
         self._last: dict[str, Any] = {}
@@ -166,11 +174,11 @@ class OnnxRuntimeDeviceStream:
         binding = self._binding
         started = time.perf_counter_ns()
         for name, array in given.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", self._index))
         for name, value in fed.items():
             binding.bind_ortvalue_input(name, value)
         for name in self._names:
-            binding.bind_output(name, self._device)
+            binding.bind_output(name, "cuda", self._index)
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:

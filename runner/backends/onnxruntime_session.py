@@ -20,14 +20,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from assay.runner.backends import onnxruntime_device
-from assay.runner.backends.onnxruntime_device import OnnxRuntimeDeviceStream
-from assay.runner.errors import EnvironmentMissing, UsageError, nearest
-from assay.runner.session import Placement, Source, fed_back
+from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_device
+from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
+from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.session import Placement, Session, Source, Stream, fed_back
 from assay.runner.tensors import Tensors, hash_file
 
-PROFILES = True
-"""Its sessions have `profile`."""
 _CPU = "CPUExecutionProvider"
 OPTIMIZATION = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -36,10 +34,6 @@ OPTIMIZATION = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 """Words for how far ONNX Runtime rewrites a graph."""
-_OPTIONS = (
-    "provider", "provider_options", "threads", "graph_optimization", "allow_fallback", "session", "profile", "tf32", "sizes", "device_stream",
-    "cuda_graph",
-)  # fmt: skip
 _DTYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
     "tensor(bfloat16)": "bfloat16", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
@@ -48,7 +42,7 @@ _DTYPES = {
 
 
 def accepts() -> tuple[str, ...]:
-    return ("onnx",)
+    return BACKENDS["onnxruntime"].opens
 
 
 @contextmanager
@@ -59,20 +53,15 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         EnvironmentMissing: this build of ONNX Runtime does not have the provider.
         UsageError: the file is not a model that it can load, or an option is unknown.
     """
-    for name in options:
-        if name not in _OPTIONS:
-            raise UsageError(f"the onnxruntime backend has no option {name!r}.{nearest(name, _OPTIONS)}")
-    provider = options.get("provider", _CPU)
+    check_session_options("onnxruntime", options)
+    provider = options.get("provider") or (CUDA if device_type(options.get("device", "cpu")) == "cuda" else _CPU)
     if provider not in ort.get_available_providers():
         raise EnvironmentMissing(
             f"ONNX Runtime {ort.__version__} here has no {provider}; it has {', '.join(ort.get_available_providers())}."
         )
-    level = options.get("graph_optimization", "all")
-    if level not in OPTIMIZATION:
-        raise UsageError(f"graph_optimization cannot be {level!r}.{nearest(str(level), OPTIMIZATION)}")
     settings = ort.SessionOptions()
     settings.log_severity_level = 3  # warnings about unused initializers are not ours to print
-    settings.graph_optimization_level = OPTIMIZATION[level]
+    settings.graph_optimization_level = OPTIMIZATION[options.get("graph_optimization", "all")]
     settings.intra_op_num_threads = int(options.get("threads", 0))
     settings.use_deterministic_compute = True
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -82,7 +71,7 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         settings.add_session_config_entry(key, str(value))
     device = None
     if options.get("device_stream"):
-        device = onnxruntime_device.own_stream(int(options.get("provider_options", {}).get("device_id", 0)))
+        device = onnxruntime_device.own_stream(onnxruntime_device.index_of(options))
         options = {**options, "device_stream": device.handle}
     chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
     try:
@@ -91,16 +80,22 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         raise UsageError(
             f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}"
         ) from error
+    if provider not in (in_force := session.get_providers()):
+        raise EnvironmentMissing(
+            f"{provider} was asked for and could not be started here; ONNX Runtime would run on {', '.join(in_force)}"
+            " instead, a silent fallback. Its own log says which library or device is missing."
+        )
     yield OnnxRuntimeSession(session, Path(source.location), provider, {**options, "chosen": chosen}, device)
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(Session):
     def __init__(self, session: Any, path: Path, provider: str, options: dict[str, Any], device: Any = None) -> None:
         self._session = session
         self._device = device
         self._path = path
         self._provider = provider
         self._options = options
+        self._on = BACKENDS["onnxruntime"].providers.get(provider, "cpu")
         self._inputs = {node.name: node for node in session.get_inputs()}
         self.output_names: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
 
@@ -114,16 +109,16 @@ class OnnxRuntimeSession:
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         feed = self._checked(inputs)
-        if self._provider == _CPU:
+        if self._on != "cuda":
             run, names = self._session.run, self.output_names
             return lambda: run(names, feed)
         binding = self._session.io_binding()
-        device = "cuda"
-        self._bound = {n: ort.OrtValue.ortvalue_from_numpy(a, device, 0) for n, a in feed.items()}
+        index = onnxruntime_device.index_of(self._options)
+        self._bound = {n: ort.OrtValue.ortvalue_from_numpy(a, "cuda", index) for n, a in feed.items()}
         for name, value in self._bound.items():
             binding.bind_ortvalue_input(name, value)
         for name in self.output_names:
-            binding.bind_output(name, device, 0)
+            binding.bind_output(name, "cuda", index)
 
         def call() -> None:
             self._session.run_with_iobinding(binding)
@@ -167,9 +162,10 @@ class OnnxRuntimeSession:
             written.unlink(missing_ok=True)
 
     def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream | OnnxRuntimeDeviceStream:
-        if self._provider == _CPU:
+        if self._on != "cuda":
             return OnnxRuntimeStream(self._session, states, self._checked)
-        return OnnxRuntimeDeviceStream(self._session, states, self._checked, "cuda")
+        index = onnxruntime_device.index_of(self._options)
+        return OnnxRuntimeDeviceStream(self._session, states, self._checked, index)
 
     def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> Tensors:
         """The inputs that the file takes, as it takes them; those in `fed` are there already."""
@@ -210,7 +206,7 @@ class OnnxRuntimeSession:
         elif nodes[_CPU]:
             fell_back = f"{self._provider} was asked for; {nodes[_CPU]} of {nodes.total()} nodes were given to {_CPU}"
         return Placement(
-            device="cpu" if self._provider == _CPU or self._provider not in in_force else "cuda",
+            device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
             precision=_precision(self._path, operators),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
@@ -221,7 +217,7 @@ class OnnxRuntimeSession:
         return hash_file(self._path)
 
 
-class OnnxRuntimeStream:
+class OnnxRuntimeStream(Stream):
     """Steps on the CPU: what came out goes in again as it lies in memory, without a copy."""
 
     def __init__(self, session: Any, states: Mapping[str, str], checked: Callable[..., Tensors]) -> None:

@@ -23,23 +23,20 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.runner.backends import cuda_device
+from assay.runner.backends import BACKENDS, check_session_options, cuda_device
 from assay.runner.backends.cuda_device import DeviceArray, DeviceCall, to_numpy
-from assay.runner.errors import EnvironmentMissing, UsageError, nearest
+from assay.runner.errors import UsageError
 from assay.runner.recipes.torch_modules import Signed, parameter_names
-from assay.runner.session import Placement, Source, fed_back
+from assay.runner.session import Placement, Session, Source, Stream, fed_back
 from assay.runner.source import load_factory
 from assay.runner.tensors import Tensors
 
-PROFILES = True
-"""Its sessions have `profile`."""
-_OPTIONS = ("autocast", "compile", "device", "profile", "rounding", "threads", "tf32")
 _AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _DROPPED_BITS = {"tf32": 13, "bfloat16": 16}
 
 
 def accepts() -> tuple[str, ...]:
-    return ("factory", "torchscript", "exported-program")
+    return BACKENDS["pytorch"].opens
 
 
 @contextmanager
@@ -50,16 +47,10 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
         EnvironmentMissing: CUDA is asked for and not there.
         UsageError: the factory raised, or made no module; the file cannot be loaded; an option is unknown.
     """
-    for name in options:
-        if name not in _OPTIONS:
-            raise UsageError(f"the pytorch backend has no option {name!r}.{nearest(name, _OPTIONS)}")
+    check_session_options("pytorch", options)
     device = torch.device(options.get("device", "cpu"))
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentMissing(f"device {device} is asked for; PyTorch {torch.__version__} sees no CUDA device here.")
-    if (rounding := options.get("rounding")) is not None and rounding not in _DROPPED_BITS:
-        raise UsageError(f"the pytorch backend rounds products to {', '.join(_DROPPED_BITS)}, not to {rounding!r}.")
-    if (lower := options.get("autocast")) is not None and lower not in _AUTOCAST:
-        raise UsageError(f"the pytorch backend casts to {', '.join(_AUTOCAST)}, not to {lower!r}.")
+    if device.type == "cuda":
+        cuda_device.require(str(device))
     if threads := options.get("threads"):
         torch.set_num_threads(int(threads))
     torch.backends.cuda.matmul.allow_tf32 = bool(options.get("tf32", False))
@@ -103,7 +94,9 @@ class _Autocast:
             return self._call(*args, **kwargs)
 
 
-class PyTorchSession:
+class PyTorchSession(Session):
+    arithmetics = ("float64", *_DROPPED_BITS)
+
     def __init__(self, module: Any, source: Source, device: torch.device, options: dict[str, Any]) -> None:
         self.module = module
         self._source = source
@@ -375,7 +368,7 @@ class _RoundedProducts(TorchDispatchMode):
         return (((bits + half) >> self._dropped) << self._dropped).view(torch.float32)
 
 
-class PyTorchStream:
+class PyTorchStream(Stream):
     """Steps with the states left where they are: tensors on the device."""
 
     def __init__(self, session: PyTorchSession, states: Mapping[str, str]) -> None:

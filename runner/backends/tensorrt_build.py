@@ -24,16 +24,14 @@ from typing import Any
 import tensorrt as trt
 
 from assay.runner.backends import cuda_device
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_sizes import Range, Sizes, profiles
+from assay.runner.recipes import RECIPES
 from assay.runner.recipes.build import Ingredients
+from assay.runner.recipes.options import defaults, refuse_wrong
 from assay.runner.tensors import hash_file
 
-OPTIONS: dict[str, Any] = {
-    "device": "cuda", "workspace_mib": None, "optimization_level": 3, "tf32": False, "hardware": "none", "version_compatible": False, "refit": False,
-    "strict_nans": False, "distributive_independence": False, "aux_streams": None, "timing_cache": None, "pin_timing_cache": False,
-}  # fmt: skip
-HARDWARE = ("none", "ampere_plus", "same_compute_capability")
+OPTIONS = RECIPES["tensorrt"].options
 _MIB = 1 << 20
 
 
@@ -149,12 +147,8 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: one is unknown, or has no such value.
     """
-    for name in given:
-        if name not in (*OPTIONS, "sizes"):
-            raise UsageError(f"the tensorrt backend has no option {name!r}.{nearest(name, OPTIONS)}")
-    options = {**OPTIONS, **{name: value for name, value in given.items() if name in OPTIONS}}
-    if options["hardware"] not in HARDWARE:
-        raise UsageError(f"hardware cannot be {options['hardware']!r}.{nearest(str(options['hardware']), HARDWARE)}")
+    refuse_wrong("the tensorrt backend", given, OPTIONS, ["sizes"])
+    options = {**defaults(OPTIONS), **{name: value for name, value in given.items() if name in OPTIONS}}
     if options["pin_timing_cache"] and not options["timing_cache"]:
         raise UsageError("pin_timing_cache needs timing_cache, the file that is pinned.")
     return options

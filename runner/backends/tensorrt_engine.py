@@ -20,19 +20,16 @@ import numpy as np
 import tensorrt as trt
 import torch
 
-from assay.runner.backends import cuda_device
+from assay.runner.backends import BACKENDS, check_session_options, cuda_device
 from assay.runner.backends.cuda_device import Cuda, DeviceArray, DeviceCall, to_numpy, to_torch
 from assay.runner.backends.tensorrt_build import OPTIONS, Log
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_layers import Engine, read
 from assay.runner.graphs.engine_pair import audit
 from assay.runner.graphs.engine_sizes import Range, fitting
-from assay.runner.session import NotBuiltFor, Placement, Source, fed_back
+from assay.runner.session import NotBuiltFor, Placement, Session, Source, Stream, fed_back
 from assay.runner.tensors import Tensors, hash_file
 
-PROFILES = True
-"""Its sessions have `profile`."""
-_OWN = ("streams", "asked", "profile")
 TYPES = {
     "FLOAT": torch.float32, "HALF": torch.float16, "BF16": torch.bfloat16, "INT8": torch.int8, "UINT8": torch.uint8, "INT32": torch.int32,
     "INT64": torch.int64, "BOOL": torch.bool, "FP8": torch.float8_e4m3fn,
@@ -40,7 +37,7 @@ TYPES = {
 
 
 def accepts() -> tuple[str, ...]:
-    return ("engine",)
+    return BACKENDS["tensorrt"].opens
 
 
 def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,10 +46,7 @@ def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: one is unknown.
     """
-    known = (*_OWN, *OPTIONS)
-    for name in options:
-        if name not in known:
-            raise UsageError(f"the tensorrt backend has no option {name!r}.{nearest(name, known)}")
+    check_session_options("tensorrt", options)
     return {name: value for name, value in options.items() if name in OPTIONS}
 
 
@@ -93,7 +87,7 @@ def _trusted(path: Path, sha256: str | None) -> bytes:
     return plan
 
 
-class TensorRTSession:
+class TensorRTSession(Session):
     """An engine with one execution context for each stream and profile."""
 
     def __init__(self, engine: Any, log: Log, path: Path, device: Cuda, options: dict[str, Any]) -> None:
@@ -367,7 +361,7 @@ class TensorRTSession:
         self._device.synchronize()
 
 
-class TensorRTStream:
+class TensorRTStream(Stream):
     """Steps with the states left on the device.
 
     What came out is the next step's input, in place where the engine aliases them.

@@ -12,7 +12,7 @@ from assay.runner import environment
 from assay.runner.backends import BACKENDS, DISTRIBUTIONS
 from assay.runner.errors import EnvironmentMissing
 from assay.runner.metrics import METRICS
-from assay.runner.recipes import RECIPES
+from assay.runner.recipes import VARIANT_RECIPES
 from assay.runner.suites.suite import load_suite, shipped_suites
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden
@@ -54,7 +54,10 @@ def _recipes(_: Store) -> Rows:
         assert spec is not None  # noqa: S101  our own module
         return (ast.get_docstring(ast.parse(Path(str(spec.origin)).read_text())) or "").splitlines()[0]
 
-    return [{"recipe": name, "what": first_line(target.partition(":")[0])} for name, target in RECIPES.items()]
+    return [
+        {"recipe": name, "what": first_line(recipe.function.partition(":")[0])}
+        for name, recipe in VARIANT_RECIPES.items()
+    ]
 
 
 def _metrics(_: Store) -> Rows:

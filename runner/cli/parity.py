@@ -181,12 +181,14 @@ def parity(
     import shlex
     import sys
 
+    from assay.runner.backends import check_settings
     from assay.runner.rules.policies import find_policy
     from assay.runner.run.execute import Options, planned, run_suite
     from assay.runner.suites.suite import BackendChoice, CaseTable, Model, Suite
 
     if not model.is_file():
         raise UsageError(f"ONNX file {model} is not there.")
+    check_settings("onnxruntime", {"provider": provider} if provider else {})
     name, found = find_policy(policy)
     suite = Suite(
         name="parity",

@@ -163,8 +163,7 @@ def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) 
 
 def _outputs(stream: Stream) -> Tensors:
     """Outputs of the last step; those of a device stay there until their values are asked for."""
-    on_device = getattr(stream, "device_outputs", None)
-    held: Tensors | None = on_device() if on_device else None
+    held: Tensors | None = stream.device_outputs()
     return stream.outputs() if held is None else held
 
 

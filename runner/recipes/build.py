@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.metadata
 import inspect
 import json
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.runner.errors import AssayError, UsageError
-from assay.runner.recipes import ENGINE_RECIPES, RECIPES
+from assay.runner.recipes import RECIPES
 from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.options import defaults
 from assay.runner.tensors import Tensors, hash_file
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -75,8 +75,8 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     Raises:
         UsageError: the recipe failed, with its own words, or made no valid ONNX file.
     """
-    function = _load(recipe)
-    name = _ENGINE if recipe in ENGINE_RECIPES else _MODEL
+    function = RECIPES[recipe].load()
+    name = _ENGINE if RECIPES[recipe].makes == "engine" else _MODEL
     learnt_from = ingredients.calibration.measure().sha256 if ingredients.calibration else None
     key = _key(recipe, function, ingredients, origin, learnt_from)
     folder = cached_file(cache, key).parent
@@ -123,12 +123,6 @@ def kept(cache: Path, key: str) -> tuple[Path, str] | None:
     return None if found is None else (found.path, found.sha256)
 
 
-def _load(recipe: str) -> Callable[[Ingredients], dict[str, Any] | None]:
-    module, _, name = {**RECIPES, **ENGINE_RECIPES}[recipe].partition(":")
-    function: Callable[[Ingredients], dict[str, Any] | None] = getattr(importlib.import_module(module), name)
-    return function
-
-
 def _key(
     recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str, calibration: str | None
 ) -> str:
@@ -142,6 +136,7 @@ def _key(
         "recipe": recipe,
         "code": inspect.getsource(inspect.getmodule(function) or function),
         "options": ingredients.options,
+        "defaults": defaults(RECIPES[recipe].options),
         "origin": origin,
         "base": hash_file(ingredients.base) if ingredients.base else None,
         "calibration": calibration,

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from assay.runner.recipes.build import Ingredients
 
 
-def known_options(recipe: str, options: Iterable[str], names: Iterable[str]) -> None:
-    """Raises UsageError: an option is none of the recipe's."""
-    names = list(names)
-    for name in options:
-        if name not in names:
-            raise UsageError(f"recipe {recipe!r} has no option {name!r}.{nearest(name, names)}")
-
-
 def known_nodes(graph: Any, *chosen: Iterable[str] | None) -> None:
     """Raises UsageError: a name is of no node of the graph."""
     known = [node.name for node in graph.node]

@@ -16,12 +16,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assay.runner.errors import UsageError
+from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.checks import float_file, known_nodes, known_options
+from assay.runner.recipes.checks import float_file, known_nodes
 from assay.runner.recipes.codebooks import Coded, Scheme, encode, problems, scheme_named
 from assay.runner.tensors import Array
-
-_OPTIONS = ("scheme", "op_types", "nodes_to_exclude", "unchecked", "scale")
 
 
 def build(ingredients: Ingredients) -> None:
@@ -30,9 +29,8 @@ def build(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no FP32 file, an option is unknown, the scheme is unsound, or no weight was found.
     """
-    base, options = float_file("codebook", ingredients), ingredients.options
-    known_options("codebook", options, _OPTIONS)
-    scheme = sound(options.get("scheme", "lut8"), unchecked=bool(options.get("unchecked", False)))
+    base, options = float_file("codebook", ingredients), known_options("codebook", ingredients.options)
+    scheme = sound(options["scheme"], unchecked=options["unchecked"])
     model = onnx.load(base)
     made = _replace(model, scheme, options)
     if not made:
@@ -58,7 +56,7 @@ def sound(name: str, *, unchecked: bool) -> Scheme:
 
 def _replace(model: Any, scheme: Scheme, options: dict[str, Any]) -> int:
     """Put every eligible weight into codes; how many."""
-    types, excluded = options.get("op_types", ("MatMul", "Gemm")), set(options.get("nodes_to_exclude", ()))
+    types, excluded = options["op_types"], set(options["nodes_to_exclude"])
     known_nodes(model.graph, excluded)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     table = f"{scheme.name}_table"
@@ -74,7 +72,7 @@ def _replace(model: Any, scheme: Scheme, options: dict[str, Any]) -> int:
         if tensor.name not in decoded:
             decoded[tensor.name] = f"{tensor.name}_decoded"
             by_row = numpy_helper.to_array(tensor) if transposed else numpy_helper.to_array(tensor).T
-            coded = encode(by_row, scheme, options.get("scale"))
+            coded = encode(by_row, scheme, options["scale"])
             nodes, initializers = _decoder(tensor.name, table, coded, scheme, transposed=transposed)
             added += nodes
             model.graph.initializer.extend(initializers)

@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from assay.runner.errors import UsageError, nearest
-from assay.runner.recipes.checks import known_options
+from assay.runner.errors import UsageError
+from assay.runner.recipes import known_options
 from assay.runner.recipes.codebook import sound
 from assay.runner.recipes.codebooks import Scheme, decode, encode
 from assay.runner.recipes.torch_modules import as_linears, replace_modules
-
-_COMPUTE = ("lookup", "division", "decoded")
 
 
 def quantize_codebook(module: Any, options: dict[str, Any]) -> Any:
@@ -29,11 +27,8 @@ def quantize_codebook(module: Any, options: dict[str, Any]) -> Any:
     Raises:
         UsageError: an option is unknown, the scheme is unsound, or there is no linear layer.
     """
-    known_options("codebook-linear", options, ("scheme", "scale", "unchecked", "compute"))
-    scheme = sound(options.get("scheme", "lut8"), unchecked=bool(options.get("unchecked", False)))
-    compute = options.get("compute", "lookup")
-    if compute not in _COMPUTE:
-        raise UsageError(f"recipe 'codebook-linear': compute cannot be {compute!r}.{nearest(compute, _COMPUTE)}")
+    options = known_options("codebook-linear", options)
+    scheme, compute = sound(options["scheme"], unchecked=options["unchecked"]), options["compute"]
     if compute == "division" and not _equal_steps(scheme):
         raise UsageError(
             f"recipe 'codebook-linear': the values of {scheme.name!r} are not in equal steps, so no division gives"
@@ -41,7 +36,7 @@ def quantize_codebook(module: Any, options: dict[str, Any]) -> Any:
         )
 
     def replaced(linear: nn.Linear) -> nn.Module:
-        return CodedLinear(linear, scheme, options.get("scale"), compute)
+        return CodedLinear(linear, scheme, options["scale"], compute)
 
     return replace_modules(as_linears("codebook-linear", module), nn.Linear, replaced)
 

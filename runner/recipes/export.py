@@ -19,29 +19,24 @@ from typing import Any
 import torch
 
 from assay.runner.errors import UsageError
+from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.checks import known_options
 from assay.runner.recipes.torch_modules import parameter_names
 from assay.runner.source import load_factory
 from assay.runner.tensors import Tensors
-
-_OPTIONS = ("dynamic", "example", "example_options", "exporter", "opset", "optimize")
 
 
 def build(ingredients: Ingredients) -> None:
     """Export the module, traced on the workload's first batch; weights go into the file.
 
     Raises:
-        UsageError: there is no module, or an option is unknown.
+        UsageError: there is no module, or an option is not as it should be.
     """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
-    known_options("export", ingredients.options, _OPTIONS)
+    options = known_options("export", ingredients.options)
     tensors = {name: torch.from_numpy(array.copy()) for name, array in _example(ingredients).items()}
-    exporter = ingredients.options.get("exporter", "dynamo")
-    if exporter not in ("dynamo", "legacy"):
-        raise UsageError(f"recipe 'export' has the exporters dynamo and legacy, not {exporter!r}.")
-    scripted = exporter == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
+    scripted = options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
         warnings.simplefilter("ignore")

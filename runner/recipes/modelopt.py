@@ -26,27 +26,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from assay.runner.errors import EnvironmentMissing, UsageError, nearest
+from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.graphs.preparation import PROTOBUF_LIMIT
+from assay.runner.recipes import RECIPES, known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.calibration import Calibration, finite_batches
-from assay.runner.recipes.checks import float_file, known_nodes, known_options
+from assay.runner.recipes.checks import float_file, known_nodes
 
-_METHODS = {
-    "int8": ("entropy", "max"),
-    "fp8": ("entropy", "max"),
-    "int4": ("awq_clip", "awq_lite", "awq_full", "rtn_dq"),
-}
-_KEPT = ("fp32", "fp16", "bf16")
-_QUANTIZE: dict[str, Any] = {
-    "mode": "int8", "method": None, "high_precision_dtype": "fp32", "nodes_to_quantize": None, "nodes_to_exclude": None,
-    "op_types_to_quantize": None, "op_types_to_exclude": None, "block_size": None, "use_zero_point": False, "disable_mha_qdq": False,
-    "calibrate_per_node": False, "simplify": False, "opset": None, "calibration_eps": ["cpu"], "python": None,
-}  # fmt: skip
-_AUTOCAST: dict[str, Any] = {
-    "low_precision_type": "fp16", "nodes_to_exclude": None, "op_types_to_exclude": None, "data_max": 512.0, "init_max": 65504.0,
-    "keep_io_types": True, "python": None,
-}  # fmt: skip
 _LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
 _SCRIPT = Path(__file__).with_name("modelopt_script.py")
 _VARIABLE = "ASSAY_QUANTIZERS"
@@ -60,18 +46,8 @@ def build(ingredients: Ingredients) -> None:
         UsageError: there is no such file or calibration data, an option or a node is unknown, or ModelOpt failed.
         EnvironmentMissing: there is no environment with ModelOpt.
     """
-    options = _checked("modelopt", ingredients.options, _QUANTIZE)
-    mode = options["mode"]
-    if mode not in _METHODS:
-        raise UsageError(f"recipe 'modelopt': mode cannot be {mode!r}.{nearest(str(mode), _METHODS)}")
-    options["method"] = options["method"] or _METHODS[mode][0]
-    if options["method"] not in _METHODS[mode]:
-        raise UsageError(
-            f"recipe 'modelopt': method of {mode} cannot be"
-            f" {options['method']!r}.{nearest(str(options['method']), _METHODS[mode])}"
-        )
-    if (kept := options["high_precision_dtype"]) not in _KEPT:
-        raise UsageError(f"recipe 'modelopt': high_precision_dtype cannot be {kept!r}.{nearest(str(kept), _KEPT)}")
+    options = known_options("modelopt", ingredients.options)
+    options["method"] = options["method"] or RECIPES["modelopt"].options["method"].words(options)[0]
     if ingredients.calibration is None and options["method"] != "rtn_dq":
         raise UsageError(
             "recipe 'modelopt' needs data to learn ranges from: name a workload as the variant's `calibration`."
@@ -109,12 +85,7 @@ def cast(ingredients: Ingredients) -> None:
         UsageError: there is no such file, an option or a node is unknown, or AutoCast failed.
         EnvironmentMissing: there is no environment with ModelOpt.
     """
-    options = _checked("modelopt-autocast", ingredients.options, _AUTOCAST)
-    if options["low_precision_type"] not in (known := ("fp16", "bf16")):
-        raise UsageError(
-            f"recipe 'modelopt-autocast': low_precision_type cannot be {options['low_precision_type']!r}."
-            f"{nearest(str(options['low_precision_type']), known)}"
-        )
+    options = known_options("modelopt-autocast", ingredients.options)
     base = _base("modelopt-autocast", ingredients, options)
     python = options.pop("python")
     settings = {**options, "nodes_to_exclude": _exactly(options["nodes_to_exclude"])}
@@ -134,11 +105,6 @@ def tools(options: dict[str, Any], folder: Path) -> dict[str, str]:
     if asked.returncode:
         raise EnvironmentMissing(f"{python} has no ModelOpt: {_last_line(asked.stderr)}. `make quantizers` builds it.")
     return {**json.loads(asked.stdout), "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()}
-
-
-def _checked(recipe: str, given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    known_options(recipe, given, known)
-    return {**known, **given}
 
 
 def _base(recipe: str, ingredients: Ingredients, options: dict[str, Any]) -> Path:

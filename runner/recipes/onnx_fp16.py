@@ -14,8 +14,9 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.checks import float_file, known_options
+from assay.runner.recipes.checks import float_file
 
 
 def build(ingredients: Ingredients) -> None:
@@ -25,11 +26,11 @@ def build(ingredients: Ingredients) -> None:
         UsageError: there is no such file, or an option is unknown.
     """
     base = float_file("onnx-fp16", ingredients)
-    known_options("onnx-fp16", ingredients.options, ["op_block"])
+    options = known_options("onnx-fp16", ingredients.options)
     model = onnx.load(base)
     with contextlib.redirect_stdout(sys.stderr):
         made = convert_float_to_float16(
-            model, keep_io_types=True, disable_shape_infer=False, op_block_list=ingredients.options.get("op_block")
+            model, keep_io_types=True, disable_shape_infer=False, op_block_list=options["op_block"]
         )
     ordered = OnnxModel(made)
     ordered.topological_sort()  # the converter puts its casts at the end

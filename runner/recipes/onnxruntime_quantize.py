@@ -15,10 +15,10 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from assay.runner.graphs.preparation import is_large, prepare, save
+from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.checks import float_file, known_options
+from assay.runner.recipes.checks import float_file
 
-_OPTIONS = ("per_channel", "reduce_range", "op_types", "preprocess", "weight_type")
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
@@ -28,11 +28,11 @@ def build_dynamic(ingredients: Ingredients) -> None:
     Raises:
         UsageError: there is no such file, or an option is unknown.
     """
-    base, options = float_file("onnxruntime-dynamic", ingredients), ingredients.options
-    known_options("onnxruntime-dynamic", options, _OPTIONS)
+    base = float_file("onnxruntime-dynamic", ingredients)
+    options = known_options("onnxruntime-dynamic", ingredients.options)
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing on the root logger, which is done here
     with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
-        prepared = prepare(base, Path(scratch), fold=bool(options.get("preprocess", True)))
+        prepared = prepare(base, Path(scratch), fold=options["preprocess"])
         large = is_large(prepared)
         # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
         model = onnx.load(prepared)
@@ -42,9 +42,9 @@ def build_dynamic(ingredients: Ingredients) -> None:
         quantize_dynamic(
             prepared,
             ingredients.target,
-            op_types_to_quantize=options.get("op_types"),
-            per_channel=bool(options.get("per_channel", False)),
-            reduce_range=bool(options.get("reduce_range", False)),
-            weight_type=_TYPES[options.get("weight_type", "int8")],
+            op_types_to_quantize=options["op_types"],
+            per_channel=options["per_channel"],
+            reduce_range=options["reduce_range"],
+            weight_type=_TYPES[options["weight_type"]],
             use_external_data_format=large,
         )

@@ -18,11 +18,12 @@ import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader, create_calibrator, save_tensors_data
 
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError
 from assay.runner.graphs.preparation import is_large, prepare
+from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.calibration import Calibration, finite_batches
-from assay.runner.recipes.checks import float_file, known_nodes, known_options
+from assay.runner.recipes.checks import float_file, known_nodes
 from assay.runner.tensors import Tensors
 
 METHODS = {
@@ -72,38 +73,11 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     """Options with what is left out filled in.
 
     Raises:
-        UsageError: one is unknown.
+        UsageError: one is unknown, or has a value that it does not take.
     """
-    weights = given.get("weight_type", "int8")
-    options = {
-        "format": "qdq",
-        "method": "minmax",
-        "per_channel": False,
-        "reduce_range": False,
-        "activation_type": "uint8",
-        "weight_type": weights,
-        "activation_symmetric": False,
-        "weight_symmetric": weights.startswith("int"),
-        "moving_average": False,
-        "percentile": 99.999,
-        "num_bins": None,
-        "op_types": None,
-        "nodes_to_quantize": None,
-        "nodes_to_exclude": None,
-        "preprocess": True,
-    }
-    known_options("onnxruntime-static", given, options)
-    options |= given
-    for name, words in (
-        ("format", _FORMATS),
-        ("method", METHODS),
-        ("activation_type", _TYPES),
-        ("weight_type", _TYPES),
-    ):
-        if options[name] not in words:
-            raise UsageError(
-                f"recipe 'onnxruntime-static': {name} cannot be {options[name]!r}.{nearest(str(options[name]), words)}"
-            )
+    options = known_options("onnxruntime-static", given)
+    if options["weight_symmetric"] is None:
+        options["weight_symmetric"] = options["weight_type"].startswith("int")
     return options
 
 

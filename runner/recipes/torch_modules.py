@@ -16,11 +16,9 @@ import torch
 from torch import nn
 
 from assay.runner.errors import EnvironmentMissing, UsageError
-from assay.runner.recipes import MODULE_RECIPES
-from assay.runner.recipes.checks import known_options
+from assay.runner.recipes import MODULE_RECIPES, known_options
 
 _FLOATS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_KINDS = ("int8", "nf4", "fp4")
 
 
 def apply(recipe: str, module: Any, options: dict[str, Any]) -> Any:
@@ -30,13 +28,12 @@ def apply(recipe: str, module: Any, options: dict[str, Any]) -> Any:
         UsageError: an option is unknown, or the module has nothing that the recipe could change.
         EnvironmentMissing: a library is not installed.
     """
-    path, _, name = MODULE_RECIPES[recipe].partition(":")
-    return getattr(importlib.import_module(path), name)(module, options)
+    return MODULE_RECIPES[recipe].load()(module, options)
 
 
 def quantize_dynamic(module: Any, options: dict[str, Any]) -> Any:
     """INT8 weights per tensor, activations by their range at each call."""
-    known_options("torch-dynamic", options, ())
+    known_options("torch-dynamic", options)
     from torch.ao.quantization import quantize_dynamic as quantize
 
     with warnings.catch_warnings():  # it is deprecated for torchao, which has no such kernel for CPUs
@@ -47,25 +44,19 @@ def quantize_dynamic(module: Any, options: dict[str, Any]) -> Any:
 
 def cast(module: Any, options: dict[str, Any]) -> Any:
     """Parameters and arithmetic in another float type; inputs of float32 are cast, outputs come back as float32."""
-    known_options("torch-dtype", options, ("dtype",))
-    wanted = options.get("dtype", "bfloat16")
-    if wanted not in _FLOATS:
-        raise UsageError(f"recipe 'torch-dtype' has the types {', '.join(_FLOATS)}, not {wanted!r}.")
-    return _InDtype(module.to(_FLOATS[wanted]), _FLOATS[wanted])
+    wanted = _FLOATS[known_options("torch-dtype", options)["dtype"]]
+    return _InDtype(module.to(wanted), wanted)
 
 
 def compile_module(module: Any, options: dict[str, Any]) -> Any:
     """Compiled at its first call, for every shape that comes (`dynamic`, `mode`, `fullgraph`: see torch.compile)."""
-    known_options("torch-compile", options, ("dynamic", "mode", "fullgraph"))
+    known_options("torch-compile", options)
     return torch.compile(module, **options)
 
 
 def quantize_bitsandbytes(module: Any, options: dict[str, Any]) -> Any:
     """Every linear layer replaced by bitsandbytes' one, of the same weights."""
-    known_options("bitsandbytes", options, ("kind",))
-    kind = options.get("kind", "int8")
-    if kind not in _KINDS:
-        raise UsageError(f"recipe 'bitsandbytes' has the kinds {', '.join(_KINDS)}, not {kind!r}.")
+    kind = known_options("bitsandbytes", options)["kind"]
     try:
         library: Any = importlib.import_module("bitsandbytes")
     except ImportError as error:

@@ -17,7 +17,7 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES
 from assay.runner.run.outcome import Event, Progress
 from assay.runner.suites.case import Case, expand, pytorch_kind
-from assay.runner.suites.suite import BackendChoice, Suite, Variant
+from assay.runner.suites.suite import Suite, Variant
 from assay.runner.timing.device import parse_mode
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
@@ -111,7 +111,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "reference": reference,
         "backend": choice.kind,
         "source": {**source_of(suite, first, choice.kind, folder), "recipe": None},
-        "options": backend_options(choice),
+        "options": choice.session_options(),
         "onnx": first.files.onnx,
         "onnx_options": first.files.onnx_options,
         "export": suite.model[first.model].export,
@@ -154,7 +154,7 @@ def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared,
     job = {
         "op": "engine",
         "backend": first.choice.kind,
-        "options": backend_options(first.choice),
+        "options": first.choice.session_options(),
         "folder": str(folder),
         "artifacts": store.artifacts,
         "goldens": store.goldens,
@@ -239,7 +239,7 @@ def made_for(prepared: Prepared, case: Case) -> Event:
 
 def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Event, dict[str, Any]]:
     """The source of a case's session, with the file that was made for it, and the backend's options."""
-    source, options = source_of(suite, case, case.choice.kind, folder), backend_options(case.choice)
+    source, options = source_of(suite, case, case.choice.kind, folder), case.choice.session_options()
     if (engine := prepared.engines.get((case.variant, case.backend))) is not None:
         source |= {"kind": "engine", "location": engine["path"], "sha256": engine["file_sha256"]}
         options["asked"] = None if case.choice.allow_fallback else case.precision_asked
@@ -271,22 +271,6 @@ def _changed(case: Case) -> Event:
     if case.recipe.recipe not in MODULE_RECIPES:
         return {}
     return {"recipe": case.recipe.recipe, "recipe_options": case.recipe.options}
-
-
-def backend_options(choice: BackendChoice) -> dict[str, Any]:
-    """A backend's options with what the suite writes beside them (threads, provider, device)."""
-    options = dict(choice.options)
-    if choice.threads is not None:
-        options["threads"] = choice.threads
-    if choice.kind == "onnxruntime":
-        if choice.provider is not None:
-            options["provider"] = choice.provider
-        options["allow_fallback"] = choice.allow_fallback
-    if choice.kind == "pytorch":
-        options["device"] = choice.device
-    if choice.kind in ENGINES and choice.device != "cpu":
-        options["device"] = choice.device
-    return options
 
 
 def record_golden(

@@ -56,7 +56,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
 
 def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
-    device = opened.get("device", case.choice.device)
+    device = opened.get("device", case.choice.runs_on)
     mode = case.check if case.check in ("quality", "ledger", "sensitivity") else case.mode
     if case.is_timed:
         mode = "profiled" if case.check == "profile" else "interleaved" if outcome.group_id else "alone"

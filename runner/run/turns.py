@@ -97,7 +97,7 @@ def _time_block(outcome: Outcome, workers: dict[str, Worker], *, alone: bool) ->
     if outcome.opened.get("device") != "cuda":
         made = _block(worker, alone=alone)
     else:
-        index = gpu.visible_index(outcome.case.choice.device)
+        index = gpu.visible_index(outcome.case.choice.runs_on)
         with gpu.Watch(gpu.looker(index)) as watch:
             made = _block(worker, alone=alone)
         outcome.gpu += watch.samples

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.recipes import MODULE_RECIPES
+from assay.runner.recipes import MODULE_RECIPES, RECIPES, asked_of
 from assay.runner.rules.policy import Policy
 from assay.runner.source import is_factory
 from assay.runner.suites.suite import BackendChoice, Generate, ModelFiles, Suite, Timing, Variant
@@ -126,25 +125,12 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     return cases
 
 
-_AUTOCAST = {"fp16": "float16", "bf16": "bfloat16"}
-_QUANTIZED = {"int8": "int8", "fp8": "float8", "int4": "int4"}
-
-
-def asked_of(recipe: str, options: dict[str, Any]) -> str | None:
-    """The precision that a recipe puts into the graph; None of a given file, and where weights alone are narrow."""
-    if recipe == "modelopt-autocast":
-        return _AUTOCAST.get(options.get("low_precision_type", "fp16"))
-    if recipe == "modelopt":
-        return _QUANTIZED.get(options.get("mode", "int8"))
-    return {"export": "float32", "onnx-fp16": "float16", "onnxruntime-static": "int8"}.get(recipe)
-
-
 def _quantizes(recipe: Variant) -> bool:
     """Whether a variant may hold tensors in codes.
 
     Made by a quantizer, or given beside the float file that it is `from`.
     """
-    return recipe.recipe not in ("export", "given") or recipe.base is not None
+    return RECIPES[recipe.recipe].quantizes or recipe.base is not None
 
 
 def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,15 +13,18 @@ import sys
 import tomllib
 import types
 import typing
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from assay.runner.backends import BACKENDS
+from assay.runner.backends import BACKENDS, SETTINGS, check_session_options, check_settings
 from assay.runner.errors import UsageError, nearest
 from assay.runner.parity.steps import resync_every
+from assay.runner.recipes import check_recipe
 from assay.runner.rules.policies import shipped_policies
 from assay.runner.rules.policy import Policy
 from assay.runner.source import present_name
@@ -104,8 +107,12 @@ class BackendChoice(Strict):
     """A backend with its settings, under a name of your own."""
 
     kind: str
-    device: str = "cpu"
-    provider: str | None = None
+    device: str | None = Field(
+        default=None, description="`cpu`, `cuda` or `cuda:1`; the CPU if left out, or where the provider runs."
+    )
+    provider: str | None = Field(
+        default=None, description="ONNX Runtime's execution provider; the device's own if left out."
+    )
     threads: PositiveInt | None = None
     allow_fallback: bool = Field(
         default=False,
@@ -114,11 +121,50 @@ class BackendChoice(Strict):
     python: str | None = Field(default=None, description="Interpreter of another environment that has this backend.")
     options: dict[str, Any] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_among_options(cls, data: Any) -> Any:
+        """Settings that are written among the options are settings all the same."""
+        if not isinstance(data, dict) or not isinstance(data.get("options"), dict):
+            return data
+        among = {name: value for name, value in data["options"].items() if name in SETTINGS}
+        if twice := [name for name in among if name in data]:
+            raise ValueError(f"{twice[0]!r} is given twice: beside the options, and among them")
+        left = {name: value for name, value in data["options"].items() if name not in SETTINGS}
+        return {**data, "options": left, **among}
+
     @model_validator(mode="after")
-    def _kind_exists(self) -> BackendChoice:
+    def _takes_what_is_given(self) -> BackendChoice:
         if self.kind not in BACKENDS:
             raise ValueError(f"unknown backend {self.kind!r}.{nearest(self.kind, BACKENDS)}")
+        written = {name: getattr(self, name) for name in SETTINGS if name in self.model_fields_set}
+        try:
+            check_settings(self.kind, {name: value for name, value in written.items() if value is not None})
+        except UsageError as error:
+            raise ValueError(str(error)) from None
         return self
+
+    @property
+    def runs_on(self) -> str:
+        """The device that is asked for, by itself, by the provider, or by the backend's own choice."""
+        row = BACKENDS[self.kind]
+        if self.device is not None:
+            return self.device
+        return row.providers.get(self.provider or "") or (*row.devices, "cpu")[0]
+
+    def session_options(self) -> dict[str, Any]:
+        """What a session is opened with: the options, and the settings beside them."""
+        row = BACKENDS[self.kind]
+        options = dict(self.options)
+        if self.threads is not None:
+            options["threads"] = self.threads
+        if row.devices:
+            options["device"] = self.runs_on
+        if row.providers:
+            options["allow_fallback"] = self.allow_fallback
+            if self.provider is not None:
+                options["provider"] = self.provider
+        return options
 
 
 class Timing(Strict):
@@ -375,17 +421,12 @@ def _keys_at(location: list[int | str]) -> list[str]:
 
 def _check_names(file: str, suite: Suite) -> None:
     """Every name that a case uses must be declared, or be one that needs no table."""
-    from assay.runner.recipes import MODULE_RECIPES, RECIPES
-
+    _check_options(file, suite)
     for name, variant in suite.variant.items():
         if variant.base is not None and variant.base not in suite.variant:
             raise UsageError(
                 f"{file}, variant {name!r}: starts from {variant.base!r}, which is no"
                 f" variant.{nearest(variant.base, suite.variant)}"
-            )
-        if variant.recipe not in (known := {**RECIPES, **MODULE_RECIPES}):
-            raise UsageError(
-                f"{file}, variant {name!r}: unknown recipe {variant.recipe!r}.{nearest(variant.recipe, known)}"
             )
         if variant.calibration is not None and variant.calibration not in suite.workload:
             raise UsageError(
@@ -409,3 +450,19 @@ def _check_names(file: str, suite: Suite) -> None:
             for name in used:
                 if name not in declared:
                     raise UsageError(f"{where}: unknown {kind} {name!r}.{nearest(name, declared)}")
+
+
+def _check_options(file: str, suite: Suite) -> None:
+    """Every option that a recipe, an exporter or the fake model is given must be one of its own, of its type."""
+    given: list[tuple[str, Callable[[], None]]] = []
+    for name, variant in suite.variant.items():
+        given.append((f"variant {name!r}", partial(check_recipe, variant.recipe, variant.options)))
+    for name, model in suite.model.items():
+        given.append((f"model {name!r}, export", partial(check_recipe, "export", model.export)))
+        fakes = [files.fake or {} for files in (model, *model.versions.values())]
+        given += [(f"model {name!r}, fake", partial(check_session_options, "fake", fake)) for fake in fakes]
+    for place, check in given:
+        try:
+            check()
+        except UsageError as error:
+            raise UsageError(f"{file}, {place}: {error}") from None

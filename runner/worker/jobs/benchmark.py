@@ -42,9 +42,9 @@ def run(job: Job, events: Events) -> None:
     serve(job, events, prepare)
 
 
-def builds_of(session: Any) -> dict[str, int]:
+def builds_of(session: Session) -> dict[str, int]:
     """Engines that a session has built so far, where it builds any by itself."""
-    return session.builds() if hasattr(session, "builds") else {}
+    return session.builds()
 
 
 def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
@@ -56,13 +56,12 @@ def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
     from assay.runner.timing import device
 
     mode = device.parse_mode(job["mode"])
-    bind: Any = getattr(session, "bind", None)
-    if bind is None or session.placement().device != "cuda":
+    if session.placement().device != "cuda":
         raise UsageError(
             f"measurement mode {job['mode']!r} needs a CUDA device, and the session runs on"
             f" {session.placement().device}."
         )
-    call = bind(first_inputs(job), cuda_graph=mode.graph)
+    call = session.bind(first_inputs(job), cuda_graph=mode.graph)
     phases = device.phases_of(call, mode)
 
     def once() -> None:
@@ -113,7 +112,7 @@ def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[
             raise UsageError(
                 "an engine was built while blocks were timed: the input has a shape that no profile allows."
             )
-        memory = session.memory() if hasattr(session, "memory") else {}
+        memory = session.memory()
         if session.placement().device == "cuda" and (held := gpu_bytes()):
             memory["gpu_memory_bytes"] = held
         events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

@@ -101,7 +101,7 @@ def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
 
         graph = load(Path(job["float_onnx"]), inputs)
         return OnnxReference(graph, max(graph.peak_live_bytes() // 6, 1 << 20))
-    module = getattr(original, "module", None)
+    module = original.module if original is not None else None
     if module is None:
         raise UsageError(
             "the reference has no graph: it is a golden, or a backend that cannot be looked into. Give the model"
@@ -116,7 +116,7 @@ def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
     """From float64 to what ships."""
     from assay.runner.divergence.blame import Link
 
-    if original is not None and hasattr(original, "infer_as"):
+    if original is not None and original.arithmetics:
         yield Link("torch float64", lambda inputs: original.infer_as(inputs, "float64"))
         yield Link("torch float32", original.infer)
         yield _exported(original)

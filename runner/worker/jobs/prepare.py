@@ -46,17 +46,17 @@ def run(job: Job, events: Events) -> None:
     with open_session(job) as session:
         state = session.state_hash()
         version = state[:12] if job["version"] == "artifact" else job["version"]
-        parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
+        parameters = session.parameters()
         events.emit(
             "model",
             version=version,
             sha256=state,
             parameters=parameters[0],
             parameter_bytes=parameters[1],
-            weights=session.weights_origin() if hasattr(session, "weights_origin") else None,
+            weights=session.weights_origin(),
             contract_sha256=contract.sha256() if job.get("contract") else None,
         )
-        training: list[str] = session.in_training() if hasattr(session, "in_training") else []
+        training = session.in_training()
         if training:
             events.emit(
                 "finding",
@@ -162,9 +162,8 @@ def _probe(job: Job, events: Events, session: Session, name: str, recorded: gold
         events.emit("reference_repeat", workload=name, receipt=receipt)
     for event in probes.reach(session, some, contract).events("reference", contract.state_inputs):
         events.emit("liveness", workload=name, **event)
-    infer_as = getattr(session, "infer_as", None)
-    parameters = session.parameters()[0] if hasattr(session, "parameters") else 0
-    if infer_as is None or parameters > _MOST_PARAMETERS:
+    infer_as = session.infer_as
+    if not session.arithmetics or (session.parameters()[0] or 0) > _MOST_PARAMETERS:
         return
     for source in _NOISE_SOURCES:
         _other_arithmetic(events, name, source, infer_as, [(some[-1], session.infer(some[-1]))])
@@ -346,7 +345,7 @@ def _ingredients(
         target=Path(),
         options=options,
         example=example,
-        module=getattr(session, "module", None),
+        module=session.module if session else None,
         base=base,
         onnx=job["onnx"],
         onnx_options=job["onnx_options"],

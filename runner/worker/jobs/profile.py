@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from assay.runner.backends import load_backend
+from assay.runner.backends import BACKENDS
 from assay.runner.errors import UsageError
 from assay.runner.timing.memory import peak_rss_bytes, rss_bytes
 from assay.runner.worker.jobs.benchmark import first_inputs
@@ -20,7 +20,7 @@ def run(job: Job, events: Events) -> None:
     Raises:
         UsageError: the backend has no profiler.
     """
-    if not getattr(load_backend(job["backend"]), "PROFILES", False):
+    if not BACKENDS[job["backend"]].profiles:
         raise UsageError(f"backend {job['backend']!r} has no profiler.")
     started = time.perf_counter()
     with open_session({**job, "options": {**job["options"], "profile": True}}) as opened:
@@ -28,6 +28,6 @@ def run(job: Job, events: Events) -> None:
         announce(session, events, (time.perf_counter() - started) * 1e3)
         loaded = rss_bytes()
         layers, memory = session.profile(first_inputs(job), job["timing"]["profile_calls"], _WARM_UP)
-        inspected = session.information() if hasattr(session, "information") else None
+        inspected = session.information()
     events.emit("layers", layers=layers, inspected=inspected)
     events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)

@@ -60,7 +60,7 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
     from assay.runner.environment import library_versions
 
     placement = session.placement()
-    parameters = session.parameters() if hasattr(session, "parameters") else (None, None)
+    parameters = session.parameters()
     events.emit(
         "opened",
         load_ms=load_ms,

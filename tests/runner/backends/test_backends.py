@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from assay.runner.backends import BACKENDS, DISTRIBUTIONS, cuda_device, load_backend
+from assay.runner.backends import BACKENDS, cuda_device, load_backend
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.recipes.build import Ingredients, build
 from assay.runner.session import Source
@@ -92,7 +93,7 @@ def source_for(kind: str, folder: Path) -> Source:
 
 @pytest.fixture(params=[*BACKENDS])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    library = DISTRIBUTIONS[request.param]
+    library = BACKENDS[request.param].library
     if library == "tensorrt":
         install(monkeypatch, "11.4.0.106")
     elif importlib.util.find_spec(library) is None:
@@ -123,10 +124,12 @@ def test_the_same_input_gives_the_same_output_prepared_or_not(kind: str, folder:
 
 
 def test_a_session_says_what_really_runs(kind: str, folder: Path):
-    options, told = ({}, ("cuda", None)) if kind == "tensorrt" else ({"threads": 1}, ("cpu", 1))
+    row = BACKENDS[kind]
+    options, told = ({"threads": 1}, 1) if row.threads else ({}, None)
+    device = (*row.devices, "cpu")[0]
     with load_backend(kind).open_session(source_for(kind, folder), options) as session:
         placement = session.placement()
-        assert (placement.device, placement.threads, placement.fell_back) == (*told, None)
+        assert (placement.device, placement.threads, placement.fell_back) == (device, told, None)
         assert placement.placement
         assert placement.precision
 
@@ -161,8 +164,8 @@ def test_an_unknown_backend_lists_the_nearest():
 
 
 def test_a_backend_whose_library_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(BACKENDS, "tensorrt", "assay.runner.backends.missing_on_purpose")
-    monkeypatch.setitem(DISTRIBUTIONS, "tensorrt", "tensorrt")
+    missing = replace(BACKENDS["tensorrt"], module="assay.runner.backends.missing_on_purpose")
+    monkeypatch.setitem(BACKENDS, "tensorrt", missing)
     with pytest.raises(EnvironmentMissing, match=r"pip install 'assay\[tensorrt\]'"):
         load_backend("tensorrt")
 
@@ -261,6 +264,61 @@ def test_a_corrupt_onnx_file_and_a_missing_provider_are_told_apart(folder: Path)
         pass
 
 
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"provider": "CUDAExecutionProvider", "allow_fallback": True}])
+def test_onnxruntime_never_opens_on_the_cpu_where_a_device_was_asked_for(
+    folder: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """A build that lists CUDA and cannot start it: the session has the CPU alone, and nothing is raised."""
+    import onnxruntime
+
+    asked = []
+    really = onnxruntime.InferenceSession
+
+    def on_the_cpu(location: str, settings: Any, providers: list[Any]) -> Any:
+        asked.extend(providers)
+        return really(location, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_cpu)
+    with (
+        pytest.raises(EnvironmentMissing, match="CUDAExecutionProvider was asked for and could not be started"),
+        load_backend("onnxruntime").open_session(source_for("onnxruntime", folder), options),
+    ):
+        pass
+    assert [name for name, _ in asked] == ["CUDAExecutionProvider"]
+
+
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
+def test_the_number_of_a_device_is_the_providers_device_id(folder: Path, provider: str):
+    from assay.runner.backends.onnxruntime_device import index_of, provider_options
+
+    path = onnx_affine(folder / "affine.onnx")
+    options = {"device": "cuda:1", "sizes": {"seen": {"x": [[1, 3]]}}}
+    assert provider_options(provider, path, options)["device_id"] == "1"
+    assert "device_id" not in provider_options(provider, path, {**options, "device": "cuda"})
+    assert [index_of(how) for how in ({}, options, {"provider_options": {"device_id": "2"}})] == [0, 1, 2]
+
+
+def test_pytorch_on_cuda_without_a_device_is_missing_and_not_the_cpu(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with (
+        pytest.raises(EnvironmentMissing, match="device cuda is asked for; PyTorch .* sees no CUDA device"),
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"device": "cuda"}),
+    ):
+        pass
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with (
+        pytest.raises(EnvironmentMissing, match="device cuda:1 is asked for; there are 1 CUDA devices"),
+        load_backend("pytorch").open_session(source_for("pytorch", folder), {"device": "cuda:1"}),
+    ):
+        pass
+
+
 @pytest.mark.gpu
 def test_pytorch_on_cuda_agrees_with_the_cpu(folder: Path):
     source = Source("factory", "mine.py:affine", folder)
@@ -341,7 +399,7 @@ def test_autocast_computes_in_the_narrower_type_and_says_so(folder: Path):
         assert narrow.infer({"x": X})["y"].dtype.name == "bfloat16"
         np.testing.assert_allclose(narrow.infer({"x": X})["y"].astype(np.float32), wide.infer({"x": X})["y"], rtol=1e-2)
     with (
-        pytest.raises(UsageError, match="casts to float16, bfloat16, not to 'int8'"),
+        pytest.raises(UsageError, match="autocast cannot be 'int8'. There is: bfloat16, float16"),
         load_backend("pytorch").open_session(source_for("pytorch", folder), {"autocast": "int8"}),
     ):
         pass

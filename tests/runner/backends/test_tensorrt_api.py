@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from assay.runner.recipes import RECIPES
 from tests.places import ROOT, SOURCES
 from tests.tensorrt_double import double
 
@@ -78,11 +79,7 @@ def chains(path: Path) -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize("version", double.VERSIONS)
 def test_every_word_for_compatible_hardware_is_one_of_tensorrts(version: str):
-    words = next(
-        ast.literal_eval(node.value)
-        for node in ast.parse(OURS[0].read_text()).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "HARDWARE"
-    )
+    words = RECIPES["tensorrt"].options["hardware"].words({})
     assert {word.upper() for word in words} == set(described(version)["enums"]["HardwareCompatibilityLevel"])
 
 

@@ -14,7 +14,7 @@ from assay.runner.parity.steps import Plan, reference_steps, resync_every, walk
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.expression import parse
 from assay.runner.rules.policy import Policy
-from assay.runner.session import HostStream
+from assay.runner.session import Placement, Session
 
 CONTRACT = Contract.model_validate(
     {
@@ -25,7 +25,7 @@ CONTRACT = Contract.model_validate(
 )
 
 
-class Adds:
+class Adds(Session):
     """y = s_out = s + x + bias."""
 
     output_names = ("y", "s_out")
@@ -37,8 +37,14 @@ class Adds:
         total = inputs["s"] + inputs["x"] + np.float32(self.bias)
         return {"y": total, "s_out": total.copy()}
 
-    def open_stream(self, states: Any) -> HostStream:
-        return HostStream(self, states)  # type: ignore[arg-type]
+    def prepare(self, inputs: Any) -> Any:
+        return lambda: self.infer(inputs)
+
+    def placement(self) -> Placement:
+        return Placement("cpu", "numpy", "float32", None)
+
+    def state_hash(self) -> str:
+        return str(self.bias)
 
 
 class Recorded:

@@ -106,7 +106,7 @@ def test_a_quantized_session_says_what_it_holds_and_how_much():
     [
         ("torch-dynamic", {"bits": 4}, "no option 'bits'"),
         ("torch-dtype", {"dtype": "int8"}, "bfloat16, float16"),
-        ("bitsandbytes", {"kind": "int3"}, "int8, nf4, fp4"),
+        ("bitsandbytes", {"kind": "int3"}, "kind cannot be .int3.. Did you mean .int8"),
     ],
 )
 def test_an_option_that_means_nothing_is_refused(recipe: str, options: dict, words: str):

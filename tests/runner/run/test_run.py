@@ -59,7 +59,6 @@ def test_an_inaccurate_candidate_fails_with_exit_code_1(tmp_path: Path, db: Path
         ('fault = "kill"', "crashed", "memory runs out"),
         ('fault = "memory"', "crashed", "out of memory"),
         ('fault = "fallback"', "failed", "silent fallback"),
-        ("colour = 3", "failed", "no option 'colour'"),
     ],
 )
 def test_a_case_that_breaks_is_a_row_with_its_reason(tmp_path: Path, db: Path, options: str, status: str, says: str):
