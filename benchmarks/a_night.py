@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from assay.runner.metrics import METRICS
 from assay.runner.nights.look import books_of, look
 from assay.runner.regressions.alerts.life import decide
 from assay.runner.regressions.alerts.new_changes import Watching, new_changes
 from assay.runner.regressions.detection.histories import KINDS, nights
+from assay.schema.metrics import METRICS
 from assay.schema.queries.base import Filters
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, exclusive, reading, snapshot, writing

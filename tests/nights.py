@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.metrics import METRICS
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import write_bundle

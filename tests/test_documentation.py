@@ -10,10 +10,10 @@ import typer
 
 from assay.runner.backends import BACKENDS
 from assay.runner.cli.app import app
-from assay.runner.metrics import METRICS
 from assay.runner.recipes import RECIPES
 from assay.runner.suites.suite import Suite, shipped_suites
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from tests.places import ROOT
 
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])

@@ -11,12 +11,12 @@ from typing import Any
 from assay.runner import environment
 from assay.runner.backends import BACKENDS, DISTRIBUTIONS
 from assay.runner.errors import EnvironmentMissing
-from assay.runner.metrics import METRICS
 from assay.runner.recipes import VARIANT_RECIPES
 from assay.runner.suites.suite import load_suite, shipped_suites
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden
 from assay.schema.errors import StoreError
+from assay.schema.metrics import METRICS
 from assay.schema.queries import base
 from assay.schema.queries import runs as run_queries
 from assay.schema.rows import Environment
@@ -62,7 +62,7 @@ def _recipes(_: Store) -> Rows:
 
 def _metrics(_: Store) -> Rows:
     return [
-        {"metric": m.metric, "unit": m.unit, "better": m.better, "description": m.description} for m in METRICS.values()
+        {"metric": m.name, "unit": m.unit, "better": m.better, "description": m.description} for m in METRICS.values()
     ]
 
 

@@ -14,8 +14,8 @@ import duckdb
 
 from assay.runner.errors import NothingMeasured, UsageError
 from assay.runner.investigate.rerun import Bench, Impossible, Side, bench, here, named
-from assay.runner.metrics import METRICS
 from assay.runner.run.outcome import Progress
+from assay.schema.metrics import METRICS
 from assay.schema.queries.base import ask
 from assay.schema.rows.alerts import Confirmation
 from assay.schema.store import ingest

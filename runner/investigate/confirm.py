@@ -15,10 +15,10 @@ import duckdb
 
 from assay.runner.errors import UsageError
 from assay.runner.investigate.rerun import PAIRED, Answer, Budget, Impossible, bench, here, suite_path
-from assay.runner.metrics import METRICS
 from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
+from assay.schema.metrics import known
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries.base import ask
 from assay.schema.rows import Row
@@ -135,7 +135,7 @@ def run_again(
 
 
 def _better(metric: str) -> str:
-    return METRICS[metric].better if metric in METRICS else "lower"
+    return known(metric).better
 
 
 def _check(change: Mapping[str, Any], budget: Budget) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.metrics import METRICS
+from assay.schema.metrics import METRICS
 
 
 class _Strict(BaseModel):

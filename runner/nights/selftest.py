@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.metrics import METRICS
 from assay.runner.nights.config import Channel
 from assay.runner.nights.look import look
 from assay.runner.nights.notify import digest_for, send
@@ -23,6 +22,7 @@ from assay.runner.regressions.detection.floors import is_exact
 from assay.runner.regressions.detection.histories import nights, resampled
 from assay.runner.tensors import Array
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries.base import Filters, ask
 from assay.schema.queries.series import series
@@ -157,7 +157,7 @@ def _make_up(store: Store, seed: int) -> None:
             block_length=None,
             provenance="measured",
         )
-        write_bundle(store, run.run_id, [run, case, figure, environment, METRICS["latency_p50_ms"]])
+        write_bundle(store, run.run_id, [run, case, figure, environment, METRICS["latency_p50_ms"].row])
 
 
 def _nights(history: Mapping[str, Any], noise: Array, generator: np.random.Generator) -> list[float]:

@@ -17,15 +17,6 @@ from assay.runner.quality.degradation import Counts
 from assay.runner.tensors import Array, Tensors
 from assay.runner.workloads.asked import Task
 
-PRIMARY = {
-    "classification": "top1",
-    "detection": "map_50_95",
-    "segmentation": "iou",
-    "transcription": "wer",
-    "language": "perplexity",
-}
-"""The metric that a task is judged by."""
-
 
 class Evaluator(Protocol):
     """Takes batches of answers and labels; gives counts by metric."""

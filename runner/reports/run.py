@@ -9,12 +9,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from assay.runner.metrics import METRICS
 from assay.runner.reports.console import COLOURS, coloured, console, interval, size
 from assay.runner.reports.progress import headline, state, verdict_words
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome
 from assay.runner.run.rows import measurement_rows
+from assay.schema.metrics import METRICS
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:

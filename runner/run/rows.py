@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from assay.runner.backends import ENGINES
-from assay.runner.metrics import METRICS
 from assay.runner.rules.policy import Judgement, Policy
 from assay.runner.run.outcome import Context, Event, Outcome
 from assay.runner.suites.case import Case
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.store.spool import new_id, now
 
 
@@ -49,7 +49,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
         rows.StreamStep(case_id=outcome.case_id, run_id=context.run_id, step=step, latency_ms=ms, resynced=False)
         for step, ms in steps_of(outcome)
     ]
-    made += [METRICS[name] for name in dict.fromkeys(m.metric for m in measured)]
+    made += [METRICS[name].row for name in dict.fromkeys(m.metric for m in measured)]
     made += _verdict_rows(outcome, context.run_id)
     return made
 

@@ -9,19 +9,15 @@ from typing import Any
 import duckdb
 
 from assay.schema.errors import UnknownRun, nearest
+from assay.schema.metrics import SHOWN, known
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries import base
 from assay.schema.queries import parity as parity_queries
 from assay.schema.queries import runs as run_queries
 
-_SHOWN = (
-    "latency_p50_ms", "latency_p99_ms", "throughput_per_s", "items_per_s", "ttft_ms", "token_latency_p50_ms", "tokens_per_s",
-    "peak_rss_bytes", "model_bytes", "load_ms",
-)  # fmt: skip
 BETWEEN_RUNS = 0.10
 """Two runs of one artifact on one idle host differed by up to this much here (docs/measuring.md): an interval from
 inside a run does not know it, so a smaller change between two runs is not called one."""
-_EXACT = ("model_bytes", "bits_per_weight")
 _ENVIRONMENT_FIELDS = (
     "cpu_model",
     "cpu_cores",
@@ -158,7 +154,7 @@ class Comparison:
 def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:
     """Speed, size and parity of two runs. Unlike things get no ratio and say why, unless `force` is asked for."""
     measured = [{(m["name"], m["metric"]): m for m in run_queries.measurements_of(connection, run)} for run in (a, b)]
-    keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in _SHOWN]
+    keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in SHOWN]
     speed = [_measurement_line(*key, measured[0].get(key), measured[1].get(key), force=force) for key in keys]
     receipts = [{(r["name"], r["output"]): r for r in parity_queries.receipts_of(connection, run)} for run in (a, b)]
     parity = [
@@ -236,7 +232,7 @@ def _direction(ratio: tuple[float, float | None, float | None], metric: str, bet
     value, low, high = ratio
     if value == 1:
         return "same"
-    if metric not in _EXACT:
+    if not known(metric).exact:
         if low is None or high is None:  # one observation on each side
             return "not distinguishable" if abs(value - 1) <= BETWEEN_RUNS else "not enough evidence"
         if not (low > 1 + BETWEEN_RUNS or high < 1 - BETWEEN_RUNS):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
+from assay.schema.metrics import PRIMARY
 from assay.schema.queries.base import CASES, Answer, Filters, ask, bound
 
-MAIN_METRICS = ("top1", "map_50_95", "iou", "wer", "perplexity")
+MAIN_METRICS = tuple(PRIMARY.values())
 """The main metric of each task; a case has one of them."""
 _NEWEST = """
     lately as (

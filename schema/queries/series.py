@@ -6,18 +6,9 @@ from typing import Any
 
 import duckdb
 
+from assay.schema.metrics import NOT_WATCHED
 from assay.schema.queries.base import MATCHES as _MATCHES
 from assay.schema.queries.base import Answer, Filters, ask, bound
-
-_NOT_WATCHED = (
-    "noise",
-    "launch_noise",
-    "latency_ratio_detectable",
-    "mcnemar_p",
-    "gpu_temperature_c",
-    "gpu_throttled_share",
-)
-"""Metrics that say how a figure was measured, not what the model does."""
 
 
 def _newest_runs(most: int) -> str:
@@ -52,7 +43,7 @@ def series(connection: duckdb.DuckDBPyConnection, filters: Filters, least: int, 
             join environment e on e.environment_id = c.environment_id
             where (m.series_id, m.run_id) not in (select (series_id, run_id) from invalid_sample)
                 and m.provenance != 'imported' and isfinite(m.value)
-                and m.metric not in {_NOT_WATCHED} and {_newest_runs(most)} and {_MATCHES}
+                and m.metric not in {NOT_WATCHED} and {_newest_runs(most)} and {_MATCHES}
         )
         select series_id, any_value(p.metric) as metric, any_value(d.better) as better, any_value(d.unit) as unit,
             count(*) as nights,

@@ -11,10 +11,10 @@ from typing import Any
 from assay.runner import environment
 from assay.runner.books.imports.readers import FORMATS, Imported
 from assay.runner.errors import ExitCode, NothingMeasured, UsageError, nearest
-from assay.runner.metrics import METRICS
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import Estimate
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, now, write_bundle
@@ -168,7 +168,7 @@ def _rows(case: Imported, kind: str, run_id: str, target: Target, host: rows.Env
         rows.Layer(case_id=case_id, run_id=run_id, **{k: v for k, v in layer.items() if k != "input_shapes"}, **unknown)
         for layer in case.layers
     ]
-    return [host, result, *measured, *layers, *[METRICS[row.metric] for row in measured]]
+    return [host, result, *measured, *layers, *[METRICS[row.metric].row for row in measured]]
 
 
 def _measurements(case: Imported, case_id: str, run_id: str, key: str, hardware: str) -> list[rows.Measurement]:

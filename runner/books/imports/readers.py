@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.metrics import METRICS
 from assay.runner.timing.traces import Layer, onnxruntime_layers, with_shares
+from assay.schema.metrics import METRICS
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from assay.runner import environment
 from assay.runner.errors import UsageError, nearest
-from assay.runner.quality.tasks import PRIMARY
 from assay.runner.suites.suite import CaseTable, Suite, Timing, Variant
+from assay.schema.metrics import PRIMARY
 
 BACKEND = "onnxruntime"
 

@@ -5,33 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.metrics import METRICS
-
-DEFAULT = 0.01
-"""Of ln(value): about a percent."""
-_BY_ENDING = {
-    "_p90_ms": 0.02,
-    "_p95_ms": 0.02,
-    "_p99_ms": 0.03,
-    "_std_ms": 0.10,
-    "rss_bytes": 0.02,
-    "load_ms": 0.05,
-    "first_inference_ms": 0.05,
-}
-"""Tails, memory of a whole process, and what happens once move more than a median does without anybody having changed
-anything."""
-_ABSOLUTE = {"dB": 0.1, "1": 5e-4}
-"""Of metrics without noise, by their unit: shares near 0 have no percent."""
-_EXACT_ENDINGS = (
-    "model_bytes",
-    "parameter_bytes",
-    "engine_weights_bytes",
-    "bits_per_weight",
-    "_sqnr_db",
-    "weight_max_abs",
-    "weight_mean_abs",
-)
-_TIMED = ("latency_ratio", "launch_noise", "noise", "latency_ratio_detectable", "gpu_throttled_share")
+from assay.schema.metrics import METRICS, known
 
 
 def parse(texts: list[str]) -> dict[str, float]:
@@ -56,21 +30,15 @@ def parse(texts: list[str]) -> dict[str, float]:
 
 
 def floor_of(metric: str, given: Mapping[str, float]) -> float:
-    """The smallest change of a metric that is told: as given, else by its name, else about a percent."""
-    if metric in given:
-        return given[metric]
-    return next((floor for ending, floor in _BY_ENDING.items() if metric.endswith(ending)), DEFAULT)
+    """The smallest change of a metric that is told: as given, else the metric's own."""
+    return given.get(metric, known(metric).floor)
 
 
 def is_exact(metric: str) -> bool:
     """Whether the same artifact gives the same value every night: sizes, and what is computed from answers alone."""
-    if metric.endswith(_EXACT_ENDINGS):
-        return True
-    known = METRICS.get(metric)
-    return known is not None and known.unit == "1" and metric not in _TIMED
+    return known(metric).exact
 
 
 def least_move(metric: str, old: float, given: Mapping[str, float]) -> float:
     """Of a metric without noise: the smallest difference that is told, in its own unit."""
-    known = METRICS.get(metric)
-    return max(0.1 * floor_of(metric, given) * abs(old), _ABSOLUTE.get(known.unit if known else "", 0.0))
+    return max(0.1 * floor_of(metric, given) * abs(old), known(metric).least)

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from assay.runner.errors import UsageError
-from assay.runner.metrics import METRICS
 from assay.runner.quality.degradation import Counts, Interval, degradation, jackknifed, mcnemar
-from assay.runner.quality.tasks import PRIMARY, Evaluator, class_values, evaluator_for
+from assay.runner.quality.tasks import Evaluator, class_values, evaluator_for
 from assay.runner.quality.thresholds import RETRAIN
 from assay.runner.tensors import Array
 from assay.runner.worker.jobs.session import Events, Job, Renamed, announce, open_session
 from assay.runner.workloads import golden, stream
 from assay.runner.workloads.asked import Task, Workload
+from assay.schema.metrics import METRICS, PRIMARY
 
 _NORMAL = 1.96
 AP = ("map_50_95", "map_50", "map_75")

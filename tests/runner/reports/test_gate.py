@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from assay.runner.metrics import METRICS
 from assay.runner.reports.gate import as_junit, as_markdown, judge
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.queries.comparison import Comparison, Line
 from assay.schema.store import ingest
 from assay.schema.store.database import Store

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.runner.metrics import METRICS
 from assay.runner.nights.calibration import same_artifact
 from assay.runner.regressions.detection.calibrate import Alarms, by_rule, false_alarms, recall, reports, stationary
 from assay.runner.regressions.detection.detect import NIGHTLY
@@ -17,6 +16,7 @@ from assay.runner.regressions.detection.fleet import benjamini_hochberg, noises_
 from assay.runner.regressions.detection.histories import KINDS, nights, resampled
 from assay.runner.regressions.detection.rule_version import version_of
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 from assay.schema.queries.alerts import calibrations
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot
