@@ -36,11 +36,11 @@ def inline(text: str) -> list[str]:
 
 
 def command_lines(path: Path) -> Iterator[list[str]]:
-    """The words of every `assay ...` in a page's blocks, comments left out; pipes and `&&` separate commands."""
+    """The words of every `assay ...` in a page's blocks, comments left out; pipes and `&&` separate commands, `<` and `>` end one."""
     for block in blocks(path.read_text()):
         for line in block.splitlines():
             for part in re.split(r"\s(?:&&|\|)\s", line.strip()):
-                words = shlex.split(part, comments=True)
+                words = shlex.split(re.split(r"\s[<>]\s", part)[0], comments=True)
                 while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                     words = words[1:]
                 if words and words[0] in ("assay", ".venv/bin/assay"):

@@ -77,7 +77,7 @@ def test_a_make_target_exists(path: Path):
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
 def test_a_file_of_ours_that_is_named_is_there(path: Path):
     for span in inline(path.read_text()):
-        if re.fullmatch(r"(runner|schema|dashboard|tests|benchmarks|docs|src)/[\w./-]*", span):
+        if "NAME" not in span and re.fullmatch(r"(runner|schema|dashboard|tests|benchmarks|docs|src)/[\w./-]*", span):
             assert (ROOT / span).exists(), f"{path.name} names `{span}`"
 
 
