@@ -318,10 +318,16 @@ def recipes_page() -> str:
 
 
 def options_table(options: Mapping[str, Any]) -> list[str]:
-    """Empty where there are none."""
-    columns = [field.name for field in dataclasses.fields(next(iter(options.values())))] if options else []
-    body = ((code(name), *(cell(getattr(option, column)) for column in columns)) for name, option in options.items())
-    return [table(("option", *columns), body)] if options else []
+    """What each option may be and means, without the columns that would say nothing; empty where there are none."""
+    if not options:
+        return []
+    names = [field.name for field in dataclasses.fields(next(iter(options.values()))) if field.name != "what"]
+    columns = [name for name in names if any(cell(getattr(option, name)) for option in options.values())]
+    body = (
+        (code(name), *(cell(getattr(option, column)) for column in columns), option.what)
+        for name, option in options.items()
+    )
+    return [table(("option", *columns, "means"), body)]
 
 
 # Words

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.runner.suites.suite import shipped_suites
+from assay.runner.suites.case import expand
+from assay.runner.suites.suite import load_suite, shipped_suites
 from tests.docs.markdown import WRITTEN, blocks, command_lines, generator, inline
 from tests.places import ROOT
 
@@ -90,6 +91,20 @@ def test_links_lead_to_a_file_and_to_a_heading_of_it(path: Path):
         if heading:
             headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
             assert heading in {GENERATOR.anchor(title) for title in headings}, f"{path.name} links to {target}"
+
+
+def test_the_suite_in_the_readme_is_one(tmp_path: Path):
+    (text,) = re.findall(r"^ *```toml\n(.*?)^ *```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "my_suite.toml"
+    path.write_text(text)
+    cases = expand(load_suite(path), {})
+    assert {case.name for case in cases} == {
+        "mine/fp32/pytorch/random/benchmark",
+        "mine/fp32/onnxruntime/random/benchmark",
+        "mine/fp32/onnxruntime/random/parity",
+        "mine/int8/onnxruntime/random/benchmark",
+        "mine/int8/onnxruntime/random/parity",
+    }
 
 
 def test_every_suite_that_ships_is_told_of():
