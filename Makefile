@@ -86,6 +86,10 @@ lint: setup  ## Ruff, mypy, the import contracts and hadolint
 format: setup  ## Let ruff format and fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
+.PHONY: docs
+docs: setup  ## Write docs/reference/ from the code
+	@$(BIN)/python docs/generate.py
+
 test: setup chromium speech quantizers bindings  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest

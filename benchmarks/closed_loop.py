@@ -101,7 +101,7 @@ def main() -> None:
             _, outputs = bare(session, chunks, initial, contract, keep=True)
             states = [initial, *({state.input: made[state.output] for state in contract.state} for made in outputs)]
             recorded = Recorded([{**chunk, **state} for chunk, state in zip(chunks, states, strict=False)], outputs)
-            session = opened._session  # noqa: SLF001  one session for both: what is measured is the harness, not the settings
+            session = opened._session  # noqa: SLF001  one for both: the harness is measured, not the settings
             overhead, whole, step_ms = [], [], []
             for _ in range(ROUNDS):
                 first = bare(session, chunks, initial, contract)[0]

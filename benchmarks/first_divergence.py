@@ -111,10 +111,7 @@ def main() -> None:
 
 
 def memory(queue: Any) -> None:
-    """Growth of resident memory during a walk over large tensors.
-
-    And the live tensors' peak of one graph and of both.
-    """
+    """Growth of resident memory in a walk over large tensors, and the live tensors' peak of one graph and of both."""
     torch.set_num_threads(1)
     large = np.zeros(1 << 21, np.float32)
     tally(large, large)  # compiling the kernel takes memory once

@@ -35,7 +35,7 @@ def main() -> None:
         "--server.fileWatcherType",
         "none",
     ]
-    print(f"Assay's dashboard: http://{arguments.address}:{arguments.port}", flush=True)  # noqa: T201  the URL is the result
+    print(f"Assay's dashboard: http://{arguments.address}:{arguments.port}", flush=True)  # noqa: T201  the result
     os.execv(sys.executable, command)  # noqa: S606  no shell is involved
 
 

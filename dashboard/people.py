@@ -1,7 +1,7 @@
-"""Who is looking. Triage needs a name.
+"""Who is looking: triage needs a name.
 
-That of the sign-in where one is configured, else the one that the dashboard was started with; without either pages only
-read.
+It is that of the sign-in where one is configured, else the one that the dashboard was started with. Without either,
+pages only read.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ __all__ = [
 
 class ExitCode(IntEnum):
     OK = 0
+    """Everything ran, and every verdict is a pass or waived."""
     FAILED = 1
     """Something ran, and a verdict failed or a case broke."""
     USAGE = 2
@@ -33,6 +34,7 @@ class ExitCode(IntEnum):
     NOTHING = 4
     """Nothing was measured: every case was vacuous, skipped or left out."""
     INTERRUPTED = 130
+    """Interrupted; what was finished is recorded."""
 
 
 class AssayError(Exception):

@@ -76,10 +76,7 @@ class Stream(ABC):
 
 
 def fed_back(states: Mapping[str, str], last: Mapping[str, Any], inputs: Tensors) -> dict[str, Any]:
-    """What goes in again: of each state that a step leaves out, the output of the step before.
-
-    As the stream keeps it.
-    """
+    """What goes in again: for each state that a step leaves out, the output before it, as the stream keeps it."""
     return {name: last[output] for name, output in states.items() if name not in inputs and output in last}
 
 

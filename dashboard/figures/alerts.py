@@ -14,10 +14,12 @@ _WORSE, _BETTER, _CUT = theme.OUTCOMES["fail"], theme.OUTCOMES["pass"], theme.OU
 
 
 def marked(figure: go.Figure, changes: pd.DataFrame, cuts: pd.DataFrame) -> go.Figure:
-    """A trend with its changes (a triangle at the first night of the new level, the reason in its hover) and the nights where the environment cut it.
+    """A trend with its changes and the nights where the environment cut it.
 
-    Columns of changes: started_at, direction, message, name, version_before, version, state, state_reason, decided_by, after; of cuts: started_at,
-    differs, series.
+    A change is a triangle at the first night of the new level, the reason in its hover.
+
+    Columns of changes: started_at, direction, message, name, version_before, version, state, state_reason, decided_by,
+    after; of cuts: started_at, differs, series.
     """
     for _, cut in cuts.iterrows():
         figure.add_vline(x=cut["started_at"], line={"color": _CUT, "dash": "dot", "width": 1})

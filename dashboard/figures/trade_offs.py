@@ -35,10 +35,7 @@ AXES = {
 
 
 def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int]:
-    """Positions of the points that no other one beats on both axes.
-
-    From the best on the first to the best on the second.
-    """
+    """Positions of the points that no other beats on both axes, from the best on the first axis on."""
     ordered = points.reset_index(drop=True)
     signs = [1 if AXES[axis].better == "lower" else -1 for axis in (y, x)]
     first, second = (ordered[AXES[axis].column] * sign for axis, sign in zip((y, x), signs, strict=True))
@@ -51,9 +48,7 @@ def front(points: pd.DataFrame, x: str = "size", y: str = "latency") -> list[int
 
 
 def trade_off(points: pd.DataFrame, model: str, x: str = "size", y: str = "latency") -> go.Figure:
-    """Two axes of AXES for one model's newest cases, with the Pareto front of each version and workload.
-
-    And how points moved.
+    """Two axes of AXES for one model's newest cases: Pareto fronts by version and workload, and how points moved.
 
     Columns: model_version, variant, backend, workload, mode, run_started_at, hardware_class, low, high, n, and those of
     the axes.

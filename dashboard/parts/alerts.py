@@ -45,7 +45,10 @@ def banner() -> None:
 
 
 def evidence(row: Any) -> None:
-    """What moved, on which nights, what else moved, what differs between the runs, layers, first divergence, re-runs, history."""
+    """What moved and on which nights, with the evidence.
+
+    What else moved, what differs between the runs, layers, first divergence, re-runs, history.
+    """
     st.subheader(theme.markdown(str(row["title"])))
     mark = alert_tables.MARKS.get(str(row["severity"]), "")
     assigned = f", assigned to {theme.markdown(str(row['assignee']))}" if row["assignee"] else ""

@@ -96,9 +96,7 @@ def engines_in(settings: Mapping[str, str]) -> dict[str, int]:
 
 
 def bind(session: Any, names: tuple[str, ...], device: Any, dtypes: Mapping[str, str], inputs: Tensors) -> Any:
-    """A batch bound on the device (`assay.runner.backends.cuda_device.DeviceCall`), its outputs at addresses.
-
-    That do not move.
+    """A batch bound on the device (`assay.runner.backends.cuda_device.DeviceCall`), its outputs at fixed addresses.
 
     The session has to queue on the device's stream, and does not wait at the end of a run. `dtypes` are ONNX Runtime's
     names -> numpy's.

@@ -355,7 +355,7 @@ class _RoundedProducts(TorchDispatchMode):
         self._dropped = dropped_bits
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function._schema.name.split("::")[1].startswith(self._PRODUCTS):  # noqa: SLF001  an operator's name has no public way
+        if function._schema.name.split("::")[1].startswith(self._PRODUCTS):  # noqa: SLF001  no public name
             args = torch.utils._pytree.tree_map(self._round, args)  # noqa: SLF001
         return function(*args, **(kwargs or {}))
 
@@ -406,7 +406,7 @@ def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
     """
     if isinstance(result, Mapping) and names is None:
         return {str(key): value for key, value in result.items()}
-    values = [v for v in torch.utils._pytree.tree_leaves(result) if isinstance(v, torch.Tensor)]  # noqa: SLF001  the public way to flatten outputs is this private name
+    values = [v for v in torch.utils._pytree.tree_leaves(result) if isinstance(v, torch.Tensor)]  # noqa: SLF001
     if names is not None:
         if len(names) != len(values):
             raise ValueError(f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(values)}")

@@ -31,7 +31,7 @@ class Listener(trt.IDebugListener):
         trt.IDebugListener.__init__(self)
         self._take = take
 
-    def process_debug_tensor(self, addr: Any, location: Any, type: Any, shape: Any, name: str, stream: int) -> bool:  # noqa: A002  TensorRT's name
+    def process_debug_tensor(self, addr: Any, location: Any, type: Any, shape: Any, name: str, stream: int) -> bool:  # noqa: A002
         address = _POINTER(addr, _NAME(addr)) or 0
         self._take(int(address), location == trt.TensorLocation.HOST, type, tuple(shape), name, int(stream))
         return True

@@ -115,10 +115,7 @@ class TensorRTSession(Session):
         self._nothing = device.empty((1,), torch.uint8)
 
     def infer(self, inputs: Tensors, *, watching: Callable[[Any], object] | None = None) -> Tensors:
-        """See `Session.infer`; `watching` is shown the execution context before it runs.
-
-        And what it returns lives as long.
-        """
+        """See `Session.infer`; `watching` is shown the context before it runs, and what it returns lives as long."""
         made = self.infer_on_device(inputs, watching=watching)
         return {name: to_numpy(tensor) for name, tensor in made.items()}
 
@@ -404,7 +401,7 @@ class Allocator(trt.IOutputAllocator):
     def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: int) -> int:  # noqa: ARG002
         return self.reallocate_output(tensor_name, memory, size, alignment)
 
-    def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:  # noqa: ARG002  TensorRT's signature
+    def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:  # noqa: ARG002
         if self._memory is None or self._memory.numel() < size:
             self._memory = self._device.empty((max(size, 1),), torch.uint8)
         return int(self._memory.data_ptr())

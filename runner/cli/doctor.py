@@ -1,7 +1,4 @@
-"""`assay doctor`: what this host can run.
-
-And of a run, why accuracy fell, why it is not faster, why it differs from another.
-"""
+"""`assay doctor`: what this host can run; of a run, why accuracy fell, why it is not faster, why it differs."""
 
 from __future__ import annotations
 

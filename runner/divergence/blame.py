@@ -34,7 +34,7 @@ def chain(links: Sequence[Link], steps: Sequence[Tensors]) -> Iterator[dict[str,
     for link in links:
         try:
             if link.infer is None:
-                raise RuntimeError(link.problem or "it is not there")  # noqa: TRY301  told like any other failure of a link
+                raise RuntimeError(link.problem or "it is not there")  # noqa: TRY301  a failure like any
             made = [{name: np.asarray(array) for name, array in link.infer(step).items()} for step in steps]
         except Exception as error:  # noqa: BLE001  whatever a user's model raises: the others go on
             skipped = f"{link.name} is left out: {type(error).__name__}: {str(error)[:200]}"

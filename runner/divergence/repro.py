@@ -29,7 +29,9 @@ names = {{port.name: key for port, key in zip(session.get_inputs(), {keys!r})}}
 ({computed},) = session.run(None, {{name: arrays[key] for name, key in names.items()}})
 error = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
 norm = np.linalg.norm(expected.astype(np.float64))
-print(f"max |error| {{error.max():.6g}} at {{np.unravel_index(error.argmax(), error.shape)}}, relative L2 {{np.linalg.norm(error) / norm if norm else np.inf:.6g}}")
+worst = np.unravel_index(error.argmax(), error.shape)
+relative = np.linalg.norm(error) / norm if norm else np.inf
+print(f"max |error| {{error.max():.6g}} at {{worst}}, relative L2 {{relative:.6g}}")
 sys.exit(1 if error.max() > {limit!r} else 0)
 '''
 

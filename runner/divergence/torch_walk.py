@@ -46,7 +46,7 @@ class TorchReference:
                     RefNode(node.name, _op(node.target), _layer(node), tuple(names.get(r, r) for r in reads))
                 )
         (result,) = (node for node in graph.nodes if node.op == "output")
-        leaves = torch.utils._pytree.tree_leaves(result.args[0])  # noqa: SLF001  the public way to flatten outputs is this private name
+        leaves = torch.utils._pytree.tree_leaves(result.args[0])  # noqa: SLF001  there is no public one
         self.outputs = [leaf.name for leaf in leaves if isinstance(leaf, torch.fx.Node)]
 
     def values(self, inputs: Tensors) -> Iterator[tuple[str, Array]]:

@@ -182,10 +182,7 @@ class Walk:
             return {}  # fed values that this graph would not have made: its local errors stay unknown
 
     def _note_between(self, node: Node) -> None:
-        """For each output: the nodes since the last aligned tensors.
-
-        And the reference's values that those nodes read.
-        """
+        """For each output: the nodes since the last aligned tensors, and the values of the reference that they read."""
         before: dict[str, None] = {}
         fed: Tensors = {}
         for name in node.reads:

@@ -1,7 +1,6 @@
-"""The engine inspector's JSON as layers.
+"""The engine inspector's JSON as layers, as TensorRT 10 and 11 write it.
 
-Of TensorRT 10 (`Bindings`, `Format/Datatype`) and of 11 (`I/O Tensors`, format and type apart).
-
+Version 10 has `Bindings` and `Format/Datatype`; 11 has `I/O Tensors`, with format and type apart.
 `trtexec --exportLayerInfo --profilingVerbosity=detailed` writes it, `IEngineInspector.get_engine_information` gives it.
 Without detailed verbosity a layer is only a name: then no precision is known, and none is guessed.
 """

@@ -133,9 +133,10 @@ class Audit:
 
     @property
     def outcome(self) -> str:
-        """`pass` when most of the products are as asked, `fail` when none is or less than half, `vacuous`.
+        """`pass`, `fail` or `vacuous`: whether the products are in the precision that was asked for.
 
-        Where nothing is known of them.
+        It is a pass when most of them are, a failure when none is or less than half, vacuous where nothing is known of
+        them.
         """
         if not self.by_precision:
             return "vacuous"

@@ -49,9 +49,7 @@ class Bisection:
 
 
 def halve(versions: Sequence[str], is_bad: Callable[[str], bool | None]) -> tuple[str, str, tuple[str, ...]]:
-    """The last good and the first bad version between a good first and a bad last.
-
-    And those between them that could not be told.
+    """The last good and the first bad version between a good first and a bad last, and those that could not be told.
 
     `is_bad` says None where a version cannot be told: then its neighbours are tried, the nearest first.
     """

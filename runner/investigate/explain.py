@@ -1,6 +1,6 @@
-"""Why a recorded case fails: its model is prepared again, both graphs are walked.
+"""Why a recorded case fails.
 
-And the answer is recorded with the case.
+Its model is prepared again, both graphs are walked, and the answer is recorded with the case.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ class Basic(nn.Module):
 
 
 class WithPast(nn.Module):
-    """As `Basic`, with past_key_i, past_value_i [B, H, P, D].
+    """As `Basic`, with keys and values of the past as inputs and outputs.
 
-    In and present_key_i, present_value_i [B, H, P + T, D] out.
+    In: past_key_i, past_value_i [B, H, P, D]. Out: present_key_i, present_value_i [B, H, P + T, D].
     """
 
     def __init__(self, network: Any, weights_origin: str) -> None:

@@ -23,9 +23,10 @@ _STRIDE = 4
 
 
 def scene(random: np.random.Generator) -> tuple[Any, Any, Any, Any]:
-    """One scene: image [1, 64, 64], boxes [6, 4], classes [6] (-1 where there is none).
+    """One scene with its labels.
 
-    And class of each pixel [64, 64] (0 is the ground).
+    Image [1, 64, 64], boxes [6, 4], classes [6] (-1 where there is none), and the class of each pixel [64, 64] (0 is
+    the ground).
     """
     image = random.normal(0.3, 0.08, (SIZE, SIZE))
     mask = np.zeros((SIZE, SIZE), np.int64)

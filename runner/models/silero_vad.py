@@ -32,7 +32,7 @@ def module() -> Any:
     class Stateless(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = torch.jit.load(_data() / "silero_vad.jit", map_location="cpu")._model  # noqa: SLF001  its name in the file
+            self.network = torch.jit.load(_data() / "silero_vad.jit", map_location="cpu")._model  # noqa: SLF001
 
         def forward(
             self,

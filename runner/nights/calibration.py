@@ -1,6 +1,6 @@
-"""A calibration as a row: what one rule, at one version, cost and found on recorded noise and on recorded pairs.
+"""A calibration as a row: what one rule, at one version, cost and found.
 
-Of one artifact.
+It is asked of recorded noise, and of recorded pairs of nights of one artifact.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def detector_named(name: str) -> Rule:
 
 
 def calibrated(histories: Sequence[Mapping[str, Any]], detector: str, rule: Rule, seed: int, most: int) -> Calibration:
-    """Replay a rule on the noise of recorded series (made-up noise where there are none).
+    """Replay a rule on the noise of recorded series, and on the series as they were recorded.
 
-    And on the series as they were recorded.
+    Where nothing is recorded, the noise is made up.
     """
     noises, origin = noises_of(histories, seed, most)
     look = by_rule(rule)
@@ -51,13 +51,10 @@ def calibrated(histories: Sequence[Mapping[str, Any]], detector: str, rule: Rule
 
 
 def same_artifact(history: Mapping[str, Any], rule: Rule) -> tuple[int, int]:
-    """Pairs of neighbouring nights of one artifact in one environment.
-
-    And reports of the rule whose new level begins between two of them.
+    """Pairs of neighbouring nights of one artifact in one environment, and the reports that begin between two of them.
 
     Nothing of ours changed there: a live A/A test. The rule is replayed night by night over the newest nights of the
-    newest environment. An artifact that is
-    not known is like no other.
+    newest environment. An artifact that is not known is like no other.
     """
     start = max(len(history["values"]) - _REPLAYED, 0)
     environments, artifacts = history["environments"], history["artifacts"]

@@ -182,7 +182,8 @@ def _post(channel: Channel, document: Mapping[str, Any], identity: str) -> None:
     try:
         if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
             raise Undelivered(f"{channel.url_env} is no http or https address", again=False)
-        request = urllib.request.Request(address, json.dumps(document).encode(), headers, method="POST")  # noqa: S310  the scheme was checked
+        # its scheme was checked
+        request = urllib.request.Request(address, json.dumps(document).encode(), headers, method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             answer.read(1000)
     except urllib.error.HTTPError as error:

@@ -21,7 +21,7 @@ _KEPT_VERSIONS = 3
 def wanted(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Recipe hashes of artifacts that may be asked for again.
 
-    Of releases, of both sides of alerts that are not over, of each variant's newest 3 versions.
+    They are those of releases, of both sides of alerts that are not over, and of each variant's newest 3 versions.
     """
     sql = f"""
         with used as (

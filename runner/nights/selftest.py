@@ -75,7 +75,8 @@ def selftest_alerts(store: Store, seed: int) -> Caught:
         factor = 1 + size if history["better"] == "lower" else 1 / (1 + size)
         values = [value * factor for value in _nights(history, noise, generator)]
         after, told = _watch(planted, history, values, Path(folder))
-        # One false alarm in so many nights is what the rule costs (docs/regressions.md); two in two are a rule that hears everything.
+        # One false alarm in so many nights is what the rule costs (docs/regressions.md); two in two are a rule that
+        # hears everything.
         alarms = [
             _watch(
                 _scratch(store, Path(folder) / name, seed), history, _nights(history, noise, generator), Path(folder)

@@ -1,9 +1,9 @@
 """The comparison kernel, compiled: every field in one pass over both arrays, one thread, constant memory.
 
 Each block of 8192 pairs stays in the second-level cache (1024 to 32768 were tried: 6.8 to 8.1 GB/s, flat from 8192).
-Loops are written so that the compiler turns them into vector
-instructions: sums may be re-associated (`reassoc`), NaN and infinity keep their meaning (no `nnan`, no `ninf`), and a
-block whose sums are not finite is done again element by element.
+Loops are written so that the compiler turns them into vector instructions: sums may be re-associated (`reassoc`), NaN
+and infinity keep their meaning (no `nnan`, no `ninf`), and a block whose sums are not finite is done again element by
+element.
 """
 
 from __future__ import annotations

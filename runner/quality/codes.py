@@ -1,7 +1,4 @@
-"""Values in codes: 8-bit and wider integers with scale and zero point, 8-bit and 16-bit floats.
-
-And what each could stand for.
-"""
+"""Values in codes (8-bit and wider integers, 8-bit and 16-bit floats), and what each could stand for."""
 
 from __future__ import annotations
 
@@ -56,9 +53,9 @@ def decode(codes: Array, scale: Array, zero_point: Array | None, axis: int) -> A
 
 
 def encode(values: Array, scale: Array, zero_point: Array | None, axis: int, dtype: Any) -> Array:
-    """Codes of values, clipped to the type: round(values / scale) + zero point, half to even.
+    """Codes of values, clipped to the type.
 
-    Of a float type, the nearest.
+    Of an integer type they are round(values / scale) + zero point, half to even; of a float type, the nearest.
     """
     return encode_counting(values, scale, zero_point, axis, dtype)[0]
 

@@ -64,8 +64,7 @@ def degradation(candidate: Counts, reference: Counts, *, better: str, seed: int 
     """The candidate's value, and what it loses, with 95 % percentile intervals; None where either has no value.
 
     Where no item differs, resampling shows nothing: the interval of a share then reaches as far as n equal items leave
-    open
-    (Clopper and Pearson's upper limit of 0 in n).
+    open (Clopper and Pearson's upper limit of 0 in n).
     """
     mine, right = candidate.value(), reference.value()
     if mine is None or right is None:
@@ -145,13 +144,11 @@ def mcnemar(candidate: Array, reference: Array) -> tuple[int, int, float]:
 def jackknifed(
     statistic: Callable[[Array], float | None], items: int, groups: int = 20
 ) -> tuple[float | None, float | None]:
-    """(value, standard error) of a statistic of item numbers.
+    """(value, standard error) of a statistic of item numbers, by leaving out a group of them at a time.
 
-    By leaving out one of `groups` interleaved groups at a time.
-
-    Delete-a-group jackknife (Kott 2001): variance = (G - 1) / G * sum (value without g - their mean)^2. For metrics
-    that are no sums, such as mAP, where thousands of resamples would cost thousands of evaluations. The error is None
-    with fewer than 2 groups, or where a part has no value.
+    Delete-a-group jackknife (Kott 2001) of `groups` interleaved groups: variance = (G - 1) / G * sum (value without g -
+    their mean)^2. For metrics that are no sums, such as mAP, where thousands of resamples would cost thousands of
+    evaluations. The error is None with fewer than 2 groups, or where a part has no value.
     """
     whole = statistic(np.arange(items))
     groups = min(groups, items)

@@ -130,9 +130,9 @@ def _pass(
 
 
 def _settle(accounts: list[_Account], held: list[tuple[Tensors, Tensors, Tensors | None]]) -> None:
-    """Account for some batches: together where one scale holds for all.
+    """Account for some batches, together where one scale holds for all of them.
 
-    Of them, since a small batch costs as much as a large one.
+    A small batch costs as much as a large one.
     """
     for account in accounts:
         site = account.site

@@ -55,14 +55,12 @@ def learnt(extremes: list[tuple[float, float]]) -> Range | None:
 
 
 def looks_drawn(values: Array) -> str | None:
-    """`uniform` or `normal` where values [..., n] look like independent draws of such numbers.
+    """`uniform` or `normal` where values [..., n] look like independent draws of such numbers; else None.
 
-    As no image, sound or text does; else None.
-
-    Neighbours along the last axis are not correlated (by 3.3 standard errors of independent ones), and the values pass
-    a Kolmogorov-Smirnov test against the distribution with their own extremes, or their own mean and deviation. Too few
-    values, constants and what is not finite are not judged.
-    Features that were whitened may look so too.
+    No image, sound or text looks so. Neighbours along the last axis are not correlated (by 3.3 standard errors of
+    independent ones), and the values pass a Kolmogorov-Smirnov test against the distribution with their own extremes,
+    or their own mean and deviation. Too few values, constants and what is not finite are not judged. Features that were
+    whitened may look so too.
     """
     from scipy import stats
 

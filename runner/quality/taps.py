@@ -1,7 +1,4 @@
-"""Running an ONNX file with tensors inside it as outputs.
-
-As it would be shipped, or with every node as it is written.
-"""
+"""Running an ONNX file with tensors inside it as outputs, as it would be shipped or node by node as written."""
 
 from __future__ import annotations
 
@@ -34,7 +31,8 @@ class Tapped:
         if threads is not None:
             options.intra_op_num_threads = threads
         options.graph_optimization_level = OPTIMIZATION[optimization]
-        # Threads that wait by spinning would take the cores from the session whose turn is next, and from what is computed in between.
+        # Threads that wait by spinning would take the cores from the session whose turn is next, and from what is
+        # computed in between.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_cpu_mem_arena = False  # it keeps the most that any batch needed, for each session
         self._folder = tempfile.TemporaryDirectory(prefix="assay-taps-")

@@ -197,10 +197,9 @@ class Language:
 
 
 class Transcription:
-    """Word and character error rates (jiwer) of CTC scores [B, T, symbols] or symbols [B, T].
+    """Word and character error rates (jiwer).
 
-    And label text as code points [B, L] padded with 0.
-
+    Answers are CTC scores [B, T, symbols] or symbols [B, T], labels are text as code points [B, L] padded with 0.
     `alphabet` names the symbols from 1 on; 0 is the blank. Repeated symbols are one unless a blank is between them
     (Graves et al. 2006).
     """

@@ -34,9 +34,9 @@ def poor_tensors(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def lost_by_kernels(entries: Sequence[Entry]) -> Entry | None:
-    """The last activation or output.
+    """The last activation or output that is known simulated and executed, if the kernels lost more than GAP_DB there.
 
-    In order, that is known simulated and executed, if the kernels lost more than GAP_DB there; else None.
+    None where they did not, or where none is known.
     """
     both = [
         e

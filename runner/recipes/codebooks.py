@@ -1,6 +1,4 @@
-"""Codebooks: schemes that hold a weight as the index of a value in a table, with a scale.
-
-And what can be proven of them.
+"""Codebooks: schemes that hold a weight as an index into a table, with a scale, and what can be proven of them.
 
 A scheme is checked before any model is: its decoder has to be monotone, its codes have to decode to what they encode,
 and its error has to stay within the bound that it states. QINS as first written decodes scale / code, which falls where

@@ -1,8 +1,7 @@
-"""The FP32 ONNX file with weights and arithmetic.
+"""The FP32 ONNX file with weights and arithmetic in FP16, inputs and outputs left as they are.
 
-In FP16, inputs and outputs left as they are (ONNX Runtime's converter).
-
-Options: `op_block` (operator types left in FP32). A CPU has few FP16 kernels: ONNX Runtime then casts to FP32 and back.
+ONNX Runtime's converter does it. Options: `op_block` (operator types left in FP32). A CPU has few FP16 kernels: ONNX
+Runtime then casts to FP32 and back.
 """
 
 from __future__ import annotations

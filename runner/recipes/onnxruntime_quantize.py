@@ -34,7 +34,8 @@ def build_dynamic(ingredients: Ingredients) -> None:
     with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:
         prepared = prepare(base, Path(scratch), fold=options["preprocess"])
         large = is_large(prepared)
-        # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then refuses them.
+        # Shapes that the exporter wrote down go stale when the quantizer transposes a Gemm's weight, and it then
+        # refuses them.
         model = onnx.load(prepared)
         del model.graph.value_info[:]
         save(model, prepared, large=large)

@@ -46,9 +46,9 @@ class Claim:
 
 
 def parse(sentence: str) -> Claim:
-    """Read a sentence of the form `A is NUMBERx faster|slower|smaller|larger than B [on WORKLOAD]`.
+    """Read a sentence such as `A is NUMBERx faster than B [on WORKLOAD]`.
 
-    Or `A uses NUMBERx less memory than B`.
+    The words are `faster`, `slower`, `smaller` and `larger`, or `A uses NUMBERx less memory than B`.
 
     Raises:
         UsageError: it is not of that form, or states an impossible number.

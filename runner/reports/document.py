@@ -1,10 +1,7 @@
-"""A run as a document: tables of speed, generation, size, memory and parity.
-
-Each figure with its interval and provenance.
+"""A run as a document: tables of speed, generation, size, memory and parity, with intervals and provenance.
 
 Nothing in it is typed by hand, and every ratio is between cases that were timed in the same turns; a figure that was
-not
-measured is a dash with its reason, never a guess.
+not measured is a dash with its reason, never a guess.
 """
 
 from __future__ import annotations
@@ -315,7 +312,9 @@ _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 2rem; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: 0.3rem 0.8rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+th, td {
+  text-align: left; padding: 0.3rem 0.8rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent);
+}
 """
 
 

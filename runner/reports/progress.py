@@ -101,10 +101,7 @@ def headline(outcome: Outcome) -> str:
 
 
 def ratio_words(outcome: Outcome) -> str:
-    """The ratio to what the case is compared with, what it is taken for.
-
-    And what it would need to be taken for anything.
-    """
+    """The ratio to what the case is compared with, what it is taken for, and what would decide where nothing is."""
     if outcome.ratio is None:
         return ""
     margin = outcome.case.timing.margin

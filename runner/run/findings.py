@@ -222,9 +222,9 @@ def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
 
 
 def _generation_findings(outcome: Outcome) -> Iterator[Event]:
-    """Against a golden: outputs that are all far off from the first step on are another model's.
+    """Against a golden: outputs that are all far off from the first step on are those of another model.
 
-    Not a wrong operator's.
+    A wrong operator is not what explains that.
     """
     if outcome.case.golden is None or any(f["kind"] == "other_generation" for f in outcome.told["finding"]):
         return
@@ -243,10 +243,7 @@ def _generation_findings(outcome: Outcome) -> Iterator[Event]:
 
 
 def _advise(outcome: Outcome) -> None:
-    """A tolerance for each output from everything that moves it without a fault.
-
-    And what the policy's is against it.
-    """
+    """A tolerance for each output from everything that moves it without a fault, held against the policy's."""
     by_output: dict[str, dict[str, list[float]]] = {}
     largest: dict[str, float] = {}
     for event in outcome.told["maxima"]:

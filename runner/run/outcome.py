@@ -92,10 +92,7 @@ class Outcome:
             blocks.append([])
 
     def say_what_opened(self) -> None:
-        """Take the size of what ran from the process that ran it.
-
-        Where a recipe changed the module after it was loaded.
-        """
+        """Take the size of what ran from its process, where a recipe changed the module after it was loaded."""
         if self.artifact is None or self.case.recipe.recipe not in MODULE_RECIPES or not self.opened.get("parameters"):
             return
         size, weights = int(self.opened["parameter_bytes"]), int(self.opened["parameters"])

@@ -46,10 +46,7 @@ def profile(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
 
 
 def _engines(outcome: Outcome, base: Outcome) -> None:
-    """Of two engines layers are matched by the nodes that were fused into them.
-
-    And the inspector says what stayed wide.
-    """
+    """Of two engines layers are matched by the nodes that were fused into them; the inspector says what stayed wide."""
     own, other = (compare.Profiled.of(str(o.inspected), o.layers) for o in (outcome, base))
     outcome.layers = compare.beside(outcome.layers, own, other)
     outcome.told["finding"] = [

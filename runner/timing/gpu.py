@@ -129,7 +129,7 @@ def looker(index: int) -> Callable[[], Sample | None]:
 
         pynvml.nvmlInit()
         device = pynvml.nvmlDeviceGetHandleByIndex(index)
-    except Exception:  # noqa: BLE001  no library, no driver, no such device: NVML's errors share no public base with ImportError
+    except Exception:  # noqa: BLE001  no library, driver or device: NVML's errors have no public base
         return lambda: None
     return lambda: _look(pynvml, device)
 

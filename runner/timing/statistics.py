@@ -143,11 +143,9 @@ def inflation(values: Samples) -> float:
 
 
 def autocorrelation(values: Samples) -> float:
-    """Lag-1 autocorrelation, corrected for the bias.
+    """Lag-1 autocorrelation, corrected for the bias of short series, at most 0.9.
 
-    Of short series (+ (1 + 3 r) / n, Marriott and Pope 1954), at most 0.9.
-
-    0 for a constant series or one of fewer than 4 values.
+    The correction is + (1 + 3 r) / n (Marriott and Pope 1954). 0 for a constant series or one of fewer than 4 values.
     """
     centred = np.asarray(values, np.float64) - np.mean(values)
     power = float(centred @ centred)
@@ -158,12 +156,11 @@ def autocorrelation(values: Samples) -> float:
 
 
 def paired_ratio(candidate: Samples, reference: Samples) -> Ratio:
-    """Median of candidate over median of reference.
+    """Median of candidate over median of reference, from blocks measured in turns.
 
-    From blocks measured in turns (same launches and blocks on both sides).
-
-    ABBA order makes blocks 2i and 2i+1 of each side one round; mean log ratios of the rounds get Student's interval:
-    over launches where there are 3, else over rounds, widened for their autocorrelation.
+    Both sides have the same launches and blocks. ABBA order makes blocks 2i and 2i+1 of each side one round; mean log
+    ratios of the rounds get Student's interval: over launches where there are 3, else over rounds, widened for their
+    autocorrelation.
 
     Raises:
         ValueError: the two sides have different numbers of launches or blocks, or none.

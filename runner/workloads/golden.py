@@ -1,7 +1,7 @@
 """Goldens: inputs and reference outputs, kept by content.
 
     goldens/objects/ab/abcd....zst   one array's bytes, compressed, named by the SHA-256 of dtype, shape and bytes
-    goldens/objects/ab/abcd....raw   the same as they are, where compressing gains little: read by mapping, not by copying
+    goldens/objects/ab/abcd....raw   the same as they are, where compressing gains little: mapped, not copied
     goldens/NAME.json                the index: for each step, input and output names with their objects
 
 Equal arrays are stored once (a state that goes out at one step comes in at the next), any step is read without the
@@ -104,7 +104,7 @@ def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
     try:
         if path.suffix == ".raw":
             if path.stat().st_size != entry["bytes"]:
-                raise ValueError(f"{path.stat().st_size} bytes are there, {entry['bytes']} were recorded")  # noqa: TRY301  said as it is below
+                raise ValueError(f"{path.stat().st_size} bytes are there, {entry['bytes']} were recorded")  # noqa: TRY301
             if entry["bytes"]:
                 return np.memmap(path, dtype, "r", shape=shape)
         raw = (

@@ -12,7 +12,8 @@ from assay.schema.queries.base import RECENT, Answer, Filters, ask, bound
 
 _MATCHES = """
     ($suite = '' or c.suite = $suite) and (len($models) = 0 or list_contains($models, c.model))
-    and (len($variants) = 0 or list_contains($variants, c.variant)) and (len($backends) = 0 or list_contains($backends, c.backend))
+    and (len($variants) = 0 or list_contains($variants, c.variant))
+    and (len($backends) = 0 or list_contains($backends, c.backend))
     and ($hardware = '' or c.hardware_class = $hardware)"""
 _ONCE = (
     "(select * from change qualify row_number() over (partition by change_id order by alert_id is null, detected_at)"
@@ -26,7 +27,7 @@ _STATES = "case state when 'open' then 0 when 'acknowledged' then 1 when 'muted'
 def alerts(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Every alert as it is now, those that wait for somebody first.
 
-    With how many series and cases it has, and the first run of its levels.
+    Each has the number of its series and cases, and the first run of its levels.
     """
     sql = f"""
         with of as (
@@ -156,10 +157,7 @@ def notifications(connection: duckdb.DuckDBPyConnection) -> Answer:
 
 
 def cuts(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str) -> Answer:
-    """Where the environment of a metric's series changed, and there the series is cut.
-
-    With the columns that differ, oldest first.
-    """
+    """Where the environment of a metric's series changed and cuts it, with the columns that differ, oldest first."""
     sql = f"""
         with point as (
             select m.series_id, r.started_at, r.run_id, c.environment_id, lag(c.environment_id)
@@ -191,12 +189,10 @@ def differing(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 def health(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Of every series: its nights, how much neighbouring nights of one artifact.
+    """Every series with its nights, its noise, the changes and alerts that it had, its invalid samples and its age.
 
-    In one environment differ, the changes and alerts it had, invalid samples, age.
-
-    `noise` is the median of |ln ratio| of such neighbours over 0.6745 sqrt 2: a robust relative standard deviation of a
-    night.
+    `noise` is the median of |ln ratio| between neighbouring nights of one artifact in one environment, over 0.6745 sqrt
+    2: a robust relative standard deviation of a night.
     """
     sql = f"""
         with point as (

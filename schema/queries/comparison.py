@@ -45,7 +45,9 @@ def _runs_of(connection: duckdb.DuckDBPyConnection, suite: str) -> base.Answer:
 
 
 def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -> str:
-    """A run's id from an id or its unique prefix, `latest`, `latest~1`, `version:X`, `branch:X` or `release`, among those of a suite if one is named.
+    """A run's id from an id or its unique prefix, or from a name; among those of a suite if one is named.
+
+    Names are `latest`, `latest~1`, `version:X`, `branch:X` and `release`.
 
     `release` is the newest run that has the version of the newest release of a model that the suite runs.
 

@@ -25,7 +25,7 @@ def moved_beside(connection: duckdb.DuckDBPyConnection, alert_id: str) -> Answer
 def ledger_difference(connection: duckdb.DuckDBPyConnection, alert_id: str, most: int = 12) -> Answer:
     """Tensors whose quantization got worse between the runs on both sides of an alert's changes, the worst first.
 
-    Of the same model, variant and backend; `drop_db` is what the signal-to-quantization-noise ratio lost.
+    They are of the same model, variant and backend; `drop_db` is what the signal-to-quantization-noise ratio lost.
     """
     sql = f"""
         with pair as (select distinct model, variant, backend, run_before, run_id from change where alert_id = $alert),
@@ -67,10 +67,7 @@ def layer_difference(connection: duckdb.DuckDBPyConnection, alert_id: str, most:
 
 
 def first_divergence(connection: duckdb.DuckDBPyConnection, alert_id: str) -> Answer:
-    """The suspects of explanations of the alert's cases (or of the same model and variant).
-
-    In the runs since it began.
-    """
+    """The suspects of explanations of an alert's cases, or of the same model and variant, since it began."""
     sql = """
         with mine as (select distinct model, variant, backend, started_at from change where alert_id = $alert)
         select distinct on (c.name) c.name, c.model_version, d.node, d.op_type, d.layer, d.reference_node, d.output,

@@ -112,9 +112,7 @@ def metrics(connection: duckdb.DuckDBPyConnection) -> Answer:
 
 
 def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """Latency, size, memory and quality of the newest timed case.
-
-    Of every model, version, variant, backend and workload.
+    """Latency, size, memory and quality of the newest timed case of each model, version, variant, backend and workload.
 
     `latency_ms` is of a call, or of a token where a generation was timed; `sqnr_db` the worst of the variant's compared
     float outputs in the same run, infinite where they are equal and null where none was compared.

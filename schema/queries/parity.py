@@ -112,7 +112,7 @@ def explanation(connection: duckdb.DuckDBPyConnection, table: str, explanation_i
 def waivers(connection: duckdb.DuckDBPyConnection) -> Answer:
     """Every waiver as its newest event left it.
 
-    With what became of its premise lately and how many failures it covered.
+    Each says what became of its premise lately, and how many failures it covered.
     """
     sql = """
         with newest as (

@@ -19,9 +19,7 @@ _NEWEST = """
 
 
 def qualities(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
-    """The newest task metrics of every model, version, variant, backend and workload.
-
-    With what is lost of the main one.
+    """The newest task metrics of every model, version, variant, backend and workload, and what the main one loses.
 
     `drop`, `low` and `high` are relative. Trials of searches are left out, unless their suite is asked for.
     """

@@ -158,11 +158,9 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
 def newest_case(
     connection: duckdb.DuckDBPyConnection, suite_sha256: str, environment_id: str, name: str, version: str | None = None
 ) -> dict[str, Any] | None:
-    """The newest case of this name (and model version) that came to its end in a run of this meaning, on this host.
+    """The newest case of a name (and model version) that came to its end in a run of this meaning.
 
-    With these libraries.
-
-    None where there is none.
+    The run has to be of this host, with these libraries. None where there is none.
     """
     found = ask(
         connection,

@@ -73,9 +73,9 @@ def series(connection: duckdb.DuckDBPyConnection, filters: Filters, least: int, 
 def _contexts(
     connection: duckdb.DuckDBPyConnection, one_of_each: dict[int, str], most: int, filters: Filters
 ) -> dict[int, dict[str, Any]]:
-    """What the nights of a series were measured on, once for all series with the same nights.
+    """What the nights of a series were measured on, by the hash of their cases.
 
-    By the hash of their cases.
+    Series with the same nights are told once.
     """
     if not one_of_each:
         return {}

@@ -12,8 +12,7 @@ class LedgerEntry:
     """One tensor that quantization touches. Errors are actual minus expected; expected is the float original.
 
     Of a weight or bias, actual is what the quantized graph computes with. Of an activation, the figures without a
-    prefix are of this tensor alone: the original's
-    values through this tensor's codes and back.
+    prefix are of this tensor alone: the original's values through this tensor's codes and back.
     """
 
     table: ClassVar[str] = "ledger"

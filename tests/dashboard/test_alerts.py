@@ -1,7 +1,4 @@
-"""The pages on what moved: triage by key and by mouse in a real browser.
-
-And what each page says with and without anything to show.
-"""
+"""The pages on what moved: triage by key and by mouse in a real browser, and what each says with nothing to show."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
-"""A stand-in for TensorRT that has exactly the classes, members, parameters and enumerations of the real bindings.
+"""A stand-in for one version of TensorRT: exactly its bindings' classes, members, parameters and enumerations.
 
-Of one version, and computes
-with ONNX Runtime on host memory.
-
-What the real bindings do not have, it does not have: the descriptions under `tests/fixtures/tensorrt/api-*.json` are
-read from the real wheels. What they have and it does not imitate raises NotImplementedError. Layers are one a node, but
-a Relu joins the node before it, unless debug marks forbid it; FAULTS makes such a joined layer wrong, to be found.
+It computes with ONNX Runtime on host memory. What the real bindings do not have, it does not have: the descriptions
+under `tests/fixtures/tensorrt/api-*.json` are read from the real wheels. What they have and it does not imitate raises
+NotImplementedError. Layers are one a node, but a Relu joins the node before it, unless debug marks forbid it; FAULTS
+makes such a joined layer wrong, to be found.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What should have been measured and was not.
 
-Not started, crashed, and uploaded nothing are different, and retired on purpose is none.
+Not started, crashed, and uploaded nothing are told apart; what was retired on purpose is none of them.
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ class Found:
 
 
 def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
-    """Changes that are not recorded yet, clear enough that of all.
+    """Changes that are not recorded yet and are clear enough.
 
-    Of them together no more than `fdr` are expected to be false.
+    Of all of them together, no more than `fdr` are expected to be false.
     """
     known: dict[str, list[Row]] = {}
     for row in books.changes:

@@ -1,6 +1,4 @@
-"""Candidate detectors: they look at what the nightly rule looks at.
-
-And all they can do is leave rows in `shadow_change`.
+"""Candidate detectors: they look at what the nightly rule looks at, and can only leave rows in `shadow_change`.
 
 Nothing here knows alerts or how people are told; a contract forbids the imports. `assay calibrate --detector NAME` says
 what a candidate costs.
@@ -45,9 +43,8 @@ def shadow_changes(histories: Sequence[Mapping[str, Any]], at: datetime) -> list
 def _moving(histories: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Series in which a level of up to five nights could hold at all.
 
-    One that differs by 1.5 noises (2 are asked for) from the twenty nights before it.
-
-    Spares the others the partition; those that are shorter or not positive are not judged here.
+    Such a level differs by 1.5 noises (2 are asked for) from the twenty nights before it. This spares the others the
+    partition; those that are shorter or not positive are not judged here.
     """
     nights = _FRESH + _BEFORE
     judged = [

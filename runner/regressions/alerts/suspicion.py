@@ -27,12 +27,10 @@ _ALPHA = 0.01
 
 
 def suspicions(books: Books, watching: Watching, at: datetime) -> list[Change]:
-    """Series whose newest night is worse than the level before it by 3 standard deviations.
+    """Series whose newest night is worse than the level before it, and whose version or artifact changed with it.
 
-    Of a night and twice the metric's floor, p < 0.01.
-
-    Only where the version or the artifact changed with that night: what is the same on both sides has nothing to be
-    held against.
+    Worse is by 3 standard deviations of a night and by twice the metric's floor, p < 0.01. What is the same on both
+    sides has nothing to be held against.
     """
     version = watching.version()
     return [

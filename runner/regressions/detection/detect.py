@@ -229,11 +229,9 @@ def pieces(
 
 
 def _within(samples: Sequence[Sequence[float]] | None, span: tuple[int, int], given: float | None) -> float:
-    """Squared relative standard error of a night's value by its own samples, as given.
+    """Squared relative standard error of a night's value by its own samples; 0 where nothing says it.
 
-    Or the median over the nights; 0 where nothing says it.
-
-    1.2533^2 s^2 / m is that of the median of m Gaussian values.
+    It is as given, or the median over the nights. 1.2533^2 s^2 / m is that of the median of m Gaussian values.
     """
     if given is not None or samples is None:
         return given or 0.0

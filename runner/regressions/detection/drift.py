@@ -1,4 +1,4 @@
-"""Slow drift: a level that moves too little each night to be a step, held against the best level there was and against a release."""
+"""Slow drift: a level that moves too little each night to be a step, held against the best level and a release."""
 
 from __future__ import annotations
 

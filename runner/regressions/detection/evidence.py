@@ -125,9 +125,9 @@ def _straight(before: Array, after: Array) -> float:
 
 
 def without_excursions(y: Array, cuts: Sequence[int], longest: int, back: float) -> list[int]:
-    """Cuts without those of segments of up to `longest` points that come back.
+    """Cuts without those around segments that come back.
 
-    To within `back` of what they went away.
+    Such a segment has up to `longest` points, and the level after it is within `back` of the one before.
     """
     kept = list(cuts)
     k = 0

@@ -9,9 +9,9 @@ _QUIET = 3
 
 
 def moved(values: Sequence[float], least: float) -> int | None:
-    """The first night of the newest value.
+    """The first night of the newest value, where that is another one than before; None elsewhere.
 
-    Where at least 3 nights before it were all equal (within `least`) and it is not; None elsewhere.
+    At least 3 nights before it have to be all equal (within `least`).
     """
     newest = values[-1] if values else 0.0
     start = len(values)

@@ -1,7 +1,4 @@
-"""Accuracy fell because ...: calibration, kernels, single tensors, single nodes, single classes.
-
-Or the way of quantizing. Pure.
-"""
+"""Accuracy fell because of calibration, kernels, single tensors, nodes or classes, or the way of quantizing. Pure."""
 
 from __future__ import annotations
 
@@ -28,10 +25,7 @@ _MORE_DATA = "calibrate on more data, like those that come (100 to 1000 samples)
 
 
 def accuracy(facts: Facts) -> list[Diagnosis]:
-    """One diagnosis for each cause of each quantized case that lost more than 2 %.
-
-    Or whose items are too few to say.
-    """
+    """A diagnosis for each cause of each quantized case that lost more than 2 %, or has too few items to say."""
     drops = {row["case_id"]: row for row in facts.measured if row["metric"] == "quality_drop_relative"}
     made: list[Diagnosis] = []
     for case in facts.cases:

@@ -1,6 +1,6 @@
-"""Two runs differ because ...: what is recorded as other, from the data to the host.
+"""Two runs differ because something is recorded as other, from the data to the host. Pure.
 
-Or nothing is, and something is not deterministic. Pure.
+Where nothing is, something is not deterministic.
 """
 
 from __future__ import annotations

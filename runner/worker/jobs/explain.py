@@ -1,7 +1,4 @@
-"""Walk the reference's and the candidate's graphs on one recorded step.
-
-And say which link of the chain adds the error.
-"""
+"""Walk the reference's and the candidate's graphs on one recorded step: which link of the chain adds the error?"""
 
 from __future__ import annotations
 
@@ -18,10 +15,7 @@ from assay.runner.workloads import golden
 
 
 def run(job: Job, events: Events) -> None:
-    """Events: `walk`, an `entry` for each node that has a counterpart, `reproduction`.
-
-    And a `blame` for each edge and output.
-    """
+    """Events: `walk`, an `entry` a node with a counterpart, `reproduction`, and a `blame` for each edge and output."""
     recorded = golden.read(Path(job["goldens"]), job["golden"])
     inputs = recorded.inputs(job["step"])
     with ExitStack() as stack:

@@ -1,6 +1,4 @@
-"""Load the reference once: hash it, record its outputs for every workload, build the artifacts.
-
-And ask it about itself.
+"""Load the reference once: hash it, record its outputs for every workload, build the artifacts, ask it about itself.
 
 A workload or a variant that fails is reported, and the others go on; a reference that cannot be loaded ends it.
 """
@@ -298,7 +296,8 @@ def _record_lengths(
         steps.append((inputs, outputs))
         labels.append(label)
     if steps:
-        name = f"references/{hashlib.sha256(json.dumps([job['golden_names'][which['workload']], which]).encode()).hexdigest()[:24]}"
+        asked = json.dumps([job["golden_names"][which["workload"]], which])
+        name = f"references/{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
         golden.write(Path(job["goldens"]), name, {"labels": labels}, steps)
         events.emit("lengths", **which, golden=name)
 

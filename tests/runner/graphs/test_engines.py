@@ -1,6 +1,4 @@
-"""Engines are read in both schemas, matched by the nodes that they compute.
-
-And audited for the precision that really runs.
+"""Engines are read in both schemas, matched by the nodes that they compute, and audited for what really runs.
 
 The fixtures have the shape of the vendor's documentation; they are of no real engine.
 """

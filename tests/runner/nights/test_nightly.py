@@ -407,10 +407,7 @@ def test_a_detector_that_hears_nothing_or_everything_fails_the_selftest(store: S
 
 
 def test_a_translation_that_breaks_is_run_again_and_explained_the_same_night(tmp_path: Path):
-    """A real model: the version that interpolates quantiles passes, the one that rounds them fails.
-
-    And the node that rounds is named.
-    """
+    """A real model: the version that interpolates quantiles passes, the other fails and its rounding node is named."""
     db = tmp_path / "a.duckdb"
     only = ("--only", "scaling/fp32/onnxruntime/recording/parity")
     for version in ("interpolated", "interpolated", "rounded"):

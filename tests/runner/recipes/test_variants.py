@@ -1,7 +1,4 @@
-"""Variants of one module: INT8 by PyTorch and by bitsandbytes, other float types, FP16 files.
-
-Each of the same weights.
-"""
+"""Variants of one module with the same weights: INT8 by PyTorch and by bitsandbytes, other float types, FP16 files."""
 
 from __future__ import annotations
 

@@ -116,10 +116,7 @@ def test_what_xml_cannot_hold_is_left_out():
 
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs of suite `s`: a baseline, one like it, one 40 % slower; the last on a branch.
-
-    And one of another suite.
-    """
+    """Runs of suite `s`: a baseline, one like it, one 40 % slower on a branch; and one of another suite."""
     store = Store(tmp_path_factory.mktemp("gate") / "assay.duckdb")
     start = now() - timedelta(days=9)
     for number, (name, suite, level, branch) in enumerate(

@@ -180,7 +180,7 @@ def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": SOURCES},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a test run in the background would ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as run:
         time.sleep(3)
         run.send_signal(signal.SIGINT)

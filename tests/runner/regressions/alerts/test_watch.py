@@ -1,7 +1,4 @@
-"""What a nightly job sees in a series beside steps: drift, scatter, verdicts, figures without noise.
-
-And that it says each thing once.
-"""
+"""What a nightly job sees beside steps (drift, scatter, verdicts, figures without noise), each said once."""
 
 from __future__ import annotations
 

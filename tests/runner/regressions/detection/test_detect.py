@@ -1,7 +1,4 @@
-"""Changes of a series: hand-made ones with known answers, what must not be called a change.
-
-And what a nightly job may know.
-"""
+"""Changes of a series with known answers, what must not be called a change, and what a nightly job may know."""
 
 from __future__ import annotations
 
