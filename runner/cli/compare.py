@@ -30,7 +30,8 @@ from assay.runner.errors import ExitCode, UsageError
 
 family = Family(Panel.READ)
 
-_COLUMNS = ("case", "name", "A", "B", "B/A", "A from, to", "B from, to", "differs", "outcome")
+_COLUMNS = ("case", "name", "A", "B", "B/A", "differs", "outcome")
+_INTERVALS = ("A from, to", "B from, to")
 
 
 @family.command()
@@ -73,7 +74,12 @@ def compare(
     for row in compared.overrides:
         print(f"override of {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']}")
     document = compared.as_document()
-    print_table([_line(line) for line in document["measurements"]], _COLUMNS, "speed and size", wide=wide)
+    print_table(
+        [_line(line) for line in document["measurements"]],
+        (*_COLUMNS, *(_INTERVALS if wide else ())),
+        "speed and size",
+        wide=wide,
+    )
     receipts = [{**line, "A": line["a"], "B": line["b"]} for line in document["parity"]]
     print_table(receipts, ["case", "name", "A", "B", "outcome", "differs"], "parity", wide=wide)
     if not any(line.ratio or line.outcome.startswith("both") for line in [*compared.speed, *compared.parity]):

@@ -133,9 +133,9 @@ def selftest_alerts(
     db: Db = DB,
     json: Json = False,
 ) -> None:
-    """Plant a regression in a scratch copy of the books, and fail if it is not caught.
+    """Plant a regression in a scratch copy; fail if it is not caught.
 
-    Nights without it have to stay silent.
+    The copy is one of these books. Nights without it have to stay silent.
 
     Example: assay selftest alerts
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.runner.cli import complete, words
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,7 +29,8 @@ def one_of(closed: type[StrEnum], what: str, *, say: str) -> dict[str, Any]:
     def parse(text: str) -> StrEnum:
         known = [str(word) for word in closed]
         if text not in known:
-            raise UsageError(f"{what} is {', '.join(known[:-1])} or {known[-1]}, not {text!r}.{nearest(text, known)}")
+            meant = f" Did you mean {close[0]!r}?" if (close := get_close_matches(text, known, 1)) else ""
+            raise UsageError(f"{what} is {', '.join(known[:-1])} or {known[-1]}, not {text!r}.{meant}")
         return closed(text)
 
     return {"parser": parse, "autocompletion": complete.words(closed), "help": f"{say}: {', '.join(closed)}."}

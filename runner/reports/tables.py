@@ -21,6 +21,8 @@ Row = Mapping[str, Any]
 _GAP = 2
 _LEAST_TEXT = 10
 """No column of words is made narrower than this."""
+_USUAL_WORD = 16
+"""`distinguishable` is one; a longer word is broken where it has to be."""
 _LEAST_ID = 8
 _UNITS = {"_ms": "ms", "_us": "us", "_s": "s", "_db": "dB", "_mhz": "MHz", "_h": "h"}
 """Endings of a column's name that are a unit: they are said with the figure, not in the heading."""
@@ -68,8 +70,11 @@ class _Column:
 
     @property
     def least(self) -> int:
-        """Narrower than this it is no help; figures and short words are never broken."""
-        return self.width if self.numeric or self.width <= _LEAST_TEXT else _LEAST_TEXT
+        """Narrower than this it is no help; figures and usual words are never broken."""
+        if self.numeric:
+            return self.width
+        longest = max((len(part.strip()) for text in self.cells for part in _parts(text)), default=0)
+        return min(self.width, max(_LEAST_TEXT, len(self.heading), min(longest, _USUAL_WORD)))
 
 
 def _column(name: str, rows: Sequence[Row], *, whole: bool) -> _Column:
@@ -186,12 +191,17 @@ def _joined(parts: Sequence[tuple[str, str]], columns: Sequence[_Column]) -> Tex
     return line
 
 
+def _parts(text: str) -> list[str]:
+    """A text in pieces between which a line may be broken."""
+    return re.findall(r"[^ /_]+[ /_]?|[ /_]", text)
+
+
 def _folded(text: str, width: int) -> list[str]:
     """A text in lines of at most `width`; broken after spaces, slashes and underscores, inside a word only where it is longer."""
     if width <= 0 or len(text) <= width:
         return [text]
     lines, line = [], ""
-    for part in re.findall(r"[^ /_]*[ /_]?", text):
+    for part in _parts(text):
         piece = part
         if len(line) + len(piece.rstrip()) > width:
             if line:
