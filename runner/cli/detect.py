@@ -156,7 +156,9 @@ def calibrate(
 ) -> None:
     """Say what a rule costs and finds.
 
-    False alarms per 100 nights, and how soon planted steps are reported. The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven
+    False alarms per 100 nights, and how soon planted steps are reported.
+
+    The noise is that of the recorded series of 20 nights or more, resampled in blocks; where none is recorded, seven
     made-up kinds of it. Beside it, what the rule says of recorded neighbours of one artifact in one environment (A/A),
     between which nothing changed.
 

@@ -25,7 +25,10 @@ class Panel(StrEnum):
 
 
 class PanelledGroup(TyperGroup):
-    """A group whose help lists its verbs by panel, every summary whole; rich, which could do it too, is slow to load."""
+    """A group whose help lists its verbs by panel, every summary whole.
+
+    rich could do it too, and is slow to load.
+    """
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Panels in their order, and in each the verbs as they were registered."""

@@ -84,7 +84,8 @@ def doctor(
 ) -> None:
     """Say what this host can run; of a run, why it is worse.
 
-    Without a run: what can run here and what is missing. Of a run: why accuracy fell, why it is not faster, why it differs from another run.
+    Without a run: what can run here and what is missing.
+    Of a run: why accuracy fell, why it is not faster, why it differs from another run.
 
     Example: assay doctor latest
     """

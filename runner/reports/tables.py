@@ -197,7 +197,10 @@ def _parts(text: str) -> list[str]:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """A text in lines of at most `width`; broken after spaces, slashes and underscores, inside a word only where it is longer."""
+    """A text in lines of at most `width`.
+
+    Broken after spaces, slashes and underscores; inside a word only where it is longer than a line.
+    """
     if width <= 0 or len(text) <= width:
         return [text]
     lines, line = [], ""
