@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from assay.schema.metrics import METRICS
 
 # Everything of ours that the pages are made of.
 from assay.runner import errors
@@ -30,6 +29,7 @@ from assay.runner.cli.app import app
 from assay.runner.recipes import RECIPES
 from assay.runner.suites.suite import Suite
 from assay.schema import rows
+from assay.schema.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "reference"
 GENERATED = "<!-- Generated from the code by `make docs`; edit what it is made of instead. -->"

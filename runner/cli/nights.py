@@ -1,4 +1,4 @@
-"""`assay nightly`, `assay confirm`, `assay bisect`, `assay selftest`: the night, and what is run again on suspicion."""
+"""`assay nightly`, `assay confirm`, `assay selftest`: the night, and what is run again on suspicion."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from typing import Annotated
 
 import typer
 
-from assay.runner.cli.options import DB_DEFAULT, Db, Json, Wait, published, store_at
+from assay.runner.cli import complete
+from assay.runner.cli.family import Family, Panel
+from assay.runner.cli.options import DB, Alert, Db, Json, MovedSuite, Wait, published, several, store_at
 from assay.runner.cli.running import progress_of
 from assay.runner.errors import EnvironmentMissing, ExitCode, UsageError
 
-selftest_app = typer.Typer(help="Check that the checks work.", no_args_is_help=True)
+family = Family(Panel.NIGHTS)
+selftest = Family(Panel.NIGHTS, name="selftest", help="Check that the checks work.")
+selftest.join(family)
 
 
+@family.command()
 def nightly(
     config: Annotated[
         Path | None, typer.Argument(help="The night's file (TOML): suites, times, whom to tell. See docs/nightly.md.")
     ] = None,
-    suite: Annotated[
-        list[str] | None, typer.Option("--suite", help="Without a file: run this suite; can be given more than once.")
-    ] = None,
+    suite: Annotated[list[str] | None, several("--suite", "Without a file: run this suite", complete.suites)] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say what was done even if nothing matters.")] = False,
-    db: Db = Path(DB_DEFAULT),
+    db: Db = DB,
     json: Json = False,
 ) -> None:
-    """Do a whole night: run the suites, sync, detect, run again what moved, tell people, delete what is old.
+    """Do a whole night: run, detect, run again, tell, delete.
 
-    Made for cron and systemd timers.
+    Run the suites, sync, detect, run again what moved, tell people, delete what is old. Made for cron and systemd
+    timers: one at a time, quiet unless it matters.
 
-    One at a time, quiet unless it matters. Exit code: 1 where an alert opened or came back, 3 where something could not
-    be done, 4 where nothing
-    was measured, else 0.
+    Exit code: 1 where an alert opened or came back, 3 where something could not
+    be done, 4
+    where nothing was measured, else 0.
 
     Example: assay nightly nightly.toml
     """
@@ -90,17 +94,18 @@ class _Silent:
     def finished(self, outcome: object) -> None: ...
 
 
+@family.command()
 def confirm(
-    alert: Annotated[str, typer.Argument(help="An alert's id, or the beginning of it (assay alerts list).")],
-    suite: Annotated[str | None, typer.Option("--suite", help="The suite file, if it has moved since.")] = None,
+    alert: Alert,
+    suite: MovedSuite = None,
     budget: Annotated[float, typer.Option("--budget", min=0.1, help="Minutes that it may take.")] = 30.0,
-    db: Db = Path(DB_DEFAULT),
+    db: Db = DB,
     wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
-    """Run an alert's clearest change again: the old and the new artifact in turns, on this host.
+    """Run an alert's clearest change again, old and new in turns.
 
-    The answer stays with the alert.
+    Both artifacts on this host. The answer stays with the alert.
 
     Exit code: 0 where it is refuted, 1 where it is confirmed, 4 where nothing could be told.
 
@@ -122,53 +127,15 @@ def confirm(
     raise typer.Exit(int({"confirmed": ExitCode.FAILED, "refuted": ExitCode.OK}.get(row.outcome, ExitCode.NOTHING)))
 
 
-def bisect(
-    suite: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")],
-    case: Annotated[str, typer.Option("--case", help="The case, by its whole name.")],
-    good: Annotated[str, typer.Option("--good", help="A version that was right.")],
-    bad: Annotated[str, typer.Option("--bad", help="A later one that is not.")],
-    metric: Annotated[
-        str, typer.Option("--metric", help="The figure, or 'parity: OUTPUT', or status.")
-    ] = "latency_p50_ms",
-    db: Db = Path(DB_DEFAULT),
-    wait: Wait = 30.0,
-    json: Json = False,
-) -> None:
-    """Find the version that began it.
-
-    Those between a good and a bad one, halved, each run against the good one on this host.
-
-    Example: assay bisect quickstart --case scaling/fp32/onnxruntime/recording/parity --metric 'parity: iqr' --good
-    interpolated --bad rounded
-    """
-    from assay.runner.investigate.bisect import bisect as halve
-    from assay.runner.reports import console
-
-    with published(db) as connection, progress_of(0, 3600) as progress:
-        found = halve(
-            connection, store_at(db), progress, suite=suite, name=case, metric=metric, good=good, bad=bad, wait_s=wait
-        )
-    if json:
-        console.print_json(asdict(found))
-        return
-    console.print_table(
-        [asdict(step) for step in found.steps],
-        ["version", "outcome", "reason", "seconds"],
-        f"{found.name} {found.metric}",
-    )
-    between = f" (or one of {', '.join(found.between)}, which could not be told)" if found.between else ""
-    print(f"{found.last_good} is the last good version, {found.first_bad} the first bad one{between}")
-
-
-@selftest_app.command(name="alerts")
+@selftest.command("alerts")
 def selftest_alerts(
     seed: Annotated[int, typer.Option("--seed", help="Of the planted nights.")] = 0,
-    db: Db = Path(DB_DEFAULT),
+    db: Db = DB,
     json: Json = False,
 ) -> None:
-    """Plant a regression in a scratch copy of the books, and fail if it is not caught.
+    """Plant a regression in a scratch copy; fail if it is not caught.
 
-    Nights without it have to stay silent.
+    The copy is one of these books. Nights without it have to stay silent.
 
     Example: assay selftest alerts
     """

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from assay.runner.cli.words import PadSide
 from assay.runner.errors import UsageError
 
 if TYPE_CHECKING:
     from assay.runner.run.execute import Finished
     from assay.runner.run.outcome import Progress
 
-_PAD_SIDES: dict[str, tuple[str | None, ...]] = {
-    "contract": (None,),
-    "left": ("left",),
-    "right": ("right",),
-    "sweep": ("left", "right"),
+_PAD_SIDES: dict[PadSide, tuple[str | None, ...]] = {
+    PadSide.CONTRACT: (None,),
+    PadSide.LEFT: ("left",),
+    PadSide.RIGHT: ("right",),
+    PadSide.SWEEP: ("left", "right"),
 }
 
 
-def pad_sides(word: str) -> tuple[str | None, ...]:
-    """Raises UsageError: another word than contract, left, right or sweep."""
-    if word not in _PAD_SIDES:
-        raise UsageError(f"--pad-side is {', '.join(_PAD_SIDES)}, not {word!r}.")
+def pad_sides(word: PadSide) -> tuple[str | None, ...]:
+    """The sides on which inputs are padded: None is the one that the contract says."""
     return _PAD_SIDES[word]
 
 
@@ -68,7 +67,7 @@ def progress_of(total: int, budget_s: float | None = None) -> Iterator[Progress]
         yield live
 
 
-def finish(finished: Finished, summary_json: Path | None, *, json: bool) -> None:
+def finish(finished: Finished, summary_json: Path | None, *, wide: bool, json: bool) -> None:
     """Print a run, write its summary, and end with its exit code."""
     from assay.runner.reports import console
     from assay.runner.reports import run as run_report
@@ -82,5 +81,5 @@ def finish(finished: Finished, summary_json: Path | None, *, json: bool) -> None
     if json:
         console.print_json(run_report.run_document(finished))
     else:
-        run_report.print_run(finished)
+        run_report.print_run(finished, wide=wide)
     raise typer.Exit(int(finished.exit_code))

@@ -1,15 +1,14 @@
-"""What people read: progress while it runs (stderr), tables when it is over (stdout), JSON for machines."""
+"""How things are said: colours, numbers with units, the terminal's width; and JSON for machines."""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 COLOURS = {
@@ -25,10 +24,14 @@ COLOURS = {
 }
 
 
+def terminal_width() -> int:
+    """Columns of the terminal (or `COLUMNS`); 80 where there is none."""
+    return shutil.get_terminal_size(fallback=(80, 24)).columns
+
+
 def console() -> Console:
-    """For results. Piped, it is wide and plain, so that no row is cut."""
-    tty = sys.stdout.isatty()
-    return Console(markup=False) if tty else Console(width=200, no_color=True, markup=False)  # names are not markup
+    """For results: plain where it is piped; names are not markup."""
+    return Console(width=terminal_width(), no_color=not sys.stdout.isatty(), markup=False, highlight=False)
 
 
 def print_json(document: Any) -> None:
@@ -42,12 +45,30 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def quantity(value: float | None, unit: str = "") -> str:
+    """A figure with its unit and at most four digits: `12.35 ms`, `3.4 MiB`, `1,235 calls/s`; `1` is no unit."""
+    if unit == "bytes":
+        return size(value)
+    plain = number(value)
+    if value is not None and 1e4 <= abs(value) < 1e9:
+        digits = math.floor(math.log10(abs(value))) - 3
+        plain = f"{round(value, -digits):,.0f}"
+    return plain if unit in ("", "1") or plain == "-" else f"{plain} {unit}"
+
+
+def measured(value: float, low: float | None, high: float | None, unit: str) -> dict[str, str]:
+    """A figure and its interval as cells of a table, with the unit; an interval that is not known is empty."""
+    plain = unit if unit == "bytes" else ""
+    both = "" if low is None or high is None else f"[{quantity(low, plain)}, {quantity(high, plain)}]"
+    return {"value": quantity(value, unit), "interval": both}
+
+
 def size(value: float | None) -> str:
     if value is None:
         return "-"
     for unit in ("B", "KiB", "MiB"):
         if abs(value) < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+            return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 1000 else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.2f} GiB"
 
@@ -58,26 +79,3 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
 
 def coloured(word: str) -> Text:
     return Text(word, style=COLOURS.get(word, ""))
-
-
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], title: str = "") -> None:
-    """Rows as a table; numbers short, times to the second."""
-    names = list(columns)
-    table = Table(title=title or None, title_justify="left")
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*[_cell(name, row.get(name)) for name in names])
-    console().print(table)
-
-
-def _cell(name: str, value: Any) -> Text | str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return size(value) if name.endswith("bytes") else number(value)
-    if name.endswith("bytes") and isinstance(value, int):
-        return size(value)
-    if name.endswith("_at"):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return coloured(str(value)) if str(value) in COLOURS else str(value)

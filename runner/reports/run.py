@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from assay.runner.reports.console import COLOURS, coloured, console, interval, size
+from assay.runner.reports.console import COLOURS, coloured, console, interval
 from assay.runner.reports.progress import headline, state, verdict_words
+from assay.runner.reports.tables import print_table
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome
 from assay.runner.run.rows import measurement_rows
@@ -72,43 +72,34 @@ _NARROW = 120
 """Below this many columns a table would cut the names of cases."""
 
 
-def print_run(finished: Finished) -> None:
+def print_run(finished: Finished, *, wide: bool = False) -> None:
     """A table of the cases, or a line each on a narrow terminal; then what failed, and why."""
     target = console()
-    if target.width < _NARROW:
-        target.print(f"run {finished.run_id}")
+    if target.width < _NARROW and not wide:
+        target.print(f"run {finished.run_id}", soft_wrap=True)
         for outcome in finished.outcomes:
-            target.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)))
+            target.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)), soft_wrap=True)
         return
-    table = Table(
-        "case",
-        "version",
-        "status",
-        "verdicts",
-        "latency ms",
-        "ratio",
-        "size",
-        title=f"run {finished.run_id}",
-        title_justify="left",
-    )
-    for outcome in finished.outcomes:
-        values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
-        p50, ratio = values.get("latency_p50_ms") or values.get("token_latency_p50_ms"), values.get("latency_ratio")
-        words = verdict_words(outcome)
-        table.add_row(
-            outcome.case.name,
-            outcome.version,
-            coloured(state(outcome)),
-            words or (outcome.error_type or ""),
-            interval(p50["value"], p50["low"], p50["high"]) if p50 else "",
-            interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else "",
-            size(outcome.artifact.bytes) if outcome.artifact else "",
-        )
-    target.print(table)
+    columns = ["case", "version", "status", "verdicts", "latency", "ratio", "model_bytes"]
+    print_table([_line(outcome) for outcome in finished.outcomes], columns, f"run {finished.run_id}", wide=wide)
     for outcome in finished.outcomes:
         if (
             outcome.error_message
             or state(outcome) != "ok"
             or any(j.outcome == "waived" for _, _, j in outcome.judgements)
         ):
-            target.print(headline(outcome), style=COLOURS.get("fail"), highlight=False)
+            target.print(headline(outcome), style=COLOURS.get("fail"), soft_wrap=True)
+
+
+def _line(outcome: Outcome) -> dict[str, Any]:
+    values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
+    p50, ratio = values.get("latency_p50_ms") or values.get("token_latency_p50_ms"), values.get("latency_ratio")
+    return {
+        "case": outcome.case.name,
+        "version": outcome.version,
+        "status": state(outcome),
+        "verdicts": verdict_words(outcome) or (outcome.error_type or ""),
+        "latency": f"{interval(p50['value'], p50['low'], p50['high'])} ms" if p50 else None,
+        "ratio": interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else None,
+        "model_bytes": outcome.artifact.bytes if outcome.artifact else None,
+    }

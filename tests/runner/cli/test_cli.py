@@ -181,9 +181,9 @@ def test_another_workload_is_not_comparable_and_says_which_part_differs(tmp_path
 
 
 def test_square_brackets_in_a_hint_are_printed_and_not_taken_for_markup(capsys: pytest.CaptureFixture[str]):
-    from assay.runner.reports import console
+    from assay.runner.reports.tables import print_table
 
-    console.print_table([{"detail": "pip install 'assay[pytorch]'"}], ["detail"], "a [b] title")
+    print_table([{"detail": "pip install 'assay[pytorch]'"}], ["detail"], "a [b] title")
     out = capsys.readouterr().out
     assert "assay[pytorch]" in out
     assert "a [b] title" in out

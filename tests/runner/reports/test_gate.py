@@ -168,7 +168,7 @@ def test_the_command_ends_with_the_gates_code_and_writes_what_ci_reads(books: Pa
         (("--suite", "u"), "there is no run of suite 'u'"),
         (("--suite", "s", "--against", "latest"), "a run is no baseline of its own"),
         (("--suite", "s", "--against", "ddd"), "no run is called 'ddd'"),
-        (("--suite", "s", "--as", "html"), "--as is table, md, junit, json, not 'html'"),
+        (("--suite", "s", "--as", "html"), "--as is table, md, junit or json, not 'html'"),
         (("--suite", "s", "--out", "/nowhere/x", "--as", "md"), "cannot write /nowhere/x"),
     ],
 )

@@ -1,17 +1,20 @@
-"""`assay search`: which nodes are better left in float. `assay graph`: a file that shows what its nodes lose."""
+"""`assay search`: which nodes are better left in float."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from assay.runner.cli.options import DB_DEFAULT, Db, Json, Wait, published, store_at
+from assay.runner.cli.family import Family, Panel
+from assay.runner.cli.options import DB, Db, Json, Suite, Wait, Wide, store_at
 from assay.runner.cli.running import progress_of
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import UsageError
+
+family = Family(Panel.MEASURE)
+
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -28,8 +31,9 @@ def seconds(text: str) -> float:
     return value
 
 
+@family.command()
 def search(
-    suite: Annotated[str, typer.Argument(help="A suite file, or the name of a suite that ships.")],
+    suite: Suite,
     model: Annotated[str, typer.Option("--model", help="A model of the suite.")],
     variant: Annotated[str, typer.Option("--variant", help="A variant of it, made by onnxruntime-static.")],
     budget: Annotated[str, typer.Option(help="Time to spend on trials: 90s, 10m, 1.5h.")] = "10m",
@@ -40,17 +44,21 @@ def search(
     resume: Annotated[
         bool, typer.Option("--resume", help="Use what an earlier search of the same has measured.")
     ] = False,
-    db: Db = Path(DB_DEFAULT),
+    db: Db = DB,
     wait: Wait = 30.0,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
-    """Find the nodes that are better left in float, by the real metric and the real latency.
+    """Find the nodes that are better left in float.
+
+    By the real metric and the real latency.
 
     Example: assay search digits-int8 --model digits --variant s8s8 --budget 5m
     """
     from assay.runner.investigate.search.plan import Request
     from assay.runner.investigate.search.search import search as find
     from assay.runner.reports import console
+    from assay.runner.reports.tables import print_table
     from assay.runner.suites.suite import find_suite, load_suite
 
     path = find_suite(suite)
@@ -66,13 +74,17 @@ def search(
             }
         )
         return
-    console.print_table(
-        [_node(node) for node in found.nodes], ["node", "left in float", "why"], "nodes, the most sensitive first"
+    print_table(
+        [_node(node) for node in found.nodes],
+        ["node", "left in float", "why"],
+        "nodes, the most sensitive first",
+        wide=wide,
     )
-    console.print_table(
+    print_table(
         [_trial(trial, found.search.metric) for trial in found.trials],
         ["trial", "order", "excluded", found.search.metric, "loss", "dB", "latency", "over fp32", ""],
         "trials",
+        wide=wide,
     )
     print(f"nodes_to_exclude = {list(found.search.excluded)!r}".replace("'", '"'))
     print(f"{found.search.reason}; {found.search.trials} trials in {found.search.spent_s:.0f} s", file=sys.stderr)
@@ -111,37 +123,3 @@ def _trial(trial: Any, metric: str) -> dict[str, str]:
 def _few(names: list[str]) -> str:
     """The first names of a set, and how many more there are; `--json` has them all."""
     return "-" if not names else ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
-
-
-def graph(
-    case: Annotated[str, typer.Argument(help="A recorded ledger case, by its name or a part of it.")],
-    out: Annotated[Path, typer.Option("--out", help="The ONNX file to write.")],
-    run: Annotated[str, typer.Option("--run", help="Of which run: id, latest, version:X.")] = "latest",
-    db: Db = Path(DB_DEFAULT),
-) -> None:
-    """Write a quantized file whose nodes say what each of their tensors loses, to be opened in Netron.
-
-    Example: assay graph digits/minmax --out minmax.onnx
-    """
-    from assay.runner.graphs.annotate import annotate
-    from assay.runner.recipes.build import cached_file
-    from assay.schema.queries import runs as run_queries
-    from assay.schema.queries.comparison import resolve
-
-    if out.exists():
-        raise UsageError(f"{out} is there already; name a new file.")
-    with published(db) as connection:
-        cases = [c for c in run_queries.cases_of(connection, resolve(connection, run)) if c["check_kind"] == "ledger"]
-        found = [c for c in cases if c["name"] == case] or [c for c in cases if case in c["name"]]
-        if len(found) != 1:
-            what = "is not one ledger case" if found else "is no ledger case"
-            raise UsageError(f"{case!r} {what} of that run.{nearest(case, [c['name'] for c in found or cases])}")
-        entries = run_queries.of_case(connection, "ledger", found[0]["case_id"])
-    file = cached_file(store_at(db).artifacts, str(found[0]["recipe_sha256"]))
-    if not file.is_file():
-        raise UsageError(f"the file of {found[0]['name']!r} is no longer kept; make it again: {found[0]['reproduce']}")
-    try:
-        written = annotate(file, entries, out)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
-    print(f"{out}: {written} nodes carry what they lose")
