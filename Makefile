@@ -92,7 +92,7 @@ docs: setup  ## Write docs/reference/ from the code
 
 test: setup chromium speech quantizers bindings  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --dist loadscope
 
 bench: setup  ## What Assay itself costs, against its peers; one JSON line each
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

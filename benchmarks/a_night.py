@@ -58,7 +58,7 @@ def fill(store: Store) -> None:
             + ", 1 as cpu_cores, 1 as memory_bytes, 0 as gpu_count)"
         )
         for name in WATCHED:
-            m = METRICS[name]
+            m = METRICS[name].row
             connection.execute("insert into metric values (?, ?, ?, ?)", [m.metric, m.unit, m.better, m.description])
         connection.execute(
             "insert into run by name select run_id, 'nightly' as suite, '' as suite_sha256, 'nightly' as trigger, began"

@@ -162,7 +162,7 @@ def metrics_page() -> str:
     """Every figure that is recorded, with the columns that its row has."""
     columns = [field.name for field in dataclasses.fields(next(iter(METRICS.values()))) if field.name != "description"]
     body = (
-        (code(row.metric), *(cell(getattr(row, name)) for name in columns[1:]), row.description)
+        (code(row.name), *(cell(getattr(row, name)) for name in columns[1:]), row.description)
         for row in METRICS.values()
     )
     intro = "Every figure that is recorded. Figures of the table `measurement` point at these rows by name."

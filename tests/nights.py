@@ -56,7 +56,7 @@ def record(
                 git_commit=f"c{night:03d}",
                 trigger=trigger,
             )
-            made: list[Any] = [METRICS[name] for name in sorted({case.metric for case in cases})]
+            made: list[Any] = [METRICS[name].row for name in sorted({case.metric for case in cases})]
             made += [
                 a_row(rows.Run, **{**_fields(run), "suite": suite}),
                 rows.RunEnd(run_id=run.run_id, ended_at=started, exit_code=0),

@@ -49,7 +49,8 @@ _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 2rem; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: 0.3rem 0.8rem; border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+th, td { text-align: left; padding: 0.3rem 0.8rem;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
 """
 
 

@@ -175,7 +175,9 @@ def run_suite(
     only: str | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> RunResult:
-    """Run a suite, by path or by the name of one that ships, and record it; `only` and `versions` as on the command line.
+    """Run a suite, by path or by the name of one that ships, and record it.
+
+    `only` and `versions` are as on the command line.
 
     >>> run_suite("quickstart", only="scaling").passed
     True

@@ -146,7 +146,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
             high=level * 1.02,
             provenance="measured",
         )
-        write_bundle(store, name, [run, an_environment(), METRICS["latency_p50_ms"], result, figure])
+        write_bundle(store, name, [run, an_environment(), METRICS["latency_p50_ms"].row, result, figure])
     ingest.sync(store, 30)
     return store.database
 

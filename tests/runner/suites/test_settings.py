@@ -13,7 +13,7 @@ from assay.runner.errors import UsageError
 from assay.runner.recipes import RECIPES, VARIANT_RECIPES
 from assay.runner.recipes.options import Option
 from assay.runner.suites.suite import BackendChoice, load_suite
-from assay.schema import queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
 
@@ -265,5 +265,5 @@ def test_onnxruntime_on_cuda_without_its_provider_fails_and_never_runs_on_the_cp
     published = snapshot(Store(db))
     assert published
     with reading(published) as connection:
-        (row,) = queries.cases_of(connection, done.document["run"])
+        (row,) = run_queries.cases_of(connection, done.document["run"])
     assert (row["name"], row["device"]) == ("mine/fp32/gpu/random/parity", settings["device"])

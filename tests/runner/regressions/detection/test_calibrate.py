@@ -116,7 +116,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, other = an_environment(), a_row(rows.Environment, environment_id="e2", hardware_class="cpu")
     for night in range(30):
         run = a_run(f"run-{night:02d}", started_at=start + timedelta(days=night))
-        made: list[Any] = [run, first, other, METRICS["latency_p50_ms"]]
+        made: list[Any] = [run, first, other, METRICS["latency_p50_ms"].row]
         for number, level in enumerate((10.0 * (1.12 if night >= 18 else 1.0), 5.0 * (1.5 if night >= 12 else 1.0))):
             case = f"case-{night:02d}-{number}"
             environment = "e2" if number == 1 and night >= 12 else "e"
