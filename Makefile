@@ -90,6 +90,13 @@ format: setup  ## Let ruff format and fix
 docs: setup  ## Write docs/reference/ from the code
 	@$(BIN)/python docs/generate.py
 
+QUICK := tests/docs tests/test_architecture.py tests/dashboard/figures \
+	$(addprefix tests/runner/,rules parity timing quality graphs workloads)
+
+check: setup  ## Lint, and the tests of the rooms that start no worker: a minute or two
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -q -n logical -m "not slow and not browser" $(QUICK)
+
 test: setup chromium speech quantizers bindings  ## Lint, then every test, real browser included
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n logical --dist loadscope
@@ -100,4 +107,4 @@ bench: setup  ## What Assay itself costs, against its peers; one JSON line each
 clean:  ## Remove the environment, caches and the demo's books
 	rm -rf $(VENV) $(QUANTIZERS) $(BINDINGS) .assay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup chromium speech quantizers bindings demo history lint format test bench clean
+.PHONY: help setup chromium speech quantizers bindings demo history lint format check test bench clean

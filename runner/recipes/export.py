@@ -1,6 +1,6 @@
-"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one on request and.
+"""torch.onnx.export: the dynamo exporter for modules and exported programs, the older one for TorchScript.
 
-For TorchScript.
+The older one is used on request, too.
 
 Options: `opset`, `dynamic` ({input = {axis = "name"}}), `optimize`, `exporter` (`dynamo` or `legacy`), `example` (a
 factory of

@@ -1,6 +1,6 @@
 """NVIDIA ModelOpt's quantizers for ONNX (INT8, FP8, INT4) and its AutoCast, run in an environment of their own.
 
-`make quantizers`.
+`make quantizers` builds that environment.
 
 Options of `modelopt`: `mode` (int8, fp8, int4), `method` (int8 and fp8: entropy, max; int4: awq_clip, awq_lite,
 awq_full, rtn_dq), `high_precision_dtype` (what is not quantized: fp32, fp16, bf16), `nodes_to_quantize`,

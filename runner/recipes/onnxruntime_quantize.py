@@ -1,4 +1,4 @@
-"""ONNX Runtime's quantizers.
+"""ONNX Runtime's dynamic quantizer: weights in INT8, activations quantized while running.
 
 `onnxruntime-dynamic`: weights in INT8, activations quantized while running. Options: `per_channel`, `reduce_range`,
 `op_types`, `weight_type` (int8, uint8), `preprocess` (true: fold constants first, which unties weights that two nodes

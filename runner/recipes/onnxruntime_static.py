@@ -1,6 +1,4 @@
-"""ONNX Runtime's static quantizer.
-
-Weights and activations in integers, ranges learnt from the variant's `calibration` data.
+"""ONNX Runtime's static quantizer: weights and activations in integers, ranges learnt from `calibration` data.
 
 Options: `format` (qdq, qoperator), `method` (minmax, entropy, percentile, distribution), `per_channel`, `reduce_range`,
 `activation_type` and `weight_type` (int8, uint8, int16, uint16), `activation_symmetric`, `weight_symmetric`,

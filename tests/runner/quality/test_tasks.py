@@ -123,8 +123,13 @@ def test_nothing_transcribed_is_one_error_a_word():
     assert value(task, {"symbols": np.zeros((1, 4), int)}, {"text": spoken("a b")}, "wer") == 1.0
 
 
-def test_pages_know_the_main_metric_of_every_task():
-    from assay.runner.quality.tasks import PRIMARY
+def test_every_task_has_one_main_metric_and_pages_know_it():
+    from typing import get_args
+
+    from assay.schema.metrics import METRICS, PRIMARY
     from assay.schema.queries.quality import MAIN_METRICS
 
-    assert sorted(MAIN_METRICS) == sorted(PRIMARY.values())
+    kinds = get_args(Task.model_fields["kind"].annotation)
+    assert sorted(PRIMARY) == sorted(kinds)
+    assert len([row for row in METRICS.values() if row.primary]) == len(kinds)
+    assert sorted(MAIN_METRICS) == ["iou", "map_50_95", "perplexity", "top1", "wer"]
