@@ -169,13 +169,14 @@ def test_an_engine_that_is_built_while_blocks_are_timed_fails_the_case(monkeypat
     import io
     from contextlib import contextmanager
 
+    from assay.runner.backends.fake import FakeSession
     from assay.runner.errors import UsageError
     from assay.runner.session import Placement
     from assay.runner.worker.jobs import benchmark
 
     built = {"a.engine": 1}
 
-    class Provider:
+    class Provider(FakeSession):
         def builds(self) -> dict[str, int]:
             return dict(built)
 
@@ -184,7 +185,7 @@ def test_an_engine_that_is_built_while_blocks_are_timed_fails_the_case(monkeypat
 
     @contextmanager
     def opened(_: object):
-        yield Provider()
+        yield Provider({})
 
     def block(_: int) -> tuple[list[float], dict[str, list[float]]]:
         built["b.engine"] = 2
