@@ -11,6 +11,39 @@ from typing import Literal
 
 from assay.schema.rows.dictionaries import Metric
 
+# Names that another module reads; a misspelt one is found by mypy. Any other name is written in its row, and where its
+# value is computed.
+LATENCY_P50_MS = "latency_p50_ms"
+LATENCY_P90_MS = "latency_p90_ms"
+LATENCY_P95_MS = "latency_p95_ms"
+LATENCY_P99_MS = "latency_p99_ms"
+LATENCY_MEAN_MS = "latency_mean_ms"
+LATENCY_RATIO = "latency_ratio"
+ENQUEUE_MS = "enqueue_ms"
+H2D_MS = "h2d_ms"
+COMPUTE_MS = "compute_ms"
+D2H_MS = "d2h_ms"
+GPU_CLOCK_MHZ = "gpu_clock_mhz"
+GPU_POWER_W = "gpu_power_w"
+GPU_THROTTLED_SHARE = "gpu_throttled_share"
+ITEMS_PER_S = "items_per_s"
+TTFT_MS = "ttft_ms"
+TOKEN_LATENCY_P50_MS = "token_latency_p50_ms"  # noqa: S105  a token of text
+TOKEN_LATENCY_SLOPE_US = "token_latency_slope_us"  # noqa: S105  a token of text
+TOKENS_PER_S = "tokens_per_s"
+PEAK_RSS_BYTES = "peak_rss_bytes"
+PARAMETER_BYTES = "parameter_bytes"
+MODEL_BYTES = "model_bytes"
+QUALITY_DROP_RELATIVE = "quality_drop_relative"
+ALL_NODES_SQNR_DB = "all_nodes_sqnr_db"
+MAP_50_95 = "map_50_95"
+MAP_50 = "map_50"
+MAP_75 = "map_75"
+
+LATENCY = (LATENCY_P50_MS, TOKEN_LATENCY_P50_MS)
+"""The median time of a call, or of a token."""
+AVERAGE_PRECISIONS = (MAP_50_95, MAP_50, MAP_75)
+
 Better = Literal["lower", "higher", "neither"]
 Task = Literal["classification", "detection", "segmentation", "transcription", "language"]
 
@@ -34,6 +67,8 @@ class M:
     """In comparisons of two runs."""
     watched: bool = True
     """Every night. Not those that say how a figure was measured, and nothing of the model."""
+    paired: bool = False
+    """Whether the ratio of latencies that are timed in turns speaks for it: a median time, or a rate made of it."""
     primary: Task | None = None
     """The task whose main metric it is: what a candidate loses of it is `quality_drop`."""
 
@@ -66,9 +101,9 @@ def _of_task(name: str, better: Better, description: str, primary: Task | None =
 _TASKS = (
     *_of_task("top1", "higher", "Share of items whose best score is the label's (accuracy).", primary="classification"),
     *_of_task("top5", "higher", "Share of items whose label is among the five best scores."),
-    *_of_task("map_50_95", "higher", "COCO's mean average precision over IoU .50 to .95 in steps of .05.", primary="detection"),
-    *_of_task("map_50", "higher", "Mean average precision at IoU .50."),
-    *_of_task("map_75", "higher", "Mean average precision at IoU .75."),
+    *_of_task(MAP_50_95, "higher", "COCO's mean average precision over IoU .50 to .95 in steps of .05.", primary="detection"),
+    *_of_task(MAP_50, "higher", "Mean average precision at IoU .50."),
+    *_of_task(MAP_75, "higher", "Mean average precision at IoU .75."),
     *_of_task("precision", "higher", "Of boxes from the task's score on, the share that hits a labelled one at IoU .50."),
     *_of_task("recall", "higher", "Of labelled boxes, the share that is hit."),
     *_of_task("f1", "higher", "Harmonic mean of precision and recall."),
@@ -80,39 +115,39 @@ _TASKS = (
 )  # fmt: skip
 
 _ROWS = (
-    M("latency_p50_ms", "ms", "lower", "Median wall time of one call, device synchronised, warm-up excluded.", shown=True),
-    M("latency_p90_ms", "ms", "lower", "90th percentile wall time of one call.", floor=0.02),
-    M("latency_p95_ms", "ms", "lower", "95th percentile wall time of one call.", floor=0.02),
-    M("latency_p99_ms", "ms", "lower", "99th percentile wall time of one call.", floor=0.03, shown=True),
-    M("latency_mean_ms", "ms", "lower", "Mean wall time of one call."),
+    M(LATENCY_P50_MS, "ms", "lower", "Median wall time of one call, device synchronised, warm-up excluded.", paired=True, shown=True),
+    M(LATENCY_P90_MS, "ms", "lower", "90th percentile wall time of one call.", floor=0.02),
+    M(LATENCY_P95_MS, "ms", "lower", "95th percentile wall time of one call.", floor=0.02),
+    M(LATENCY_P99_MS, "ms", "lower", "99th percentile wall time of one call.", floor=0.03, shown=True),
+    M(LATENCY_MEAN_MS, "ms", "lower", "Mean wall time of one call.", paired=True),
     M("latency_std_ms", "ms", "lower", "Standard deviation of the wall time of one call.", floor=0.1),
-    M("throughput_per_s", "calls/s", "higher", "1000 / mean wall time in ms, one call at a time.", shown=True),
-    M("latency_ratio", "1", "lower", "Median latency over the reference's, paired by interleaved round; 0.5 is twice as fast."),
+    M("throughput_per_s", "calls/s", "higher", "1000 / mean wall time in ms, one call at a time.", paired=True, shown=True),
+    M(LATENCY_RATIO, "1", "lower", "Median latency over the reference's, paired by interleaved round; 0.5 is twice as fast."),
     M("latency_ratio_detectable", "1", "lower", "Smallest relative change that this measurement would show (95 %, power 80 %).", watched=False),
-    M("enqueue_ms", "ms", "lower", "Median time that the host needed to queue the work."),
-    M("h2d_ms", "ms", "lower", "Median time of copying inputs from host to device."),
-    M("compute_ms", "ms", "lower", "Median time of computing on the device."),
-    M("d2h_ms", "ms", "lower", "Median time of copying outputs from device to host."),
-    M("gpu_clock_mhz", "MHz", "neither", "Median clock of the streaming multiprocessors while blocks were timed."),
+    M(ENQUEUE_MS, "ms", "lower", "Median time that the host needed to queue the work."),
+    M(H2D_MS, "ms", "lower", "Median time of copying inputs from host to device."),
+    M(COMPUTE_MS, "ms", "lower", "Median time of computing on the device."),
+    M(D2H_MS, "ms", "lower", "Median time of copying outputs from device to host."),
+    M(GPU_CLOCK_MHZ, "MHz", "neither", "Median clock of the streaming multiprocessors while blocks were timed."),
     M("gpu_memory_clock_mhz", "MHz", "neither", "Median clock of the GPU's memory while blocks were timed."),
-    M("gpu_power_w", "W", "lower", "Median power draw of the GPU while blocks were timed."),
+    M(GPU_POWER_W, "W", "lower", "Median power draw of the GPU while blocks were timed."),
     M("gpu_temperature_c", "C", "lower", "Median temperature of the GPU while blocks were timed.", watched=False),
-    M("gpu_throttled_share", "1", "lower", "Share of looks at the GPU at which it was held back: by power, heat or the hardware.", watched=False),
+    M(GPU_THROTTLED_SHARE, "1", "lower", "Share of looks at the GPU at which it was held back: by power, heat or the hardware.", watched=False),
     M("first_inference_ms", "ms", "lower", "The first call after loading, with everything that is done once.", floor=0.05),
     M("load_ms", "ms", "lower", "From the file to a session that can run.", floor=0.05, shown=True),
     M("warmup_calls", "calls", "neither", "Calls before the time of a call had settled."),
-    M("items_per_s", "items/s", "higher", "Items in a call times 1000 / mean wall time in ms; an item is a row of the batch unless the workload says otherwise.", shown=True),
-    M("ttft_ms", "ms", "lower", "Time to first token: median wall time of the prompt's step.", shown=True),
-    M("token_latency_p50_ms", "ms", "lower", "Median wall time of a step of a generation, the prompt's excluded.", shown=True),
+    M(ITEMS_PER_S, "items/s", "higher", "Items in a call times 1000 / mean wall time in ms; an item is a row of the batch unless the workload says otherwise.", paired=True, shown=True),
+    M(TTFT_MS, "ms", "lower", "Time to first token: median wall time of the prompt's step.", shown=True),
+    M(TOKEN_LATENCY_P50_MS, "ms", "lower", "Median wall time of a step of a generation, the prompt's excluded.", paired=True, shown=True),
     M("token_latency_p90_ms", "ms", "lower", "90th percentile wall time of a step of a generation.", floor=0.02),
     M("token_latency_p95_ms", "ms", "lower", "95th percentile wall time of a step of a generation.", floor=0.02),
     M("token_latency_p99_ms", "ms", "lower", "99th percentile wall time of a step of a generation.", floor=0.03),
-    M("token_latency_slope_us", "us/step", "lower", "What each step takes longer than the one before: Theil-Sen over the medians of the steps."),
-    M("tokens_per_s", "tokens/s", "higher", "Tokens of all rows of the batch over the time of their steps, the prompt's excluded.", shown=True),
+    M(TOKEN_LATENCY_SLOPE_US, "us/step", "lower", "What each step takes longer than the one before: Theil-Sen over the medians of the steps."),
+    M(TOKENS_PER_S, "tokens/s", "higher", "Tokens of all rows of the batch over the time of their steps, the prompt's excluded.", paired=True, shown=True),
     M("generation_ms", "ms", "lower", "Median wall time of a whole generation, prompt included."),
     M("launch_noise", "1", "lower", "Standard deviation of the log medians of the launches: what another process does to the same measurement.", watched=False),
     M("noise", "1", "lower", "Half the middle 80 % range of block medians over their median: the host's noise.", watched=False),
-    M("peak_rss_bytes", "bytes", "lower", "Largest resident memory of the case's own process.", floor=0.02, shown=True),
+    M(PEAK_RSS_BYTES, "bytes", "lower", "Largest resident memory of the case's own process.", floor=0.02, shown=True),
     M("load_rss_bytes", "bytes", "lower", "Growth of the resident memory while the model was loaded, the library being there already.", floor=0.02),
     M("arena_bytes", "bytes", "lower", "The most that ONNX Runtime's arena held while profiled."),
     M("allocator_peak_bytes", "bytes", "lower", "The most that ONNX Runtime's allocator had in use while profiled: activations, and weights that were packed."),
@@ -120,16 +155,16 @@ _ROWS = (
     M("gpu_memory_bytes", "bytes", "lower", "What the process held on the GPU at the end, as NVML counts it: every allocator, and the context."),
     M("engine_weights_bytes", "bytes", "lower", "Weights in a TensorRT engine, as it says.", exact=True),
     M("engine_scratch_bytes", "bytes", "lower", "Scratch memory of one execution context, as the engine says."),
-    M("parameter_bytes", "bytes", "lower", "Weights in memory of a model that runs from Python.", exact=True),
-    M("model_bytes", "bytes", "lower", "The artifact on disk, external data included.", exact=True, shown=True),
+    M(PARAMETER_BYTES, "bytes", "lower", "Weights in memory of a model that runs from Python.", exact=True),
+    M(MODEL_BYTES, "bytes", "lower", "The artifact on disk, external data included.", exact=True, shown=True),
     M("mcnemar_p", "1", "neither", "Exact p of McNemar's test: how often items that one side alone has right would fall so unevenly by chance.", exact=True, watched=False),
     M("agreement", "1", "higher", "Share of answers that are the reference's, right or wrong.", exact=True),
     M("quality_drop", "1", "lower", "What the task's main metric loses against the reference on the same items; positive is worse.", exact=True),
-    M("quality_drop_relative", "1", "lower", "quality_drop over the reference's value.", exact=True),
+    M(QUALITY_DROP_RELATIVE, "1", "lower", "quality_drop over the reference's value.", exact=True),
     M("weight_sqnr_db", "dB", "higher", "Of the weights in codes, the worst signal-to-quantization-noise ratio.", exact=True),
     M("activation_sqnr_db", "dB", "higher", "Of the activations in codes, the worst ratio of the original's values through the codes alone.", exact=True),
     M("node_sqnr_db", "dB", "higher", "Of the nodes that can be quantized by themselves, the worst signal-to-quantization-noise ratio at the outputs.", exact=True),
-    M("all_nodes_sqnr_db", "dB", "higher", "Signal-to-quantization-noise ratio at the outputs with every node quantized, on the batches that sensitivity is measured on.", exact=True),
+    M(ALL_NODES_SQNR_DB, "dB", "higher", "Signal-to-quantization-noise ratio at the outputs with every node quantized, on the batches that sensitivity is measured on.", exact=True),
     M("weight_max_abs", "1", "lower", "Largest error of any weight in codes.", exact=True),
     M("weight_mean_abs", "1", "lower", "Mean error of all weights in codes.", exact=True),
     M("quantized_bits_per_weight", "bits", "lower", "Of the weights in codes: codes, signs, tables, scales and zero points, over their number.", exact=True),

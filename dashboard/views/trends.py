@@ -6,6 +6,7 @@ from assay.dashboard import data, filters
 from assay.dashboard.figures import alerts as alert_figures
 from assay.dashboard.figures import trends as trend_figures
 from assay.dashboard.tables import alerts as alert_tables
+from assay.schema.metrics import LATENCY_P50_MS
 from assay.schema.queries import history as history_queries
 
 st.title("Trends")
@@ -13,7 +14,7 @@ known = {row["metric"]: row for row in data.ask(history_queries.metrics)}
 metric = st.selectbox(
     "Metric",
     list(known),
-    index=list(known).index("latency_p50_ms") if "latency_p50_ms" in known else 0,
+    index=list(known).index(LATENCY_P50_MS) if LATENCY_P50_MS in known else 0,
     key="metric",
     bind="query-params",
 )

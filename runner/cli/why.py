@@ -13,6 +13,7 @@ from assay.runner.cli.family import Family, Panel
 from assay.runner.cli.options import DB, Case, Db, Json, MovedSuite, OfRun, Suite, Wait, Wide, published, store_at
 from assay.runner.cli.running import bytes_of, progress_of
 from assay.runner.errors import ExitCode, UsageError
+from assay.schema.metrics import LATENCY_P50_MS
 
 family = Family(Panel.WHY)
 
@@ -150,7 +151,7 @@ def bisect(
     metric: Annotated[
         str,
         typer.Option("--metric", help="The figure, or 'parity: OUTPUT', or status.", autocompletion=complete.metrics),
-    ] = "latency_p50_ms",
+    ] = LATENCY_P50_MS,
     db: Db = DB,
     wait: Wait = 30.0,
     wide: Wide = False,

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from assay.runner.errors import UsageError
-from assay.runner.investigate.rerun import PAIRED, Answer, Budget, Impossible, bench, here, suite_path
+from assay.runner.investigate.rerun import Answer, Budget, Impossible, bench, here, suite_path
 from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
@@ -101,7 +101,8 @@ def clearest(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     Made on this host, a latency (paired in turns; what a launch tells once has no interval), the smallest p.
     """
     return min(
-        changes, key=lambda row: (row["host"] != here(), row["metric"] not in PAIRED, row["p_value"], row["change_id"])
+        changes,
+        key=lambda row: (row["host"] != here(), not known(row["metric"]).paired, row["p_value"], row["change_id"]),
     )
 
 

@@ -25,19 +25,10 @@ from assay.runner.run.turns import time_in_turns
 from assay.runner.run.verdicts import judge
 from assay.runner.suites.case import Case, expand
 from assay.runner.suites.suite import Suite, find_suite, load_suite
+from assay.schema.metrics import known
 from assay.schema.queries.base import ask
 from assay.schema.queries.comparison import ratio_of
 from assay.schema.store.database import Store
-
-PAIRED = {
-    "latency_p50_ms": 1,
-    "latency_mean_ms": 1,
-    "token_latency_p50_ms": 1,
-    "throughput_per_s": -1,
-    "items_per_s": -1,
-    "tokens_per_s": -1,
-}
-"""Metrics that the paired ratio of latencies speaks for, and the power of it."""
 
 
 class Impossible(Exception):
@@ -197,8 +188,8 @@ def _answer(old: Side, new: Side, metric: str) -> Answer:
     if ": " in metric:
         subject, name = metric.split(": ", 1)
         return Answer(passed=(_passed(before, subject, name), _passed(after, subject, name)))
-    if metric in PAIRED and after.ratio is not None:
-        power = PAIRED[metric]
+    if known(metric).paired and after.ratio is not None:
+        power = 1 if known(metric).better == "lower" else -1  # a rate is a time turned over
         ends = sorted(end**power for end in (after.ratio.low, after.ratio.high) if end)
         low, high = ends if len(ends) == 2 else (None, None)
         return Answer(after.ratio.value**power, low, high, values=_values(old, new, metric))

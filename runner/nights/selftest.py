@@ -22,7 +22,7 @@ from assay.runner.regressions.detection.floors import is_exact
 from assay.runner.regressions.detection.histories import nights, resampled
 from assay.runner.tensors import Array
 from assay.schema import rows
-from assay.schema.metrics import METRICS
+from assay.schema.metrics import LATENCY_P50_MS, METRICS
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries.base import Filters, ask
 from assay.schema.queries.series import series
@@ -149,7 +149,7 @@ def _make_up(store: Store, seed: int) -> None:
             case_id=case.case_id,
             run_id=run.run_id,
             series_id="selftest",
-            metric="latency_p50_ms",
+            metric=LATENCY_P50_MS,
             value=float(value),
             low=None,
             high=None,
@@ -158,7 +158,7 @@ def _make_up(store: Store, seed: int) -> None:
             block_length=None,
             provenance="measured",
         )
-        write_bundle(store, run.run_id, [run, case, figure, environment, METRICS["latency_p50_ms"].row])
+        write_bundle(store, run.run_id, [run, case, figure, environment, METRICS[LATENCY_P50_MS].row])
 
 
 def _nights(history: Mapping[str, Any], noise: Array, generator: np.random.Generator) -> list[float]:

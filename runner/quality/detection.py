@@ -17,8 +17,8 @@ from assay.runner.quality.degradation import Counts
 from assay.runner.quality.tasks import named, needed, pick
 from assay.runner.tensors import Array, Tensors
 from assay.runner.workloads.asked import Task
+from assay.schema.metrics import AVERAGE_PRECISIONS
 
-AP = ("map_50_95", "map_50", "map_75")
 _IOU = 0.5
 
 
@@ -77,8 +77,11 @@ class Detection:
         """AP over the chosen images (all by default) and over classes; None where no box is labelled."""
         made = self._evaluated(range(len(self.images)) if chosen is None else chosen)
         if made is None:
-            return dict.fromkeys(AP)
-        return {name: None if value < 0 else float(value) for name, value in zip(AP, made.stats[:3], strict=True)}
+            return dict.fromkeys(AVERAGE_PRECISIONS)
+        return {
+            name: None if value < 0 else float(value)
+            for name, value in zip(AVERAGE_PRECISIONS, made.stats[:3], strict=True)
+        }
 
     def class_precision(self) -> list[tuple[str, float | None, int]]:
         """(class, AP over IoU .50:.95, labelled boxes)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.runner.quality.thresholds import FLOAT, RETRAIN
+from assay.schema.metrics import LATENCY_RATIO, QUALITY_DROP_RELATIVE
 
 Row = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ def checklist(cases: Sequence[Row], measured: Sequence[Row], findings: Sequence[
         return []
     floats = [case for case in judged if case["variant"] in FLOAT]
     quantized = [case for case in judged if case["variant"] not in FLOAT]
-    drops = {row["name"]: row for row in measured if row["metric"] == "quality_drop_relative"}
+    drops = {row["name"]: row for row in measured if row["metric"] == QUALITY_DROP_RELATIVE}
     worst = [
         drops[case["name"]] for case in quantized if case["name"] in drops and drops[case["name"]]["value"] > RETRAIN
     ]
@@ -134,7 +135,7 @@ def _faster(measured: Sequence[Row]) -> Item:
     ratios = [
         row
         for row in measured
-        if row["metric"] == "latency_ratio" and row["low"] is not None and row["variant"] not in FLOAT
+        if row["metric"] == LATENCY_RATIO and row["low"] is not None and row["variant"] not in FLOAT
     ]
     return _of(
         what,

@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.runner.errors import NothingMeasured, UsageError, nearest
 from assay.runner.timing import statistics
+from assay.schema.metrics import LATENCY, MODEL_BYTES, PARAMETER_BYTES, PEAK_RSS_BYTES
 
 Row = Mapping[str, Any]
 
@@ -25,8 +26,8 @@ _MEANS = {
     "bigger": ("size", "higher"), "less memory": ("memory", "lower"), "more memory": ("memory", "higher"),
 }  # fmt: skip
 _METRICS = {
-    "latency": ("latency_p50_ms", "token_latency_p50_ms"), "size": ("model_bytes", "parameter_bytes"),
-    "memory": ("peak_rss_bytes",),
+    "latency": LATENCY, "size": (MODEL_BYTES, PARAMETER_BYTES),
+    "memory": (PEAK_RSS_BYTES,),
 }  # fmt: skip
 _EXACT = "size"
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from assay.runner.reports.console import COLOURS, console, interval, quantity
 from assay.runner.reports.tables import shortened
+from assay.schema.metrics import LATENCY_RATIO
 from assay.schema.queries import runs as run_queries
 from assay.schema.queries.base import Filters
 from assay.schema.queries.comparison import Comparison, compare_runs
@@ -130,7 +131,7 @@ def slower_than_before(compared: Comparison) -> list[Slower]:
 
 def slower_than_reference(measured: Sequence[Row]) -> list[Slower]:
     """Cases whose whole interval is slower than what they were timed beside."""
-    slow = [row for row in measured if row["metric"] == "latency_ratio" and (row["low"] or 0.0) > 1.0]
+    slow = [row for row in measured if row["metric"] == LATENCY_RATIO and (row["low"] or 0.0) > 1.0]
     slow.sort(key=lambda row: -row["value"])
     return [Slower(row["name"], "", f"{interval(row['value'], row['low'], row['high'])}x") for row in slow]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from assay.runner.reports.checklist import checklist
 from assay.runner.reports.facts import Facts, Row, Table
+from assay.schema.metrics import QUALITY_DROP_RELATIVE
 from assay.schema.queries.quality import MAIN_METRICS
 
 
@@ -20,8 +21,7 @@ def quality(facts: Facts) -> Iterator[Table]:
         main = next((metric for metric in MAIN_METRICS if metric in figures), None)
         if main is not None:
             cells = [
-                _interval(figures.get(metric))
-                for metric in (main, f"{main}_drop", "quality_drop_relative", "agreement")
+                _interval(figures.get(metric)) for metric in (main, f"{main}_drop", QUALITY_DROP_RELATIVE, "agreement")
             ]
             rows.append([name, main, *cells, str(figures[main]["n"])])
     yield Table(

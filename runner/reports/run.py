@@ -14,7 +14,7 @@ from assay.runner.reports.tables import print_table
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome
 from assay.runner.run.rows import measurement_rows
-from assay.schema.metrics import METRICS
+from assay.schema.metrics import LATENCY_P50_MS, LATENCY_RATIO, METRICS, MODEL_BYTES, TOKEN_LATENCY_P50_MS
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -80,7 +80,7 @@ def print_run(finished: Finished, *, wide: bool = False) -> None:
         for outcome in finished.outcomes:
             target.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)), soft_wrap=True)
         return
-    columns = ["case", "version", "status", "verdicts", "latency", "ratio", "model_bytes"]
+    columns = ["case", "version", "status", "verdicts", "latency", "ratio", MODEL_BYTES]
     print_table([_line(outcome) for outcome in finished.outcomes], columns, f"run {finished.run_id}", wide=wide)
     for outcome in finished.outcomes:
         if (
@@ -93,7 +93,7 @@ def print_run(finished: Finished, *, wide: bool = False) -> None:
 
 def _line(outcome: Outcome) -> dict[str, Any]:
     values = {m["metric"]: m for m in as_document(outcome)["measurements"]}
-    p50, ratio = values.get("latency_p50_ms") or values.get("token_latency_p50_ms"), values.get("latency_ratio")
+    p50, ratio = values.get(LATENCY_P50_MS) or values.get(TOKEN_LATENCY_P50_MS), values.get(LATENCY_RATIO)
     return {
         "case": outcome.case.name,
         "version": outcome.version,
@@ -101,5 +101,5 @@ def _line(outcome: Outcome) -> dict[str, Any]:
         "verdicts": verdict_words(outcome) or (outcome.error_type or ""),
         "latency": f"{interval(p50['value'], p50['low'], p50['high'])} ms" if p50 else None,
         "ratio": interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else None,
-        "model_bytes": outcome.artifact.bytes if outcome.artifact else None,
+        MODEL_BYTES: outcome.artifact.bytes if outcome.artifact else None,
     }

@@ -14,6 +14,24 @@ from assay.runner.reports.facts import Facts, Row, Table
 from assay.runner.reports.quality_tables import quality
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import as_samples, paired_ratio
+from assay.schema.metrics import (
+    COMPUTE_MS,
+    D2H_MS,
+    ENQUEUE_MS,
+    GPU_CLOCK_MHZ,
+    GPU_POWER_W,
+    GPU_THROTTLED_SHARE,
+    H2D_MS,
+    ITEMS_PER_S,
+    LATENCY_P50_MS,
+    LATENCY_P99_MS,
+    LATENCY_RATIO,
+    PEAK_RSS_BYTES,
+    TOKEN_LATENCY_P50_MS,
+    TOKEN_LATENCY_SLOPE_US,
+    TOKENS_PER_S,
+    TTFT_MS,
+)
 
 _TOP = 10
 
@@ -73,17 +91,17 @@ def _speed(facts: Facts) -> Iterator[Table]:
     for check, metric, columns in (
         (
             "benchmark",
-            "latency_p50_ms",
-            (("median ms", "latency_p50_ms"), ("p99 ms", "latency_p99_ms"), ("items/s", "items_per_s")),
+            LATENCY_P50_MS,
+            (("median ms", LATENCY_P50_MS), ("p99 ms", LATENCY_P99_MS), ("items/s", ITEMS_PER_S)),
         ),
         (
             "generation",
-            "token_latency_p50_ms",
+            TOKEN_LATENCY_P50_MS,
             (
-                ("first token ms", "ttft_ms"),
-                ("a token, ms", "token_latency_p50_ms"),
-                ("tokens/s", "tokens_per_s"),
-                ("slope us/step", "token_latency_slope_us"),
+                ("first token ms", TTFT_MS),
+                ("a token, ms", TOKEN_LATENCY_P50_MS),
+                ("tokens/s", TOKENS_PER_S),
+                ("slope us/step", TOKEN_LATENCY_SLOPE_US),
             ),
         ),
     ):
@@ -94,7 +112,7 @@ def _speed(facts: Facts) -> Iterator[Table]:
                     timed.label,
                     *[timed.cell(name) for _, name in columns],
                     _against(timed, base, metric),
-                    timed.cell("peak_rss_bytes", size),
+                    timed.cell(PEAK_RSS_BYTES, size),
                     _evidence(timed.figures.get(metric)),
                 ]
                 for timed in sorted(cases, key=lambda timed: (timed is not base, timed.label))
@@ -120,15 +138,15 @@ def _speed(facts: Facts) -> Iterator[Table]:
 
 
 _ON_DEVICE = (
-    ("queue ms", "enqueue_ms"), ("to device ms", "h2d_ms"), ("compute ms", "compute_ms"), ("to host ms", "d2h_ms"), ("SM MHz", "gpu_clock_mhz"),
-    ("W", "gpu_power_w"), ("held back", "gpu_throttled_share"),
+    ("queue ms", ENQUEUE_MS), ("to device ms", H2D_MS), ("compute ms", COMPUTE_MS), ("to host ms", D2H_MS), ("SM MHz", GPU_CLOCK_MHZ),
+    ("W", GPU_POWER_W), ("held back", GPU_THROTTLED_SHARE),
 )  # fmt: skip
 
 
 def _devices(facts: Facts) -> Iterator[Table]:
     """What a call consists of on a device, in the precision that was asked for and the one that ran."""
     asked = {case["case_id"]: case for case in facts.cases}
-    timed = [one for cases in _timed(facts, "benchmark").values() for one in cases if "compute_ms" in one.figures]
+    timed = [one for cases in _timed(facts, "benchmark").values() for one in cases if COMPUTE_MS in one.figures]
     rows = []
     for one in sorted(timed, key=lambda one: (one.first["model"], one.label)):
         case = asked.get(one.first["case_id"], {})
@@ -157,7 +175,7 @@ def _short(shapes: str) -> str:
 
 def _base(cases: Sequence[_Timed]) -> _Timed:
     """The one without a ratio among those that were timed in turns: the others' ratios are over it."""
-    together = [timed for timed in cases if "latency_ratio" not in timed.figures]
+    together = [timed for timed in cases if LATENCY_RATIO not in timed.figures]
     return together[0] if together else cases[0]
 
 

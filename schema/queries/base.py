@@ -81,6 +81,3 @@ TIMED = """
         ) as age from c where check_kind in ('benchmark', 'generation', 'profile') and status = 'ok'
     )"""
 """The newest of every timed case of each version: age 1."""
-
-
-LATENCY = ("latency_p50_ms", "token_latency_p50_ms")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from assay.schema.queries.base import CASES, LATENCY, MAIN, TIMED, Answer, Filters, ask, bound
+from assay.schema.metrics import LATENCY
+from assay.schema.queries.base import CASES, MAIN, TIMED, Answer, Filters, ask, bound
 
 
 def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:

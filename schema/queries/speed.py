@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
+from assay.schema.metrics import LATENCY
 from assay.schema.queries.base import CASES, TIMED, Answer, Filters, ask, bound
-
-LATENCY = ("latency_p50_ms", "token_latency_p50_ms")
 
 
 def timed_samples(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:

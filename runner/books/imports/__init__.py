@@ -14,12 +14,19 @@ from assay.runner.errors import ExitCode, NothingMeasured, UsageError, nearest
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import Estimate
 from assay.schema import rows
-from assay.schema.metrics import METRICS
+from assay.schema.metrics import (
+    LATENCY_MEAN_MS,
+    LATENCY_P50_MS,
+    LATENCY_P90_MS,
+    LATENCY_P95_MS,
+    LATENCY_P99_MS,
+    METRICS,
+)
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, now, write_bundle
 
-_QUANTILES = {"latency_p50_ms": 0.5, "latency_p90_ms": 0.9, "latency_p95_ms": 0.95, "latency_p99_ms": 0.99}
+_QUANTILES = {LATENCY_P50_MS: 0.5, LATENCY_P90_MS: 0.9, LATENCY_P95_MS: 0.95, LATENCY_P99_MS: 0.99}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +186,14 @@ def _measurements(case: Imported, case_id: str, run_id: str, key: str, hardware:
     if case.samples_ms:
         samples = statistics.as_samples(case.samples_ms, len(case.samples_ms))
         found |= {name: statistics.quantile(samples, q) for name, q in _QUANTILES.items()}
-        found["latency_mean_ms"] = statistics.mean(samples)
+        found[LATENCY_MEAN_MS] = statistics.mean(samples)
     return [
         rows.Measurement(
             case_id=case_id, run_id=run_id, series_id=hashlib.sha256(f"{key}/{name}/{hardware}".encode()).hexdigest()[:32], metric=name,
             value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n,
-            samples=list(case.samples_ms) if name == "latency_p50_ms" and case.samples_ms else None,
-            block_length=len(case.samples_ms) if name == "latency_p50_ms" and case.samples_ms else None, provenance="imported",
-            launches=1 if name == "latency_p50_ms" and case.samples_ms else None,
+            samples=list(case.samples_ms) if name == LATENCY_P50_MS and case.samples_ms else None,
+            block_length=len(case.samples_ms) if name == LATENCY_P50_MS and case.samples_ms else None, provenance="imported",
+            launches=1 if name == LATENCY_P50_MS and case.samples_ms else None,
         )
         for name, estimate in found.items()
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import duckdb
 from assay.runner.investigate.search.plan import Plan
 from assay.runner.investigate.search.trials import Node, Trial
 from assay.runner.timing.traces import original_name
+from assay.schema.metrics import ALL_NODES_SQNR_DB
 from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store, reading, snapshot
 
@@ -41,7 +42,7 @@ def recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
         ]
         entries = run_queries.of_case(connection, "ledger", ledger["case_id"]) if ledger else []
         figures = run_queries.of_case(connection, "measurement", asked["case_id"])
-        everything = next((m["value"] for m in figures if m["metric"] == "all_nodes_sqnr_db"), None)
+        everything = next((m["value"] for m in figures if m["metric"] == ALL_NODES_SQNR_DB), None)
         asked_of = run_queries.of_case(connection, "sensitivity", asked["case_id"])
         return nodes_of(asked_of, entries, times[0], times[1], everything), version
 

@@ -21,6 +21,7 @@ from assay.runner.run.rows import measurement_rows
 from assay.runner.suites.suite import Suite
 from assay.runner.timing.traces import original_name
 from assay.schema import rows
+from assay.schema.metrics import ALL_NODES_SQNR_DB, LATENCY_P50_MS, LATENCY_RATIO, MODEL_BYTES, QUALITY_DROP_RELATIVE
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, now, write_bundle
@@ -78,7 +79,7 @@ def search(suite: Suite, folder: Path, store: Store, argument: str, request: Req
         begun = time.monotonic()
         done += _try(context, batch, version)
         slowest = max(slowest, time.monotonic() - begun)
-    measured = [trial for trial in done if trial.drop is not None and "latency_ratio" in trial.figures]
+    measured = [trial for trial in done if trial.drop is not None and LATENCY_RATIO in trial.figures]
     if not measured:
         raise NothingMeasured("no trial of the search was measured to its end; a larger --budget may help.")
     found = _found(plan, request, nodes, done, choose(measured, request.max_drop), version, time.monotonic() - started)
@@ -112,7 +113,7 @@ def _phase_one(context: _Context) -> tuple[list[Node], str]:
     ledger = by_check.get(("ledger", plan.variant))
     layers = {variant: _times(by_check.get(("profile", variant))) for variant in ("fp32", plan.variant)}
     entries = ledger.told.get("ledger", []) if ledger else []
-    everything = next((f["value"] for f in asked.figures if f["metric"] == "all_nodes_sqnr_db"), None)
+    everything = next((f["value"] for f in asked.figures if f["metric"] == ALL_NODES_SQNR_DB), None)
     return (
         nodes_of(asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything),
         asked.version,
@@ -128,7 +129,7 @@ def _float_trial(plan: Plan, nodes: list[Node], store: Store, version: str) -> T
     every = tuple(node.name for node in nodes)
     trial = Trial("fp32", "quantize nothing", every, None, None)
     if recall(plan, trial, store, version, timed=False):
-        trial.figures["latency_ratio"] = (1.0, 1.0, 1.0)
+        trial.figures[LATENCY_RATIO] = (1.0, 1.0, 1.0)
     return trial
 
 
@@ -193,7 +194,7 @@ def _found(
     spent: float,
 ) -> Found:
     chosen, reason = choice
-    best = front([trial for trial in done if "latency_ratio" in trial.figures])
+    best = front([trial for trial in done if LATENCY_RATIO in trial.figures])
     search_id, last = new_id(), done[-1].run_id
     header = rows.Search(
         search_id=search_id, run_id=last, recorded_at=now(), suite=plan.suite.name, model=plan.model, model_version=version,
@@ -225,12 +226,12 @@ def _node_row(search_id: str, run_id: str, position: int, node: Node, excluded: 
 def _trial_row(
     search_id: str, position: int, plan: Plan, trial: Trial, *, front: bool, chosen: bool
 ) -> rows.SearchTrial:
-    drop = trial.figures.get("quality_drop_relative", (None, None, None))
-    ratio = trial.figures.get("latency_ratio", (None, None, None))
-    size = trial.value("model_bytes")
+    drop = trial.figures.get(QUALITY_DROP_RELATIVE, (None, None, None))
+    ratio = trial.figures.get(LATENCY_RATIO, (None, None, None))
+    size = trial.value(MODEL_BYTES)
     return rows.SearchTrial(
         search_id=search_id, run_id=trial.run_id, position=position, variant=trial.variant, origin=trial.origin, excluded=list(trial.excluded),
         predicted_sqnr_db=trial.predicted_db, predicted_us=trial.predicted_us, value=trial.value(plan.metric), drop_relative=drop[0],
-        drop_low=drop[1], drop_high=drop[2], sqnr_db=trial.value("sqnr_db"), latency_ms=trial.value("latency_p50_ms"), latency_ratio=ratio[0],
+        drop_low=drop[1], drop_high=drop[2], sqnr_db=trial.value("sqnr_db"), latency_ms=trial.value(LATENCY_P50_MS), latency_ratio=ratio[0],
         ratio_low=ratio[1], ratio_high=ratio[2], bytes=None if size is None else int(size), front=front, chosen=chosen,
     )  # fmt: skip

@@ -9,6 +9,8 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 
+from assay.schema.metrics import LATENCY_RATIO, QUALITY_DROP_RELATIVE
+
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 """Operators that integers make faster; the others only pass codes on."""
 
@@ -62,12 +64,12 @@ class Trial:
 
     @property
     def drop(self) -> float | None:
-        return self.value("quality_drop_relative")
+        return self.value(QUALITY_DROP_RELATIVE)
 
     @property
     def surest_drop(self) -> float:
         """Upper end of the loss's interval, the loss itself without one, infinite when it was not measured."""
-        found = self.figures.get("quality_drop_relative")
+        found = self.figures.get(QUALITY_DROP_RELATIVE)
         return math.inf if found is None else found[0] if found[2] is None else found[2]
 
 
@@ -126,11 +128,11 @@ def front(trials: list[Trial]) -> list[Trial]:
     """Trials that no other beats in both loss and latency (and in one of them truly)."""
 
     def beaten(one: Trial) -> bool:
-        mine = (one.drop, one.value("latency_ratio"))
+        mine = (one.drop, one.value(LATENCY_RATIO))
         return any(
             all(a is not None and b is not None and a <= b for a, b in zip(theirs, mine, strict=True))
             and theirs != mine
-            for theirs in ((other.drop, other.value("latency_ratio")) for other in trials)
+            for theirs in ((other.drop, other.value(LATENCY_RATIO)) for other in trials)
         )
 
     return [trial for trial in trials if trial.drop is not None and not beaten(trial)]
@@ -140,7 +142,7 @@ def choose(measured: list[Trial], max_drop: float) -> tuple[Trial, str]:
     """The fastest trial that surely keeps the loss; else the fastest whose loss does; else the smallest loss."""
 
     def speed(trial: Trial) -> float:
-        return trial.value("latency_ratio") or math.inf
+        return trial.value(LATENCY_RATIO) or math.inf
 
     if sure := [trial for trial in measured if trial.surest_drop <= max_drop]:
         fastest = min(sure, key=speed)

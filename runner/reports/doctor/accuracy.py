@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from assay.runner.quality.thresholds import FLOAT, GAP_DB, POOR_DB, RETRAIN, lost_by_kernels, poor_tensors
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts, Row, few
+from assay.schema.metrics import QUALITY_DROP_RELATIVE
 
 _PROBLEM = "accuracy fell"
 _RANGES = {
@@ -26,7 +27,7 @@ _MORE_DATA = "calibrate on more data, like those that come (100 to 1000 samples)
 
 def accuracy(facts: Facts) -> list[Diagnosis]:
     """A diagnosis for each cause of each quantized case that lost more than 2 %, or has too few items to say."""
-    drops = {row["case_id"]: row for row in facts.measured if row["metric"] == "quality_drop_relative"}
+    drops = {row["case_id"]: row for row in facts.measured if row["metric"] == QUALITY_DROP_RELATIVE}
     made: list[Diagnosis] = []
     for case in facts.cases:
         drop = drops.get(case["case_id"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assay.runner.quality.thresholds import FLOAT
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
+from assay.schema.metrics import LATENCY_RATIO
 
 _PROBLEM = "not faster"
 
@@ -17,7 +18,7 @@ def speed(facts: Facts) -> list[Diagnosis]:
     by_id = {case["case_id"]: case for case in facts.cases}
     for row in facts.measured:
         case = by_id.get(row["case_id"])
-        if case is None or row["metric"] != "latency_ratio" or case["variant"] in FLOAT or row["high"] is None:
+        if case is None or row["metric"] != LATENCY_RATIO or case["variant"] in FLOAT or row["high"] is None:
             continue
         if row["high"] < 1:
             continue

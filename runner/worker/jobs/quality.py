@@ -17,10 +17,9 @@ from assay.runner.tensors import Array
 from assay.runner.worker.jobs.session import Events, Job, Renamed, announce, open_session
 from assay.runner.workloads import golden, stream
 from assay.runner.workloads.asked import Task, Workload
-from assay.schema.metrics import METRICS, PRIMARY
+from assay.schema.metrics import AVERAGE_PRECISIONS, MAP_50_95, METRICS, PRIMARY
 
 _NORMAL = 1.96
-AP = ("map_50_95", "map_50", "map_75")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def _discordant(events: Events, counts: Counts, reference: Counts) -> None:
 def _average_precision(events: Events, sides: _Sides) -> None:
     """AP is no sum over images: values and differences have jackknife intervals."""
     images = len(sides.mine.images)
-    for metric in AP:
+    for metric in AVERAGE_PRECISIONS:
         of = _Precision(sides, metric)
         value, error = jackknifed(of.mine, images)
         reference = of.right(np.arange(images))
@@ -185,7 +184,7 @@ def _around(value: float, error: float | None, n: int) -> Interval:
 
 def _classes(events: Events, sides: _Sides, ours: dict[str, Counts], theirs: dict[str, Counts]) -> None:
     if hasattr(sides.mine, "class_precision"):
-        found = {"map_50_95": (sides.mine.class_precision(), sides.right.class_precision())}
+        found = {MAP_50_95: (sides.mine.class_precision(), sides.right.class_precision())}
     else:
         right = class_values(sides.task, theirs)
         found = {metric: (values, right[metric]) for metric, values in class_values(sides.task, ours).items()}
