@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import duckdb
@@ -30,30 +29,6 @@ def count(store: Store, table: str) -> int:
     assert published
     with reading(published) as connection:
         return connection.execute(f"select count(*) from {table}").fetchone()[0]
-
-
-def test_each_row_type_matches_its_table_and_its_parquet_file():
-    connection = duckdb.connect()
-    migrate.migrate(connection)
-    kinds = {
-        "string": "VARCHAR",
-        "int64": "BIGINT",
-        "double": "DOUBLE",
-        "bool": "BOOLEAN",
-        "timestamp[us]": "TIMESTAMP",
-    }
-    for row_type in rows.ALL:
-        columns = dict(
-            connection.execute(
-                f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by"
-                " column_index"
-            ).fetchall()
-        )
-        assert [f.name for f in fields(row_type)] == [*columns]
-        for field in spool.arrow_schema(row_type):
-            listed = hasattr(field.type, "value_type")
-            wanted = kinds[str(field.type.value_type if listed else field.type)] + ("[]" if listed else "")
-            assert columns[field.name] == wanted
 
 
 def test_migrations_are_applied_once_and_recorded():
@@ -318,13 +293,3 @@ def test_a_full_disk_stops_the_append_and_keeps_what_was_recorded(tiny_disk: Pat
     with pytest.raises(StoreFull, match="The bundles are safe"):
         ingest.sync(store)
     assert sorted(p.name for p in store.waiting.iterdir()) == written
-
-
-def test_comparing_needs_two_runs_of_like_things():
-    from assay.schema.queries.comparison import ratio_of, unlike
-
-    assert unlike("model=a; hardware=x", "model=a; hardware=y") == "hardware: x against y"
-    a, b = {"value": 10.0, "low": 9.9, "high": 10.1}, {"value": 20.0, "low": 19.8, "high": 20.2}
-    value, low, high = ratio_of(a, b)
-    assert (value, low, high) == pytest.approx((2.0, 2 * 0.98596, 2 * 1.01424), rel=1e-4)
-    assert ratio_of({"value": 0.0}, b)[0] != ratio_of({"value": 0.0}, b)[0]
