@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import duckdb
@@ -29,6 +30,30 @@ def count(store: Store, table: str) -> int:
     assert published
     with reading(published) as connection:
         return connection.execute(f"select count(*) from {table}").fetchone()[0]
+
+
+def test_each_row_type_matches_its_table_and_its_parquet_file():
+    connection = duckdb.connect()
+    migrate.migrate(connection)
+    kinds = {
+        "string": "VARCHAR",
+        "int64": "BIGINT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "timestamp[us]": "TIMESTAMP",
+    }
+    for row_type in rows.ALL:
+        columns = dict(
+            connection.execute(
+                f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by"
+                " column_index"
+            ).fetchall()
+        )
+        assert [f.name for f in fields(row_type)] == [*columns]
+        for field in spool.arrow_schema(row_type):
+            listed = hasattr(field.type, "value_type")
+            wanted = kinds[str(field.type.value_type if listed else field.type)] + ("[]" if listed else "")
+            assert columns[field.name] == wanted
 
 
 def test_migrations_are_applied_once_and_recorded():
