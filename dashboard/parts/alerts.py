@@ -17,6 +17,7 @@ from assay.dashboard.tables import alerts as alert_tables
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries import evidence as evidence_queries
 from assay.schema.queries.schedule import state_of
+from assay.schema.rows.alerts import ACTIVE
 from assay.schema.triage import ACTIONS
 
 _STEPS = {
@@ -29,7 +30,7 @@ _STEPS = {
 def banner() -> None:
     """On the overview: how many alerts wait, with the way to them."""
     found = data.frame(alert_queries.alerts, filters.chosen())
-    waiting = alert_tables.waiting(found, "Waiting") if len(found) else found
+    waiting = alert_tables.waiting(found, "Waiting", ACTIVE) if len(found) else found
     if len(waiting):
         worst = waiting.iloc[0]
         st.warning(

@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from assay.dashboard import data, filters, theme
+from assay.dashboard.figures import explanations as explanation_figures
 from assay.dashboard.figures import parity as parity_figures
+from assay.dashboard.figures import streams as stream_figures
 from assay.dashboard.tables import parity as parity_tables
 from assay.schema.queries import parity as parity_queries
 from assay.schema.queries import runs as run_queries
@@ -67,16 +69,16 @@ def steps() -> None:
     outputs = parity_tables.worst_outputs(rows)
     output = st.selectbox("Output", outputs, key="output", bind="query-params") or outputs[0]
     drifts = _of_cases(cases, "drift")
-    st.plotly_chart(parity_figures.error_against_step(rows, drifts, output), key="steps_error", width="stretch")
+    st.plotly_chart(stream_figures.error_against_step(rows, drifts, output), key="steps_error", width="stretch")
     watched = _of_cases(cases, "invariant")
     if not watched.empty:
         st.plotly_chart(
-            parity_figures.invariants_strip(watched, int(cases["steps"].max())), key="invariants", width="stretch"
+            stream_figures.invariants_strip(watched, int(cases["steps"].max())), key="invariants", width="stretch"
         )
     moved = _of_cases(cases, "liveness")
     if not moved.empty:
-        st.plotly_chart(parity_figures.liveness(moved), key="liveness", width="stretch")
-    st.plotly_chart(parity_figures.latency_against_step(rows), key="steps_latency", width="stretch")
+        st.plotly_chart(stream_figures.liveness(moved), key="liveness", width="stretch")
+    st.plotly_chart(stream_figures.latency_against_step(rows), key="steps_latency", width="stretch")
     st.caption(f"{cases.iloc[0]['hardware_class']}; reproduce:")
     st.code("\n".join(cases["reproduce"]), language="bash")
     if not drifts.empty:
@@ -111,10 +113,10 @@ def explanations() -> None:
         st.info("There was no graph to walk; the chain below is what is known.")
     else:
         _suspect(entries)
-        st.plotly_chart(parity_figures.divergence(entries), key="divergence", width="stretch")
+        st.plotly_chart(explanation_figures.divergence(entries), key="divergence", width="stretch")
     edges = data.frame(parity_queries.explanation, "blame", row["explanation_id"])
     if not edges.empty:
-        st.plotly_chart(parity_figures.blame(edges), key="blame", width="stretch")
+        st.plotly_chart(explanation_figures.blame(edges), key="blame", width="stretch")
         for problem in dict.fromkeys(edges["problem"].dropna()):
             st.caption(theme.markdown(problem))
     if not entries.empty:

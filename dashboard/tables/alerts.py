@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
 
-WAITING = ("open", "acknowledged", "muted")
 MARKS = {"critical": "▲▲", "high": "▲", "medium": "△", "low": "·"}
 """A severity is never told by its colour alone."""
 
 
-def waiting(found: pd.DataFrame, which: str) -> pd.DataFrame:
-    """`Waiting`: those that somebody has to look at; `Over`: the others; `All`."""
-    active = found["state"].isin(WAITING)
+def waiting(found: pd.DataFrame, which: str, states: Collection[str]) -> pd.DataFrame:
+    """`Waiting`: those in one of these states, that somebody has to look at; `Over`: the others; `All`."""
+    active = found["state"].isin(list(states))
     shown: pd.DataFrame = found[active] if which == "Waiting" else found[~active] if which == "Over" else found
     return shown
 

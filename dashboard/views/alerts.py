@@ -6,6 +6,7 @@ from assay.dashboard import data, filters
 from assay.dashboard.parts import alerts as alert_parts
 from assay.dashboard.tables import alerts as alert_tables
 from assay.schema.queries import alerts as alert_queries
+from assay.schema.rows.alerts import ACTIVE
 
 st.title("Alerts")
 found = data.frame(alert_queries.alerts, filters.chosen())
@@ -17,7 +18,7 @@ if found.empty:
     st.stop()
 
 which = st.segmented_control("Show", ["Waiting", "Over", "All"], default="Waiting", key="which", bind="query-params")
-shown = alert_tables.waiting(found, which or "Waiting")
+shown = alert_tables.waiting(found, which or "Waiting", ACTIVE)
 asked = st.query_params.get("alert", "")
 if asked in set(found["alert_id"]) - set(shown["alert_id"]):
     shown = found[(found["alert_id"] == asked) | found["alert_id"].isin(shown["alert_id"])]

@@ -17,19 +17,8 @@ from assay.schema.rows.alerts import (
     ShadowChange,
 )
 from assay.schema.rows.dictionaries import Metric, Policy
-from assay.schema.rows.parity import (
-    Blame,
-    Divergence,
-    Drift,
-    Finding,
-    Invariant,
-    Liveness,
-    Noise,
-    Parity,
-    StreamStep,
-    Verdict,
-    WaiverEvent,
-)
+from assay.schema.rows.explanations import Blame, Divergence
+from assay.schema.rows.parity import Finding, Noise, Parity, Verdict, WaiverEvent
 from assay.schema.rows.quality import (
     CalibrationRange,
     ClassQuality,
@@ -41,6 +30,7 @@ from assay.schema.rows.quality import (
 )
 from assay.schema.rows.runs import Artifact, CaseResult, ComparisonOverride, Environment, Run, RunEnd
 from assay.schema.rows.speed import Layer, Measurement
+from assay.schema.rows.streams import Drift, Invariant, Liveness, StreamStep
 
 Row = (
     Run

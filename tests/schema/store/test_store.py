@@ -319,13 +319,3 @@ def test_a_full_disk_stops_the_append_and_keeps_what_was_recorded(tiny_disk: Pat
     with pytest.raises(StoreFull, match="The bundles are safe"):
         ingest.sync(store)
     assert sorted(p.name for p in store.waiting.iterdir()) == written
-
-
-def test_comparing_needs_two_runs_of_like_things():
-    from assay.schema.queries.comparison import ratio_of, unlike
-
-    assert unlike("model=a; hardware=x", "model=a; hardware=y") == "hardware: x against y"
-    a, b = {"value": 10.0, "low": 9.9, "high": 10.1}, {"value": 20.0, "low": 19.8, "high": 20.2}
-    value, low, high = ratio_of(a, b)
-    assert (value, low, high) == pytest.approx((2.0, 2 * 0.98596, 2 * 1.01424), rel=1e-4)
-    assert ratio_of({"value": 0.0}, b)[0] != ratio_of({"value": 0.0}, b)[0]
