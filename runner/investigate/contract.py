@@ -35,7 +35,7 @@ def contract_of_model(model: str) -> Contract:
 
 def _ports(path: Path) -> dict[str, Any]:
     try:
-        with Worker({"op": "contract", "onnx": str(path.absolute())}, python=None, timeout_s=_TIMEOUT_S) as worker:
+        with Worker({"op": "ports", "onnx": str(path.absolute())}, python=None, timeout_s=_TIMEOUT_S) as worker:
             return worker.until("ports")
     except WorkerFailed as failure:
         raise UsageError(failure.message) from None

@@ -17,6 +17,7 @@ import duckdb
 from assay.runner.errors import NothingMeasured, UsageError, nearest
 from assay.runner.run.prepare import Prepared, made_for, opened_from, prepare, source_of
 from assay.runner.suites.case import Case, expand
+from assay.runner.suites.checks import recorded_as
 from assay.runner.suites.suite import Suite, find_suite, load_suite
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema import queries, rows
@@ -100,7 +101,7 @@ def explain_case(
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, run_id: str, name: str) -> dict[str, Any]:
-    cases = [case for case in queries.find_case(connection, run_id) if case["check_kind"] == "parity"]
+    cases = recorded_as("parity", queries.find_case(connection, run_id))
     exact = [case for case in cases if case["name"] == name]
     found = exact or [case for case in cases if name in case["name"]]
     if len(found) != 1:

@@ -139,7 +139,7 @@ class Bench:
         Raises:
             Impossible: a side broke, or does not have the figure.
         """
-        if old.case.is_timed and old.case.check != "profile":
+        if old.case.in_turns:
             self._time(old, new)
         else:
             for side in (old, new):
@@ -154,7 +154,7 @@ class Bench:
         sides = (old, new)
         outcomes = [outcome_of(self.suite, side.case, side.prepared) for side in sides]
         jobs = [partial(job_of, self.suite, self.folder, self.store, side.prepared) for side in sides]
-        time_in_turns(outcomes, lambda case, op: jobs[case.group](case, op), self.progress)
+        time_in_turns(outcomes, lambda case: jobs[case.group](case), self.progress)
         old.outcome, new.outcome = outcomes
 
     def _run(self, side: Side) -> Outcome:

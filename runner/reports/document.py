@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from assay.runner.reports.console import number, size
 from assay.runner.reports.facts import Facts, Row, Table
 from assay.runner.reports.quality import quality
+from assay.runner.suites.checks import recorded_as
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import as_samples, paired_ratio
 
@@ -66,9 +67,8 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
     One that was timed alone is its own group.
     """
     by_case: dict[str, _Timed] = {}
-    for row in facts.measured:
-        if row["check_kind"] == check:
-            by_case.setdefault(row["case_id"], _Timed(row)).figures[row["metric"]] = row
+    for row in recorded_as(check, facts.measured):
+        by_case.setdefault(row["case_id"], _Timed(row)).figures[row["metric"]] = row
     groups: dict[tuple[str, str, str], list[_Timed]] = {}
     for timed in by_case.values():
         group = str(timed.first["group_id"] or timed.first["case_id"])
@@ -77,14 +77,16 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
 
 
 def _speed(facts: Facts) -> Iterator[Table]:
-    for check, metric, columns in (
+    for check, heading, metric, columns in (
         (
             "benchmark",
+            "Speed",
             "latency_p50_ms",
             (("median ms", "latency_p50_ms"), ("p99 ms", "latency_p99_ms"), ("items/s", "items_per_s")),
         ),
         (
             "generation",
+            "Generation",
             "token_latency_p50_ms",
             (
                 ("first token ms", "ttft_ms"),
@@ -106,10 +108,7 @@ def _speed(facts: Facts) -> Iterator[Table]:
                 ]
                 for timed in sorted(cases, key=lambda timed: (timed is not base, timed.label))
             ]
-            title = (
-                f"{'Speed' if check == 'benchmark' else 'Generation'}: {model} on {workload},"
-                f" {' and '.join(sorted({t.first['backend'] for t in cases}))}"
-            )
+            title = f"{heading}: {model} on {workload}, {' and '.join(sorted({t.first['backend'] for t in cases}))}"
             shapes = next((c["input_shapes"] for c in facts.cases if c["name"] == cases[0].first["name"]), None)
             note = f"One call takes {_short(shapes)}. " if shapes else ""
             yield Table(

@@ -30,15 +30,17 @@ def gather(outcome: Outcome) -> None:
     for kind in ("liveness", "noise", "finding", "maxima"):
         outcome.told.setdefault(kind, []).extend(outcome.reference_told.get(kind, []))
     outcome.told["drift"] = [*_drifts(outcome)]
-    if outcome.case.check == "consistency":
-        _advise(outcome)
-        return
-    findings = outcome.told["finding"]
-    findings += _reach_findings(outcome)
-    findings += _repeat_findings(outcome)
-    findings += _rounding_findings(outcome)
-    findings += _generation_findings(outcome)
-    findings += _saturation_findings(outcome)
+
+
+def parity_findings(outcome: Outcome) -> list[Event]:
+    """What explains the verdicts of a case that is compared with a right side."""
+    return [
+        *_reach_findings(outcome),
+        *_repeat_findings(outcome),
+        *_rounding_findings(outcome),
+        *_generation_findings(outcome),
+        *_saturation_findings(outcome),
+    ]
 
 
 def device_findings(outcome: Outcome) -> Iterator[Event]:
@@ -242,7 +244,7 @@ def _generation_findings(outcome: Outcome) -> Iterator[Event]:
         yield _finding("other_generation", real[0]["output"], "warning", message)
 
 
-def _advise(outcome: Outcome) -> None:
+def advise_tolerances(outcome: Outcome) -> None:
     """A tolerance for each output from everything that moves it without a fault.
 
     And what the policy's is against it.

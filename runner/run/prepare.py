@@ -15,10 +15,10 @@ from assay.runner import environment
 from assay.runner.backends import ENGINES
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES
+from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Event, Progress
 from assay.runner.suites.case import Case, expand, pytorch_kind
 from assay.runner.suites.suite import BackendChoice, Suite, Variant
-from assay.runner.timing.device import parse_mode
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
 from assay.schema.store.database import Store
@@ -126,7 +126,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "artifacts": store.artifacts,
         "given_goldens": {case.workload: case.golden for case in group if case.golden},
         "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
-        "advise": any(case.check == "consistency" for case in group),
+        "advise": any(check_named(case.check).advises for case in group),
         "max_steps": limit,
         "contract": suite.model[first.model].contract,
         "contract_options": suite.model[first.model].contract_options,
@@ -245,9 +245,7 @@ def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> t
         options["asked"] = None if case.choice.allow_fallback else case.precision_asked
     elif source["kind"] == "onnx":
         source["location"] = prepared.artifacts[case.variant]["path"]
-    if case.choice.kind == "onnxruntime" and case.check == "benchmark" and case.mode != "functional":
-        options |= {"device_stream": True, "cuda_graph": parse_mode(case.mode).graph}
-    return source, options
+    return source, options | check_named(case.check).session_options(case)
 
 
 def _base(suite: Suite, case: Case) -> Event | None:

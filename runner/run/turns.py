@@ -11,17 +11,18 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
+from assay.runner.run.checks import timed_check
 from assay.runner.run.outcome import Event, Outcome, Progress
 from assay.runner.suites.case import Case
 from assay.runner.timing import gpu, statistics
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.spool import new_id
 
-Job = Callable[[Case, str], Event]
-"""What a worker is told for a case and an operation."""
+JobOf = Callable[[Case], Event]
+"""What a case's worker is told."""
 
 
-def time_in_turns(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
+def time_in_turns(outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
     """Fill in the blocks of every case, and the ratio to the one that they are compared with."""
     started = time.perf_counter()
     timing = outcomes[0].case.timing
@@ -39,7 +40,7 @@ def time_in_turns(outcomes: list[Outcome], job: Job, progress: Progress) -> None
         outcome.duration_s = (time.perf_counter() - started) / len(outcomes)
 
 
-def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
+def _launch(outcomes: list[Outcome], job: JobOf, rounds: int) -> None:
     """One process a case: libraries load side by side, models one after the other, blocks in turns."""
     alone = len(outcomes) == 1
     with ExitStack() as stack:
@@ -47,7 +48,7 @@ def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
         for outcome in outcomes:
             with _failing(outcome):
                 worker = Worker(
-                    {**job(outcome.case, outcome.case.check), "block_calls": outcome.ready.get("block_calls")},
+                    {**job(outcome.case), "block_calls": outcome.ready.get("block_calls")},
                     python=outcome.case.choice.python,
                     timeout_s=outcome.case.timeout_s * len(outcomes),
                 )
@@ -126,11 +127,9 @@ def add_ratios(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if base is not None and base.status == "ok" and outcome is not base and outcome.status == "ok":
             outcome.ratio = statistics.paired_ratio(timed_calls(outcome), timed_calls(base))
-            mode = f", {base.case.mode}" if base.case.check == "generation" else ""
-            outcome.compared_with = f"{base.case.variant}/{base.case.backend}{mode}"
+            outcome.compared_with = timed_check(base.case.check).compared_with(base.case)
 
 
 def timed_calls(outcome: Outcome) -> statistics.Samples:
     """[launches, blocks, calls] in milliseconds; of a generation the steps after the prompt."""
-    samples = np.array(outcome.blocks)
-    return samples[:, :, 1:] if outcome.case.check == "generation" else samples
+    return timed_check(outcome.case.check).calls(np.array(outcome.blocks))

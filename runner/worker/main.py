@@ -16,7 +16,7 @@ import signal
 import sys
 from typing import Any, TextIO
 
-from assay.runner.errors import AssayError
+from assay.runner.errors import AssayError, UsageError
 from assay.runner.worker.jobs.session import Job, plain
 
 
@@ -48,8 +48,7 @@ def main() -> None:
     events = Events()
     job: Job = json.loads(sys.stdin.readline())
     try:
-        operation: Any = importlib.import_module(OPERATIONS[job["op"]])
-        operation.run(job, events)
+        _operation(job["op"]).run(job, events)
         events.emit("done")
     except MemoryError as error:
         events.emit("error", type="MemoryError", message=f"out of memory: {error}", status="crashed")
@@ -62,10 +61,15 @@ def main() -> None:
         events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
 
 
-OPERATIONS = {
-    "prepare": "assay.runner.worker.jobs.prepare", "parity": "assay.runner.worker.jobs.parity", "benchmark": "assay.runner.worker.jobs.benchmark",
-    "consistency": "assay.runner.worker.jobs.consistency", "explain": "assay.runner.worker.jobs.explain", "generation": "assay.runner.worker.jobs.generation",
-    "profile": "assay.runner.worker.jobs.profile", "quality": "assay.runner.worker.jobs.quality", "ledger": "assay.runner.worker.jobs.ledger",
-    "sensitivity": "assay.runner.worker.jobs.sensitivity", "engine": "assay.runner.worker.jobs.engine", "installed": "assay.runner.worker.jobs.installed", "contract": "assay.runner.worker.jobs.ports",
-}  # fmt: skip
-"""Operation -> module with `run(job, events)`, imported when it is asked for."""
+def _operation(name: str) -> Any:
+    """The module of `assay.runner.worker.jobs` that does an operation, imported when it is asked for."""
+    module = f"assay.runner.worker.jobs.{name}"
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        found = None
+    if not hasattr(found, "run"):
+        raise UsageError(f"a worker has no operation {name!r}: it would be {module}, with run(job, events).")
+    return found

@@ -180,7 +180,7 @@ def _sqnr(outcome: Outcome) -> dict[str, tuple[float, float | None, float | None
         ),
         None,
     )
-    return {} if outcome.case.check != "parity" or found is None else {"sqnr_db": (found, None, None)}
+    return {} if found is None else {"sqnr_db": (found, None, None)}
 
 
 def _found(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from assay.runner.quality.thresholds import FLOAT, GAP_DB, POOR_DB, RETRAIN, lost_by_kernels, poor_tensors
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts, Row, few
+from assay.runner.suites.checks import recorded_as
 
 _PROBLEM = "accuracy fell"
 _RANGES = {
@@ -34,9 +35,9 @@ def accuracy(facts: Facts) -> list[Diagnosis]:
     """
     drops = {row["case_id"]: row for row in facts.measured if row["metric"] == "quality_drop_relative"}
     made: list[Diagnosis] = []
-    for case in facts.cases:
+    for case in recorded_as("quality", facts.cases):
         drop = drops.get(case["case_id"])
-        if case["check_kind"] != "quality" or case["variant"] in FLOAT or drop is None or drop["value"] <= RETRAIN:
+        if case["variant"] in FLOAT or drop is None or drop["value"] <= RETRAIN:
             continue
         if drop["low"] is not None and drop["low"] <= 0:
             made.append(_few_items(case, drop))
@@ -179,10 +180,9 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
     mine = drops[case["case_id"]]
     others = [
         (drops[other["case_id"]], other)
-        for other in facts.cases
+        for other in recorded_as("quality", facts.cases)
         if other["case_id"] in drops
         and other["variant"] not in (*FLOAT, case["variant"])
-        and other["check_kind"] == "quality"
         and (other["model"], other["model_version"], other["workload_sha256"])
         == (case["model"], case["model_version"], case["workload_sha256"])
     ]
