@@ -19,7 +19,7 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes.build import kept
 from assay.runner.run.figures import figures_of
 from assay.runner.run.measure import job_of, outcome_of, run_group
-from assay.runner.run.outcome import Event, Outcome, Progress
+from assay.runner.run.outcome import Facts, Outcome, Progress
 from assay.runner.run.prepare import Prepared, prepare
 from assay.runner.run.turns import time_in_turns
 from assay.runner.run.verdicts import judge
@@ -74,7 +74,7 @@ class Bench:
     folder: Path
     store: Store
     progress: Progress
-    artifacts: Mapping[tuple[str, str, str], list[Event]] = field(default_factory=dict)
+    artifacts: Mapping[tuple[str, str, str], list[Facts]] = field(default_factory=dict)
     """(model, variant, version) -> recorded artifacts, the newest first."""
     limit_s: float = math.inf
     """That a worker may take."""
@@ -175,7 +175,7 @@ def bench(connection: duckdb.DuckDBPyConnection, store: Store, suite: str, progr
         "select a.*, max(r.started_at) as newest from artifact a join case_result c using (artifact_id) join run r"
         " using (run_id) group by all order by newest desc",
     )
-    artifacts: dict[tuple[str, str, str], list[Event]] = {}
+    artifacts: dict[tuple[str, str, str], list[Facts]] = {}
     for row in found:
         artifacts.setdefault((row["model"], row["variant"], row["model_version"]), []).append(row)
     return Bench(load_suite(path), path.parent.absolute(), store, progress, artifacts)

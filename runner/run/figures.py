@@ -11,6 +11,7 @@ from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome
 from assay.runner.timing import gpu, statistics
 from assay.runner.timing.statistics import Estimate, Samples
+from assay.runner.worker.events.facts import Measured
 
 _QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
 
@@ -24,9 +25,9 @@ class Figure:
     """Kept with the row: [launches, blocks, calls]."""
 
     @classmethod
-    def told(cls, metric: str, value: float, low: float | None, high: float | None, n: int, provenance: str) -> Figure:
+    def told(cls, event: Measured) -> Figure:
         """A figure as a worker tells it."""
-        return cls(metric, Estimate(value, low, high, n), provenance)
+        return cls(event.metric, Estimate(event.value, event.low, event.high, event.n), event.provenance)
 
 
 def figures_of(outcome: Outcome) -> list[Figure]:
@@ -113,16 +114,22 @@ def ratio(outcome: Outcome) -> Iterator[Figure]:
 
 def of_launches(outcome: Outcome) -> Iterator[Figure]:
     """What is done once a process: the median of the launches."""
-    for metric, field in (("first_inference_ms", "first_ms"), ("warmup_calls", "calls"), ("load_ms", "load_ms")):
-        values = [told[field] for told in outcome.launched if field in told]
+    for metric, values in (
+        ("first_inference_ms", [launch.ready.first_ms for launch in outcome.launched]),
+        ("warmup_calls", [launch.ready.calls for launch in outcome.launched]),
+        ("load_ms", [launch.opened.load_ms for launch in outcome.launched]),
+    ):
         if values:
             yield Figure(metric, exactly(float(np.median(values)), len(values)))
 
 
 def memory(outcome: Outcome) -> Iterator[Figure]:
     """The most that any launch needed; what loading took is the median."""
+    if outcome.memory:
+        yield Figure(
+            "peak_rss_bytes", exactly(max(held.peak_rss_bytes for held in outcome.memory), len(outcome.memory))
+        )
     for metric in (
-        "peak_rss_bytes",
         "arena_bytes",
         "allocator_peak_bytes",
         "gpu_peak_bytes",
@@ -130,13 +137,12 @@ def memory(outcome: Outcome) -> Iterator[Figure]:
         "engine_weights_bytes",
         "engine_scratch_bytes",
     ):
-        values = [told[metric] for told in outcome.memory if metric in told]
+        values = [told.held[metric] for told in outcome.memory if metric in told.held]
         if values:
             yield Figure(metric, exactly(max(values), len(values)))
     grown = [
-        memory["loaded_rss_bytes"] - told["imported_rss_bytes"]
-        for memory, told in zip(outcome.memory, outcome.launched, strict=False)
-        if "imported_rss_bytes" in told
+        memory.loaded_rss_bytes - launch.imported.rss_bytes
+        for memory, launch in zip(outcome.memory, outcome.launched, strict=False)
     ]
     if grown:
         yield Figure("load_rss_bytes", exactly(float(np.median(grown)), len(grown)))

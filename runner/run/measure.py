@@ -10,11 +10,13 @@ from pathlib import Path
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named, timed_check
 from assay.runner.run.findings import device_findings
-from assay.runner.run.outcome import Event, Outcome, Progress
+from assay.runner.run.outcome import Facts, Outcome, Progress
 from assay.runner.run.prepare import Prepared, made_for, opened_from
 from assay.runner.run.rows import artifact_row
 from assay.runner.suites.case import Case
 from assay.runner.suites.suite import Suite
+from assay.runner.worker.events.facts import Measured, Opened, ReceiptGiven
+from assay.runner.worker.events.wire import name_of
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now
@@ -90,7 +92,7 @@ def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     return outcome
 
 
-def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case) -> Event:
+def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case) -> Facts:
     """What a case's worker is told."""
     source, options = opened_from(suite, folder, prepared, case)
     return {
@@ -136,14 +138,14 @@ def _run_alone(
         job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
         with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:
             for event in worker.events():
-                if event["event"] == "opened":
-                    outcome.opened = event
-                elif event["event"] == "receipt":
-                    outcome.receipts.append(event)
-                elif event["event"] == "figure":
+                if isinstance(event, Opened):
+                    outcome.opened = event.facts()
+                elif isinstance(event, ReceiptGiven):
+                    outcome.receipts.append(event.receipt)
+                elif isinstance(event, Measured):
                     outcome.figures.append(event)
                 else:
-                    outcome.told.setdefault(event.pop("event"), []).append(event)
+                    outcome.told.setdefault(name_of(event), []).append(event.facts())
     except WorkerFailed as failure:
         outcome.fail(failure)
     if outcome.status != "ok":

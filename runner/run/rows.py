@@ -13,13 +13,13 @@ from assay.runner.metrics import METRICS
 from assay.runner.rules.policy import Judgement, Policy
 from assay.runner.run.checks import check_named
 from assay.runner.run.figures import figures_of
-from assay.runner.run.outcome import Context, Event, Outcome
+from assay.runner.run.outcome import Context, Facts, Outcome
 from assay.schema import rows
 from assay.schema.store.spool import new_id, now
 
 
 def artifact_row(
-    event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str, weights_from: str | None = None
+    event: Facts, *, model: str, version: str, variant: str, format_: str, recipe: str, weights_from: str | None = None
 ) -> rows.Artifact:
     identity = hashlib.sha256(f"{event['sha256']}/{model}/{version}/{variant}/{format_}".encode()).hexdigest()[:32]
     return rows.Artifact(

@@ -17,18 +17,21 @@ import sys
 from typing import Any, TextIO
 
 from assay.runner.errors import AssayError, UsageError
+from assay.runner.worker.events.event import Event
+from assay.runner.worker.events.facts import Done, JobFailed
+from assay.runner.worker.events.wire import encode
 from assay.runner.worker.jobs.session import Job, plain
 
 
-class Events:
-    """The way out: one JSON object a line."""
+class Pipe:
+    """The way out: one event a line."""
 
     def __init__(self) -> None:
         self._stream: TextIO = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
 
-    def emit(self, event: str, **facts: Any) -> None:
-        self._stream.write(json.dumps({"event": event, **facts}, default=str) + "\n")
+    def emit(self, event: Event) -> None:
+        self._stream.write(encode(event) + "\n")
         self._stream.flush()
 
 
@@ -45,20 +48,20 @@ def _die_with_parent() -> None:
 def main() -> None:
     """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
     _die_with_parent()
-    events = Events()
+    events = Pipe()
     job: Job = json.loads(sys.stdin.readline())
     try:
         _operation(job["op"]).run(job, events)
-        events.emit("done")
+        events.emit(Done())
     except MemoryError as error:
-        events.emit("error", type="MemoryError", message=f"out of memory: {error}", status="crashed")
+        events.emit(JobFailed(type="MemoryError", message=f"out of memory: {error}", status="crashed"))
     except AssayError as error:
-        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+        events.emit(JobFailed(type=type(error).__name__, message=plain(error), status="failed"))
     except Exception as error:  # noqa: BLE001  a case's failure is a row, whatever it was
         import traceback
 
         traceback.print_exc()
-        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+        events.emit(JobFailed(type=type(error).__name__, message=plain(error), status="failed"))
 
 
 def _operation(name: str) -> Any:

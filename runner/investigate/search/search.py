@@ -112,7 +112,7 @@ def _phase_one(context: _Context) -> tuple[list[Node], str]:
     ledger = by_check.get(("ledger", plan.variant))
     layers = {variant: _times(by_check.get(("profile", variant))) for variant in ("fp32", plan.variant)}
     entries = ledger.told.get("ledger", []) if ledger else []
-    everything = next((f["value"] for f in asked.figures if f["metric"] == "all_nodes_sqnr_db"), None)
+    everything = next((f.value for f in asked.figures if f.metric == "all_nodes_sqnr_db"), None)
     return (
         nodes_of(asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything),
         asked.version,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.figures import Figure, size
-from assay.runner.run.outcome import Event, Outcome
+from assay.runner.run.outcome import Facts, Outcome
 from assay.runner.suites.case import Case
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Check:
     advises: ClassVar[bool] = False
     """Whether it proposes a tolerance, for which the reference runs more steps in other arithmetic."""
 
-    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Event:
+    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
         """What its worker is told beside what every worker is."""
         del suite, prepared, case
         return {}
@@ -41,9 +41,7 @@ class Check:
 
     def figures(self, outcome: Outcome) -> Iterable[Figure]:
         """Figures of a case that came to its end: what its worker told, and the artifact's size beside any."""
-        told = [
-            Figure.told(e["metric"], e["value"], e["low"], e["high"], e["n"], e["provenance"]) for e in outcome.figures
-        ]
+        told = [Figure.told(event) for event in outcome.figures]
         return [*told, *size(outcome)] if told else []
 
     def steps(self, outcome: Outcome) -> list[tuple[int, float]]:

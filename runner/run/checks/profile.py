@@ -11,6 +11,7 @@ from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.turns import JobOf
 from assay.runner.timing.not_faster import why_not_faster
 from assay.runner.timing.traces import matched
+from assay.runner.worker.events.facts import LayersTimed, MemoryHeld, Opened
 from assay.runner.worker.process import Worker, WorkerFailed
 
 
@@ -37,10 +38,10 @@ def _profile(outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
         case = outcome.case
         try:
             with Worker(job(case), python=case.choice.python, timeout_s=case.timeout_s) as worker:
-                outcome.opened = worker.until("opened")
-                told = worker.until("layers")
-                outcome.layers, outcome.inspected = told["layers"], told["inspected"]
-                outcome.memory = [worker.until("memory")]
+                outcome.opened = worker.until(Opened).facts()
+                told = worker.until(LayersTimed)
+                outcome.layers, outcome.inspected = told.layers, told.inspected
+                outcome.memory = [worker.until(MemoryHeld)]
         except WorkerFailed as failure:
             outcome.fail(failure)
         if outcome.status == "ok" and not outcome.layers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.runner.run.checks.told import Told
-from assay.runner.run.outcome import Event
+from assay.runner.run.outcome import Facts
 from assay.runner.suites.case import Case
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Quality(Told):
-    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Event:
+    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
         """The workload itself: its labels and its task."""
         del prepared
         if case.workload not in suite.workload:

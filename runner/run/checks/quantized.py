@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assay.runner.run.checks.told import Told
-from assay.runner.run.outcome import Event
+from assay.runner.run.outcome import Facts
 from assay.runner.run.prepare import calibration_of
 from assay.runner.suites.case import Case
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Quantized(Told):
-    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Event:
+    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
         """The float file, how the variant was made of it, and what it was calibrated on."""
         return {
             "base": prepared.artifacts[case.variant]["base"],
