@@ -41,6 +41,7 @@ def figures_of(outcome: Outcome) -> list[Figure]:
 
 
 def of_calls(samples: Samples, batch: int | None) -> Iterator[Figure]:
+    """Figures of calls, [launches, blocks, calls] in milliseconds; items a second where the batch is known."""
     average = statistics.mean(samples)
     yield from _quantiles("latency", samples)
     yield Figure("latency_mean_ms", average)
@@ -105,6 +106,7 @@ def phases(outcome: Outcome) -> Iterator[Figure]:
 
 
 def ratio(outcome: Outcome) -> Iterator[Figure]:
+    """The ratio to what the case is compared with, and what it could have shown; nothing where there is none."""
     ratio = outcome.ratio
     if ratio:
         yield Figure("latency_ratio", Estimate(ratio.value, ratio.low, ratio.high, ratio.n), "derived")
@@ -149,6 +151,7 @@ def memory(outcome: Outcome) -> Iterator[Figure]:
 
 
 def size(outcome: Outcome) -> Iterator[Figure]:
+    """Bytes of the artifact and bits of a weight, as far as they are known."""
     artifact = outcome.artifact
     if artifact is None:
         return

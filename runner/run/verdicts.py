@@ -47,6 +47,7 @@ def _as_expected(outcome: Outcome) -> Judgement:
 
 
 def judge_outputs(outcome: Outcome) -> None:
+    """Verdicts of outputs against the right side; a pass that proves nothing is vacuous."""
     merged = [r for r in outcome.receipts if r["step"] < 0 and is_main(r)]
     dead = {f["subject"] for f in outcome.told["finding"] if f["kind"] == "dead_state"}
     for receipt in merged:
