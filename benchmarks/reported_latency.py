@@ -16,6 +16,7 @@ from models_to_time import WIDTH, millisecond_model
 
 from assay.runner.rules.policy import Policy
 from assay.runner.suites.suite import Timing
+from assay.runner.worker.events.facts import BlockTimed, LibraryImported, Ready
 from assay.runner.worker.process import Worker
 from assay.runner.workloads import golden
 
@@ -55,14 +56,14 @@ with tempfile.TemporaryDirectory() as temporary:
     }
     ours, bare = [], []
     with Worker(job, python=None, timeout_s=300) as worker:
-        worker.until("imported")
+        worker.until(LibraryImported)
         worker.send({"open": True})
-        calls = worker.until("ready")["block_calls"]
+        calls = worker.until(Ready).block_calls
         for _ in range(ROUNDS):
             for side in ("ours", "bare", "bare", "ours"):
                 if side == "ours":
                     worker.send({"block": True})
-                    ours += worker.until("block")["ms"]
+                    ours += worker.until(BlockTimed).ms
                 else:
                     bare += bare_loop(session, feed, calls)
 ratio = statistics.median(ours) / statistics.median(bare)

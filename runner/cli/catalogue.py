@@ -13,6 +13,7 @@ from assay.runner.backends import BACKENDS, DISTRIBUTIONS
 from assay.runner.errors import EnvironmentMissing
 from assay.runner.recipes import VARIANT_RECIPES
 from assay.runner.suites.suite import load_suite, shipped_suites
+from assay.runner.worker.events.facts import LibraryFound
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden
 from assay.schema.errors import StoreError
@@ -203,11 +204,11 @@ def _elsewhere(name: str, python: str) -> dict[str, Any]:
     job = {"op": "installed", "backend": name}
     try:
         with Worker(job, python=python, timeout_s=120) as worker:
-            told = worker.until("installed")
+            told = worker.until(LibraryFound)
     except WorkerFailed as failure:
         state = "missing" if failure.kind == "EnvironmentMissing" else "broken"
         return {"what": f"backend {name}", "state": state, "detail": f"{python}: {failure.message}"}
-    return {"what": f"backend {name}", "state": "ok", "detail": f"{python}: {told['detail']}"}
+    return {"what": f"backend {name}", "state": "ok", "detail": f"{python}: {told.detail}"}
 
 
 def _gpu_finding(host: Environment) -> dict[str, Any]:

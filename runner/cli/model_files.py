@@ -98,13 +98,14 @@ def graph(
     """
     from assay.runner.graphs.annotate import annotate
     from assay.runner.recipes.build import cached_file
+    from assay.runner.suites.checks import recorded_as
     from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
 
     if out.exists():
         raise UsageError(f"{out} is there already; name a new file.")
     with published(db) as connection:
-        cases = [c for c in run_queries.cases_of(connection, resolve(connection, run)) if c["check_kind"] == "ledger"]
+        cases = recorded_as("ledger", run_queries.cases_of(connection, resolve(connection, run)))
         found = [c for c in cases if c["name"] == case] or [c for c in cases if case in c["name"]]
         if len(found) != 1:
             what = "is not one ledger case" if found else "is no ledger case"

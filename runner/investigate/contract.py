@@ -10,6 +10,7 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.contract import Contract, load_contract
 from assay.runner.rules.contract_json import guess_states
 from assay.runner.rules.expression import CannotEvaluate, values_of
+from assay.runner.worker.events.facts import PortsRead
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
 
@@ -35,8 +36,8 @@ def contract_of_model(model: str) -> Contract:
 
 def _ports(path: Path) -> dict[str, Any]:
     try:
-        with Worker({"op": "contract", "onnx": str(path.absolute())}, python=None, timeout_s=_TIMEOUT_S) as worker:
-            return worker.until("ports")
+        with Worker({"op": "ports", "onnx": str(path.absolute())}, python=None, timeout_s=_TIMEOUT_S) as worker:
+            return worker.until(PortsRead).facts()
     except WorkerFailed as failure:
         raise UsageError(failure.message) from None
 

@@ -17,7 +17,10 @@ import duckdb
 from assay.runner.errors import NothingMeasured, UsageError, nearest
 from assay.runner.run.prepare import Prepared, made_for, opened_from, prepare, source_of
 from assay.runner.suites.case import Case, expand
+from assay.runner.suites.checks import recorded_as
 from assay.runner.suites.suite import Suite, find_suite, load_suite
+from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
+from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema import rows
 from assay.schema.queries import parity as parity_queries
@@ -102,7 +105,7 @@ def explain_case(
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, run_id: str, name: str) -> dict[str, Any]:
-    cases = [case for case in run_queries.find_case(connection, run_id) if case["check_kind"] == "parity"]
+    cases = recorded_as("parity", run_queries.find_case(connection, run_id))
     exact = [case for case in cases if case["name"] == name]
     found = exact or [case for case in cases if name in case["name"]]
     if len(found) != 1:
@@ -202,18 +205,17 @@ def _ask_worker(job: Event, case: Case, answer: Answer) -> None:
     try:
         with Worker(job, python=case.choice.python, timeout_s=_TIMEOUT_S) as worker:
             for event in worker.events():
-                kind = event.pop("event")
-                match kind:
-                    case "walk":
-                        answer.walk = event
-                    case "entry":
-                        answer.entries.append(event)
-                    case "blame":
-                        answer.blame.append(event)
-                    case "reproduction":
-                        answer.reproduction = event["folder"]
-                    case "unwalkable":
-                        answer.note = event["reason"]
+                match event:
+                    case Walked():
+                        answer.walk = event.facts()
+                    case NodeWalked():
+                        answer.entries.append(event.facts())
+                    case EdgeBlamed():
+                        answer.blame.append(event.facts())
+                    case ReproductionWritten():
+                        answer.reproduction = event.folder
+                    case NotWalkable():
+                        answer.note = event.reason
     except WorkerFailed as failure:
         raise UsageError(f"{answer.case['name']} cannot be explained: {failure.message}") from None
 

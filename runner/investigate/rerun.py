@@ -19,7 +19,7 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes.build import kept
 from assay.runner.run.figures import figures_of
 from assay.runner.run.measure import job_of, outcome_of, run_group
-from assay.runner.run.outcome import Event, Outcome, Progress
+from assay.runner.run.outcome import Facts, Outcome, Progress
 from assay.runner.run.prepare import Prepared, prepare
 from assay.runner.run.turns import time_in_turns
 from assay.runner.run.verdicts import judge
@@ -65,7 +65,7 @@ class Bench:
     folder: Path
     store: Store
     progress: Progress
-    artifacts: Mapping[tuple[str, str, str], list[Event]] = field(default_factory=dict)
+    artifacts: Mapping[tuple[str, str, str], list[Facts]] = field(default_factory=dict)
     """(model, variant, version) -> recorded artifacts, the newest first."""
     limit_s: float = math.inf
     """That a worker may take."""
@@ -130,7 +130,7 @@ class Bench:
         Raises:
             Impossible: a side broke, or does not have the figure.
         """
-        if old.case.is_timed and old.case.check != "profile":
+        if old.case.in_turns:
             self._time(old, new)
         else:
             for side in (old, new):
@@ -145,7 +145,7 @@ class Bench:
         sides = (old, new)
         outcomes = [outcome_of(self.suite, side.case, side.prepared) for side in sides]
         jobs = [partial(job_of, self.suite, self.folder, self.store, side.prepared) for side in sides]
-        time_in_turns(outcomes, lambda case, op: jobs[case.group](case, op), self.progress)
+        time_in_turns(outcomes, lambda case: jobs[case.group](case), self.progress)
         old.outcome, new.outcome = outcomes
 
     def _run(self, side: Side) -> Outcome:
@@ -166,7 +166,7 @@ def bench(connection: duckdb.DuckDBPyConnection, store: Store, suite: str, progr
         "select a.*, max(r.started_at) as newest from artifact a join case_result c using (artifact_id) join run r"
         " using (run_id) group by all order by newest desc",
     )
-    artifacts: dict[tuple[str, str, str], list[Event]] = {}
+    artifacts: dict[tuple[str, str, str], list[Facts]] = {}
     for row in found:
         artifacts.setdefault((row["model"], row["variant"], row["model_version"]), []).append(row)
     return Bench(load_suite(path), path.parent.absolute(), store, progress, artifacts)

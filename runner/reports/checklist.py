@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.runner.quality.thresholds import FLOAT, RETRAIN
+from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import LATENCY_RATIO, QUALITY_DROP_RELATIVE
 
 Row = Mapping[str, Any]
@@ -27,7 +28,7 @@ def checklist(cases: Sequence[Row], measured: Sequence[Row], findings: Sequence[
 
     `cases` as `assay.schema.queries.cases_of`, `measured` as `measurements_of`, `findings` as `findings_of`.
     """
-    judged = [case for case in cases if case["check_kind"] == "quality" and case["status"] == "ok"]
+    judged = [case for case in recorded_as("quality", cases) if case["status"] == "ok"]
     if not judged:
         return []
     floats = [case for case in judged if case["variant"] in FLOAT]
@@ -59,7 +60,7 @@ def checklist(cases: Sequence[Row], measured: Sequence[Row], findings: Sequence[
         _faster(measured),
         _of(
             "Odd inputs are tried: other lengths, batches, repetition",
-            [c for c in cases if c["check_kind"] == "consistency" and c["status"] == "ok"],
+            [c for c in recorded_as("consistency", cases) if c["status"] == "ok"],
             lambda case: str(case["name"]),
         ),
         Item(
@@ -107,7 +108,7 @@ def _layers(cases: Sequence[Row], worst: Sequence[Row]) -> Item:
     what = "Where more than 2 % is lost, every layer is looked at"
     if not worst:
         return Item(what, None, "no variant loses more than 2 %")
-    seen = {case["variant"] for case in cases if case["check_kind"] == "ledger" and case["status"] == "ok"}
+    seen = {case["variant"] for case in recorded_as("ledger", cases) if case["status"] == "ok"}
     missing = sorted({str(row["variant"]) for row in worst} - seen)
     return Item(
         what,
@@ -124,7 +125,7 @@ def _selective(cases: Sequence[Row], worst: Sequence[Row]) -> Item:
     what = "Selective quantization is considered where it is needed"
     if not worst:
         return Item(what, None, "no variant loses more than 2 %")
-    seen = [case["name"] for case in cases if case["check_kind"] == "sensitivity" and case["status"] == "ok"]
+    seen = [case["name"] for case in recorded_as("sensitivity", cases) if case["status"] == "ok"]
     return Item(
         what, bool(seen), seen[0] if seen else 'no sensitivity in this run: assay search, or check = "sensitivity"'
     )

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from assay.runner.reports.console import COLOURS, console, interval, quantity
 from assay.runner.reports.tables import shortened
+from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import LATENCY_RATIO
 from assay.schema.queries import runs as run_queries
 from assay.schema.queries.base import Filters
@@ -176,7 +177,7 @@ def _next(
     commands = [f"assay explain {shlex.quote(one.case)} --run {name}" for one in found if one.explainable][:1]
     if compared is not None:
         commands.append(f"assay compare {compared.a[: len(name)]} {name}")
-    if any(row["check_kind"] == "quality" for row in document["cases"]):
+    if recorded_as("quality", document["cases"]):
         commands.append(f"assay doctor {name}")
     return [*commands, f"assay show {name} {'verdicts' if found else 'measurements'}", "assay dashboard"]
 

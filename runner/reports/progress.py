@@ -11,9 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from assay.runner.reports.console import coloured
+from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome
-from assay.runner.run.turns import timed_calls
-from assay.runner.timing import statistics
 
 
 class LineProgress:
@@ -90,26 +89,7 @@ def headline(outcome: Outcome) -> str:
         for subject, name, judgement in outcome.judgements:
             if judgement.outcome == wanted:
                 return text + f"{wanted}: {name if subject == 'parity' else f'{subject} {name}'}: {judgement.reason}"
-    if outcome.blocks:
-        median = statistics.quantile(timed_calls(outcome), 0.5).value
-        what = "a token" if outcome.case.check == "generation" else "median"
-        return text + f"{what} {median:.4g} ms{ratio_words(outcome)}"
-    if outcome.layers:
-        top = max(outcome.layers, key=lambda layer: layer["share"])
-        return text + f"{len(outcome.layers)} operators; {top['name']} takes {top['share']:.0%}"
-    return text + verdict_words(outcome)
-
-
-def ratio_words(outcome: Outcome) -> str:
-    """The ratio to what the case is compared with, what it is taken for, and what would decide where nothing is."""
-    if outcome.ratio is None:
-        return ""
-    margin = outcome.case.timing.margin
-    verdict = outcome.ratio.outcome(margin)
-    needed = outcome.ratio.needed(margin)
-    more = f": {needed} launches would decide" if needed else ""
-    within = f" within {margin:.0%}" if verdict == "equivalent" else ""
-    return f", {outcome.ratio.value:.3g}x of {outcome.compared_with} ({verdict}{within}{more})"
+    return text + (check_named(outcome.case.check).headline(outcome) or verdict_words(outcome))
 
 
 _FEW = 3

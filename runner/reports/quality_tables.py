@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from assay.runner.reports.checklist import checklist
 from assay.runner.reports.facts import Facts, Row, Table
+from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import QUALITY_DROP_RELATIVE
 from assay.schema.queries.quality import MAIN_METRICS
 
@@ -13,9 +14,8 @@ from assay.schema.queries.quality import MAIN_METRICS
 def quality(facts: Facts) -> Iterator[Table]:
     """What each variant loses of its task's main metric, why, and the checklist."""
     by_case: dict[str, dict[str, Row]] = {}
-    for row in facts.measured:
-        if row["check_kind"] == "quality":
-            by_case.setdefault(row["name"], {})[row["metric"]] = row
+    for row in recorded_as("quality", facts.measured):
+        by_case.setdefault(row["name"], {})[row["metric"]] = row
     rows = []
     for name, figures in by_case.items():
         main = next((metric for metric in MAIN_METRICS if metric in figures), None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from assay.runner.reports.console import number, size
 from assay.runner.reports.facts import Facts, Row, Table
 from assay.runner.reports.quality_tables import quality
+from assay.runner.suites.checks import recorded_as
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import as_samples, paired_ratio
 from assay.schema.metrics import (
@@ -77,9 +78,8 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
     One that was timed alone is its own group.
     """
     by_case: dict[str, _Timed] = {}
-    for row in facts.measured:
-        if row["check_kind"] == check:
-            by_case.setdefault(row["case_id"], _Timed(row)).figures[row["metric"]] = row
+    for row in recorded_as(check, facts.measured):
+        by_case.setdefault(row["case_id"], _Timed(row)).figures[row["metric"]] = row
     groups: dict[tuple[str, str, str], list[_Timed]] = {}
     for timed in by_case.values():
         group = str(timed.first["group_id"] or timed.first["case_id"])
@@ -88,14 +88,16 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
 
 
 def _speed(facts: Facts) -> Iterator[Table]:
-    for check, metric, columns in (
+    for check, heading, metric, columns in (
         (
             "benchmark",
+            "Speed",
             LATENCY_P50_MS,
             (("median ms", LATENCY_P50_MS), ("p99 ms", LATENCY_P99_MS), ("items/s", ITEMS_PER_S)),
         ),
         (
             "generation",
+            "Generation",
             TOKEN_LATENCY_P50_MS,
             (
                 ("first token ms", TTFT_MS),
@@ -117,10 +119,7 @@ def _speed(facts: Facts) -> Iterator[Table]:
                 ]
                 for timed in sorted(cases, key=lambda timed: (timed is not base, timed.label))
             ]
-            title = (
-                f"{'Speed' if check == 'benchmark' else 'Generation'}: {model} on {workload},"
-                f" {' and '.join(sorted({t.first['backend'] for t in cases}))}"
-            )
+            title = f"{heading}: {model} on {workload}, {' and '.join(sorted({t.first['backend'] for t in cases}))}"
             shapes = next((c["input_shapes"] for c in facts.cases if c["name"] == cases[0].first["name"]), None)
             note = f"One call takes {_short(shapes)}. " if shapes else ""
             yield Table(

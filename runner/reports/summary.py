@@ -9,6 +9,7 @@ from typing import Any
 from assay.runner.errors import UsageError
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome, is_main
+from assay.runner.suites.checks import CHECKS
 
 
 def write_summary(finished: Finished, path: Path) -> None:
@@ -23,7 +24,7 @@ def write_summary(finished: Finished, path: Path) -> None:
     """
     document = {
         "run": finished.run_id,
-        "cases": [_case_summary(o) for o in finished.outcomes if o.case.check == "parity"],
+        "cases": [_case_summary(o) for o in finished.outcomes if CHECKS[o.case.check].streams],
     }
     try:
         path.write_text(json.dumps(document, indent=1, default=str))

@@ -93,9 +93,7 @@ def planned(suite: Suite, options: Options) -> list[Case]:
     if options.max_steps is not None:
         cases = [replace(case, max_steps=min(options.max_steps, case.max_steps or options.max_steps)) for case in cases]
     return [
-        replace(case, pad_side=side)
-        for case in cases
-        for side in (options.pad_sides if case.check == "parity" and case.mode != "functional" else (None,))
+        replace(case, pad_side=side) for case in cases for side in (options.pad_sides if case.has_sides else (None,))
     ]
 
 

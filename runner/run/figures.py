@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome
 from assay.runner.timing import gpu, statistics
 from assay.runner.timing.statistics import Estimate, Samples
+from assay.runner.worker.events.facts import Measured
 
 _QUANTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
 
@@ -22,6 +24,11 @@ class Figure:
     samples: Samples | None = None
     """Kept with the row: [launches, blocks, calls]."""
 
+    @classmethod
+    def told(cls, event: Measured) -> Figure:
+        """A figure as a worker tells it."""
+        return cls(event.metric, Estimate(event.value, event.low, event.high, event.n), event.provenance)
+
 
 def figures_of(outcome: Outcome) -> list[Figure]:
     """Figures of a case that came to its end.
@@ -30,28 +37,11 @@ def figures_of(outcome: Outcome) -> list[Figure]:
     """
     if outcome.status not in ("ok", "vacuous"):
         return []
-    if not outcome.case.is_timed:
-        told = [
-            Figure(e["metric"], Estimate(e["value"], e["low"], e["high"], e["n"]), e["provenance"])
-            for e in outcome.figures
-        ]
-        return [*told, *_size(outcome)] if told else []
-    found: list[Figure] = []
-    if outcome.blocks:
-        samples = np.array(outcome.blocks)
-        found += (
-            _generation(samples, outcome.batch)
-            if outcome.case.check == "generation"
-            else _calls(samples, batch_of(outcome))
-        )
-        found += _phases(outcome)
-        found += _ratio(outcome)
-        found += _of_launches(outcome)
-    found += _memory(outcome)
-    return [*found, *_size(outcome)]
+    return [*check_named(outcome.case.check).figures(outcome)]
 
 
-def _calls(samples: Samples, batch: int | None) -> Iterator[Figure]:
+def of_calls(samples: Samples, batch: int | None) -> Iterator[Figure]:
+    """Figures of calls, [launches, blocks, calls] in milliseconds; items a second where the batch is known."""
     average = statistics.mean(samples)
     yield from _quantiles("latency", samples)
     yield Figure("latency_mean_ms", average)
@@ -62,7 +52,7 @@ def _calls(samples: Samples, batch: int | None) -> Iterator[Figure]:
     yield from _noise(samples)
 
 
-def _generation(samples: Samples, batch: int | None) -> Iterator[Figure]:
+def of_generations(samples: Samples, batch: int | None) -> Iterator[Figure]:
     """The prompt's time is the time to the first token.
 
     The others are of one token each (of every row of the batch).
@@ -96,14 +86,6 @@ def _slope(tokens: Samples) -> Estimate:
     return Estimate(float(slope) * 1e3, float(low) * 1e3, float(high) * 1e3, tokens.size)
 
 
-def steps_of(outcome: Outcome) -> list[tuple[int, float]]:
-    """Median milliseconds of each step of a generation, 0 being the prompt."""
-    if outcome.case.check != "generation" or outcome.status != "ok" or not outcome.blocks:
-        return []
-    samples = np.array(outcome.blocks)
-    return [(step, float(ms)) for step, ms in enumerate(np.median(samples.reshape(-1, samples.shape[2]), axis=0))]
-
-
 def _inverse(average: Estimate, numerator: float) -> Estimate:
     low, high = (None if end is None else numerator / end for end in (average.high, average.low))
     return Estimate(numerator / average.value, low, high, average.n)
@@ -115,7 +97,7 @@ def _noise(samples: Samples) -> Iterator[Figure]:
         yield Figure("launch_noise", exactly(between, len(samples)), "derived")
 
 
-def _phases(outcome: Outcome) -> Iterator[Figure]:
+def phases(outcome: Outcome) -> Iterator[Figure]:
     """Medians of what a call consists of on a device, and of what the device did meanwhile."""
     for name, blocks in outcome.phases.items():
         yield Figure(f"{name}_ms", statistics.quantile(np.array(blocks), 0.5))
@@ -123,7 +105,8 @@ def _phases(outcome: Outcome) -> Iterator[Figure]:
         yield Figure(metric, exactly(value, len(outcome.gpu)))
 
 
-def _ratio(outcome: Outcome) -> Iterator[Figure]:
+def ratio(outcome: Outcome) -> Iterator[Figure]:
+    """The ratio to what the case is compared with, and what it could have shown; nothing where there is none."""
     ratio = outcome.ratio
     if ratio:
         yield Figure("latency_ratio", Estimate(ratio.value, ratio.low, ratio.high, ratio.n), "derived")
@@ -131,18 +114,24 @@ def _ratio(outcome: Outcome) -> Iterator[Figure]:
             yield Figure("latency_ratio_detectable", exactly(ratio.detectable, ratio.n), "derived")
 
 
-def _of_launches(outcome: Outcome) -> Iterator[Figure]:
+def of_launches(outcome: Outcome) -> Iterator[Figure]:
     """What is done once a process: the median of the launches."""
-    for metric, field in (("first_inference_ms", "first_ms"), ("warmup_calls", "calls"), ("load_ms", "load_ms")):
-        values = [told[field] for told in outcome.launched if field in told]
+    for metric, values in (
+        ("first_inference_ms", [launch.ready.first_ms for launch in outcome.launched]),
+        ("warmup_calls", [launch.ready.calls for launch in outcome.launched]),
+        ("load_ms", [launch.opened.load_ms for launch in outcome.launched]),
+    ):
         if values:
             yield Figure(metric, exactly(float(np.median(values)), len(values)))
 
 
-def _memory(outcome: Outcome) -> Iterator[Figure]:
+def memory(outcome: Outcome) -> Iterator[Figure]:
     """The most that any launch needed; what loading took is the median."""
+    if outcome.memory:
+        yield Figure(
+            "peak_rss_bytes", exactly(max(held.peak_rss_bytes for held in outcome.memory), len(outcome.memory))
+        )
     for metric in (
-        "peak_rss_bytes",
         "arena_bytes",
         "allocator_peak_bytes",
         "gpu_peak_bytes",
@@ -150,19 +139,19 @@ def _memory(outcome: Outcome) -> Iterator[Figure]:
         "engine_weights_bytes",
         "engine_scratch_bytes",
     ):
-        values = [told[metric] for told in outcome.memory if metric in told]
+        values = [told.held[metric] for told in outcome.memory if metric in told.held]
         if values:
             yield Figure(metric, exactly(max(values), len(values)))
     grown = [
-        memory["loaded_rss_bytes"] - told["imported_rss_bytes"]
-        for memory, told in zip(outcome.memory, outcome.launched, strict=False)
-        if "imported_rss_bytes" in told
+        memory.loaded_rss_bytes - launch.imported.rss_bytes
+        for memory, launch in zip(outcome.memory, outcome.launched, strict=False)
     ]
     if grown:
         yield Figure("load_rss_bytes", exactly(float(np.median(grown)), len(grown)))
 
 
-def _size(outcome: Outcome) -> Iterator[Figure]:
+def size(outcome: Outcome) -> Iterator[Figure]:
+    """Bytes of the artifact and bits of a weight, as far as they are known."""
     artifact = outcome.artifact
     if artifact is None:
         return

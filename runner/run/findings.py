@@ -9,7 +9,7 @@ import numpy as np
 from assay.runner.parity.probes import live_states
 from assay.runner.rules.advice import FALSE_ALARMS, advise
 from assay.runner.rules.contract import Contract, State
-from assay.runner.run.outcome import Event, Outcome, is_main
+from assay.runner.run.outcome import Facts, Outcome, is_main
 from assay.runner.timing import gpu
 from assay.runner.timing.trend import trend
 
@@ -30,18 +30,20 @@ def gather(outcome: Outcome) -> None:
     for kind in ("liveness", "noise", "finding", "maxima"):
         outcome.told.setdefault(kind, []).extend(outcome.reference_told.get(kind, []))
     outcome.told["drift"] = [*_drifts(outcome)]
-    if outcome.case.check == "consistency":
-        _advise(outcome)
-        return
-    findings = outcome.told["finding"]
-    findings += _reach_findings(outcome)
-    findings += _repeat_findings(outcome)
-    findings += _rounding_findings(outcome)
-    findings += _generation_findings(outcome)
-    findings += _saturation_findings(outcome)
 
 
-def device_findings(outcome: Outcome) -> Iterator[Event]:
+def parity_findings(outcome: Outcome) -> list[Facts]:
+    """What explains the verdicts of a case that is compared with a right side."""
+    return [
+        *_reach_findings(outcome),
+        *_repeat_findings(outcome),
+        *_rounding_findings(outcome),
+        *_generation_findings(outcome),
+        *_saturation_findings(outcome),
+    ]
+
+
+def device_findings(outcome: Outcome) -> Iterator[Facts]:
     """Of a case that was timed on a device: what makes its timings worth less."""
     for kind, subject, message in gpu.problems(outcome.gpu, outcome.gpu_own):
         yield _finding(kind, subject, "warning", message)
@@ -58,7 +60,7 @@ def device_findings(outcome: Outcome) -> Iterator[Event]:
         )
 
 
-def _saturation_findings(outcome: Outcome) -> Iterator[Event]:
+def _saturation_findings(outcome: Outcome) -> Iterator[Facts]:
     """Quality that quantization allows (products in float64) against the quality of the kernels that run."""
     sides: dict[str, dict[str, float]] = {"simulated": {}, "executed": {}}
     for receipt in outcome.receipts:
@@ -90,7 +92,7 @@ def _saturation_findings(outcome: Outcome) -> Iterator[Event]:
             )
 
 
-def _drifts(outcome: Outcome) -> Iterator[Event]:
+def _drifts(outcome: Outcome) -> Iterator[Facts]:
     """Trends over steps: each output's largest error, and the latency."""
     series: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for receipt in outcome.receipts:
@@ -115,7 +117,7 @@ def _drifts(outcome: Outcome) -> Iterator[Event]:
             }
 
 
-def _reach_findings(outcome: Outcome) -> Iterator[Event]:
+def _reach_findings(outcome: Outcome) -> Iterator[Facts]:
     """Inputs and states that reach nothing, outputs that nothing reaches."""
     moved: dict[str, dict[tuple[str, str], float]] = {"reference": {}, "candidate": {}}
     states, fed = set(), dict(outcome.state_outputs)
@@ -176,7 +178,7 @@ def _reach_findings(outcome: Outcome) -> Iterator[Event]:
     )
 
 
-def _repeat_findings(outcome: Outcome) -> Iterator[Event]:
+def _repeat_findings(outcome: Outcome) -> Iterator[Facts]:
     for event in outcome.reference_told.get("reference_repeat", []):
         receipt = event["receipt"]
         if receipt["violations"]:
@@ -189,7 +191,7 @@ def _repeat_findings(outcome: Outcome) -> Iterator[Event]:
             )
 
 
-def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
+def _rounding_findings(outcome: Outcome) -> Iterator[Facts]:
     """For outputs that miss the tolerance: is the error of the size that reduced-precision products would make?"""
     rounding = {e["output"]: e["rel_l2"] for e in outcome.told["noise"] if e["source"] == "tf32" and e["rel_l2"]}
     for receipt in outcome.receipts:
@@ -221,7 +223,7 @@ def _rounding_findings(outcome: Outcome) -> Iterator[Event]:
             )
 
 
-def _generation_findings(outcome: Outcome) -> Iterator[Event]:
+def _generation_findings(outcome: Outcome) -> Iterator[Facts]:
     """Against a golden: outputs that are all far off from the first step on are those of another model.
 
     A wrong operator is not what explains that.
@@ -242,7 +244,7 @@ def _generation_findings(outcome: Outcome) -> Iterator[Event]:
         yield _finding("other_generation", real[0]["output"], "warning", message)
 
 
-def _advise(outcome: Outcome) -> None:
+def advise_tolerances(outcome: Outcome) -> None:
     """A tolerance for each output from everything that moves it without a fault, held against the policy's."""
     by_output: dict[str, dict[str, list[float]]] = {}
     largest: dict[str, float] = {}
@@ -299,5 +301,5 @@ def _figure(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.3g}"
 
 
-def _finding(kind: str, subject: str, severity: str, message: str) -> Event:
+def _finding(kind: str, subject: str, severity: str, message: str) -> Facts:
     return {"kind": kind, "subject": subject, "severity": severity, "message": message}

@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from assay.runner.rules.waiver import Waiver
+from assay.runner.run.checks import check_named, timed_check
 from assay.runner.run.findings import device_findings
-from assay.runner.run.outcome import Event, Outcome, Progress
-from assay.runner.run.prepare import Prepared, calibration_of, made_for, opened_from
-from assay.runner.run.profiles import profile
+from assay.runner.run.outcome import Facts, Outcome, Progress
+from assay.runner.run.prepare import Prepared, made_for, opened_from
 from assay.runner.run.rows import artifact_row
-from assay.runner.run.turns import time_in_turns
 from assay.runner.suites.case import Case
 from assay.runner.suites.suite import Suite
+from assay.runner.worker.events.facts import Measured, Opened, ReceiptGiven
+from assay.runner.worker.events.wire import name_of
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now
@@ -39,18 +40,15 @@ def run_group(
             outcome.fail(failure)
             yield outcome
         elif case.is_timed:
-            how = case.mode if case.check == "benchmark" else ""
+            how = timed_check(case.check).apart(case)
             timed.setdefault((case.group, case.workload, case.check, how), []).append(outcome)
         else:
             progress.starting(case.name)
-            _run_parity(suite, folder, store, prepared, outcome, waivers, dump)
+            _run_alone(suite, folder, store, prepared, outcome, waivers, dump)
             yield outcome
     job = partial(job_of, suite, folder, store, prepared)
-    for outcomes in timed.values():
-        if outcomes[0].case.check == "profile":
-            profile(outcomes, job, progress)
-        else:
-            time_in_turns(outcomes, job, progress)
+    for (_, _, check, _), outcomes in timed.items():
+        timed_check(check).measure(outcomes, job, progress)
         for outcome in outcomes:
             outcome.say_what_opened()
             outcome.told["finding"] = [*outcome.told.get("finding", []), *device_findings(outcome)]
@@ -94,11 +92,11 @@ def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     return outcome
 
 
-def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case, op: str) -> Event:
-    """What a worker is told to do an operation of a case."""
+def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case) -> Facts:
+    """What a case's worker is told."""
     source, options = opened_from(suite, folder, prepared, case)
     return {
-        "op": op,
+        "op": case.check,
         "backend": case.choice.kind,
         "source": source,
         "options": options,
@@ -118,29 +116,11 @@ def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: C
         "rename_inputs": suite.model[case.model].rename_inputs,
         "generate": case.generate.model_dump(),
         "seed": suite.seed,
-        **_of_quality(suite, prepared, case),
+        **check_named(case.check).job(suite, prepared, case),
     }
 
 
-def _of_quality(suite: Suite, prepared: Prepared, case: Case) -> Event:
-    """What the checks of quantization need beside.
-
-    Labels, the float file that a variant was made from, what it was calibrated on.
-    """
-    if case.check == "quality" and case.workload in suite.workload:
-        return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
-    if case.check in ("ledger", "sensitivity"):
-        return {
-            "base": prepared.artifacts[case.variant]["base"],
-            "recipe": case.recipe.recipe,
-            "recipe_options": case.recipe.options,
-            "calibration": calibration_of(suite, case.recipe),
-            "timeout_s": case.timeout_s,
-        }
-    return {}
-
-
-def _run_parity(
+def _run_alone(
     suite: Suite,
     folder: Path,
     store: Store,
@@ -149,23 +129,23 @@ def _run_parity(
     waivers: Sequence[Waiver],
     dump: Path | None,
 ) -> None:
-    """Parity and consistency: receipts, and everything else that the worker tells."""
+    """A case that is not timed: receipts, figures, and everything else that its worker tells."""
     started = time.perf_counter()
     case = outcome.case
     try:
-        job = job_of(suite, folder, store, prepared, case, case.check)
+        job = job_of(suite, folder, store, prepared, case)
         job["premises"] = sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)})
         job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
         with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:
             for event in worker.events():
-                if event["event"] == "opened":
-                    outcome.opened = event
-                elif event["event"] == "receipt":
-                    outcome.receipts.append(event)
-                elif event["event"] == "figure":
+                if isinstance(event, Opened):
+                    outcome.opened = event.facts()
+                elif isinstance(event, ReceiptGiven):
+                    outcome.receipts.append(event.receipt)
+                elif isinstance(event, Measured):
                     outcome.figures.append(event)
                 else:
-                    outcome.told.setdefault(event.pop("event"), []).append(event)
+                    outcome.told.setdefault(name_of(event), []).append(event.facts())
     except WorkerFailed as failure:
         outcome.fail(failure)
     if outcome.status != "ok":

@@ -12,11 +12,22 @@ from assay.runner.rules.policy import Judgement
 from assay.runner.suites.case import Case
 from assay.runner.timing import statistics
 from assay.runner.timing.gpu import Sample
+from assay.runner.worker.events.facts import LibraryImported, Measured, MemoryHeld, Opened, Ready
 from assay.runner.worker.process import WorkerFailed
 from assay.schema import rows
 from assay.schema.store.spool import new_id
 
-Event = dict[str, Any]
+Facts = dict[str, Any]
+"""What an event told, by field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A process that was timed, until it was ready."""
+
+    imported: LibraryImported
+    opened: Opened
+    ready: Ready
 
 
 @dataclass(slots=True)
@@ -31,22 +42,23 @@ class Outcome:
     status: str = "ok"
     error_type: str | None = None
     error_message: str | None = None
-    opened: Event = field(default_factory=dict)
+    opened: Facts = field(default_factory=dict)
     """What really ran."""
-    prepared: Event = field(default_factory=dict)
+    prepared: Facts = field(default_factory=dict)
     """The workload's hashes."""
     artifact: rows.Artifact | None = None
-    receipts: list[Event] = field(default_factory=list)
-    told: dict[str, list[Event]] = field(default_factory=dict)
+    receipts: list[Facts] = field(default_factory=list)
+    told: dict[str, list[Facts]] = field(default_factory=dict)
     """Kind of event (`step`, `invariant`, `liveness`, `noise`, `finding`, `drift`) -> events."""
-    reference_told: dict[str, list[Event]] = field(default_factory=dict)
+    reference_told: dict[str, list[Facts]] = field(default_factory=dict)
     """The same, of the reference when it was prepared."""
     contract_sha256: str | None = None
     waived_by: dict[str, str] = field(default_factory=dict)
     """Output -> waiver that covers its failure, or would have."""
-    ready: Event = field(default_factory=dict)
-    launched: list[Event] = field(default_factory=list)
-    """What every launch told when it was opened and ready."""
+    block_calls: int | None = None
+    """Calls in a block, settled in the first launch."""
+    launched: list[Launched] = field(default_factory=list)
+    """What every launch told until it was ready."""
     blocks: list[list[list[float]]] = field(default_factory=list)
     """Milliseconds: [launches, blocks, calls]; of a generation [launches, generations, prompt and tokens]."""
     phases: dict[str, list[list[list[float]]]] = field(default_factory=dict)
@@ -58,16 +70,16 @@ class Outcome:
     ratio: statistics.Ratio | None = None
     compared_with: str | None = None
     """`variant/backend` (and mode of a generation) that the ratio is over."""
-    memory: list[Event] = field(default_factory=list)
+    memory: list[MemoryHeld] = field(default_factory=list)
     """What every launch, or the profiled process, told of its memory."""
     items: int | None = None
     """Items in one call, where the workload says so."""
     group_id: str | None = None
     """Shared by the cases that were timed in the same turns."""
-    layers: list[Event] = field(default_factory=list)
+    layers: list[Facts] = field(default_factory=list)
     inspected: str | None = None
     """Of an engine, what its inspector wrote."""
-    figures: list[Event] = field(default_factory=list)
+    figures: list[Measured] = field(default_factory=list)
     """Metrics that the worker told as they are: value, interval, n, provenance."""
     judgements: list[tuple[str, str, Judgement]] = field(default_factory=list)
     """(subject, name, judgement)."""
@@ -130,7 +142,7 @@ class Context:
 MAIN_MODES = ("functional", "closed_loop", "mixed")
 
 
-def is_main(receipt: Event) -> bool:
+def is_main(receipt: Facts) -> bool:
     """Whether a receipt is the case's own comparison, and not a probe's."""
     mode: str = receipt.get("mode", MAIN_MODES[0])
     return mode.startswith(MAIN_MODES)

@@ -15,15 +15,30 @@ from assay.runner import environment
 from assay.runner.backends import ENGINES
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES
-from assay.runner.run.outcome import Event, Progress
+from assay.runner.run.checks import check_named
+from assay.runner.run.outcome import Facts, Progress
 from assay.runner.suites.case import Case, expand, pytorch_kind
 from assay.runner.suites.suite import Suite, Variant
-from assay.runner.timing.device import parse_mode
+from assay.runner.worker.events.event import Event
+from assay.runner.worker.events.facts import (
+    ArtifactMade,
+    EngineMade,
+    LargestErrors,
+    LengthsRecorded,
+    ModelRead,
+    NotMade,
+    ReferenceRepeated,
+    WorkloadRecorded,
+)
+from assay.runner.worker.events.rows import Noticed, Reached, Scattered
+from assay.runner.worker.events.wire import name_of
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now
 
+OfReference = Reached | Scattered | Noticed | ReferenceRepeated | LargestErrors
+"""What the reference says of itself, about a workload, a variant, or all of them."""
 _BUILD_TIMEOUT_S = 1800.0
 
 
@@ -32,29 +47,28 @@ class Prepared:
     """What the cases of one model and reference share."""
 
     version: str
-    model: Event = field(default_factory=dict)
-    workloads: dict[str, Event] = field(default_factory=dict)
+    model: Facts = field(default_factory=dict)
+    workloads: dict[str, Facts] = field(default_factory=dict)
     golden_names: dict[str, str] = field(default_factory=dict)
-    artifacts: dict[str, Event] = field(default_factory=dict)
+    artifacts: dict[str, Facts] = field(default_factory=dict)
     failures: dict[str, WorkerFailed] = field(default_factory=dict)
     """Variant -> why it could not be made; "" stands for all of them."""
     unusable: dict[str, WorkerFailed] = field(default_factory=dict)
     """Workload -> why the reference has no outputs for it."""
-    told: dict[str, list[Event]] = field(default_factory=dict)
+    told: dict[str, list[OfReference]] = field(default_factory=dict)
     """Kind of event (`liveness`, `noise`, `finding`, `reference_repeat`) -> what the reference said of itself."""
-    engines: dict[tuple[str, str], Event] = field(default_factory=dict)
+    engines: dict[tuple[str, str], Facts] = field(default_factory=dict)
     """(variant, backend) -> the engine that the backend runs."""
     not_built: dict[tuple[str, str], WorkerFailed] = field(default_factory=dict)
     lengths: dict[tuple[str, str], str] = field(default_factory=dict)
     """(variant, workload) -> golden of the reference at other lengths."""
 
-    def of(self, kind: str, case: Case) -> list[Event]:
+    def of(self, kind: str, case: Case) -> list[Facts]:
         """What was said of the case's workload and variant, or of all."""
         return [
-            {key: value for key, value in event.items() if key not in ("event", "workload", "variant")}
+            event.facts()
             for event in self.told.get(kind, [])
-            if event.get("workload", case.workload) == case.workload
-            and event.get("variant", case.variant) == case.variant
+            if event.workload in (None, case.workload) and event.variant in (None, case.variant)
         ]
 
     def failure_for(self, case: Case) -> WorkerFailed | None:
@@ -126,7 +140,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         "artifacts": store.artifacts,
         "given_goldens": {case.workload: case.golden for case in group if case.golden},
         "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
-        "advise": any(case.check == "consistency" for case in group),
+        "advise": any(check_named(case.check).advises for case in group),
         "max_steps": limit,
         "contract": suite.model[first.model].contract,
         "contract_options": suite.model[first.model].contract_options,
@@ -169,33 +183,33 @@ def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared,
     try:
         with Worker(job, python=first.choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
             for event in worker.events():
-                if event["event"] == "engine":
-                    prepared.engines[event["variant"], first.backend] = event
-                else:
-                    failure = WorkerFailed("failed", event["type"], event["message"])
-                    prepared.not_built[event["variant"], first.backend] = failure
+                if isinstance(event, EngineMade):
+                    prepared.engines[event.variant, first.backend] = event.facts()
+                elif isinstance(event, NotMade) and event.variant:
+                    failure = WorkerFailed("failed", event.type, event.message)
+                    prepared.not_built[event.variant, first.backend] = failure
     except WorkerFailed as failure:
         prepared.not_built.update({(name, first.backend): failure for name in variants})
 
 
 def _take(prepared: Prepared, event: Event) -> None:
-    match event["event"]:
-        case "model":
-            prepared.model, prepared.version = event, event["version"]
-        case "recorded":
-            prepared.workloads[event["workload"]] = event
-        case "artifact":
-            prepared.artifacts[event["variant"]] = event
-        case "lengths":
-            prepared.lengths[event["variant"], event["workload"]] = event["golden"]
-        case "liveness" | "noise" | "finding" | "reference_repeat" | "maxima" as kind:
-            prepared.told.setdefault(kind, []).append(event)
-        case "failed":
-            failure = WorkerFailed("failed", event["type"], event["message"])
-            if "workload" in event:
-                prepared.unusable[event["workload"]] = failure
+    match event:
+        case ModelRead():
+            prepared.model, prepared.version = event.facts(), event.version
+        case WorkloadRecorded():
+            prepared.workloads[event.workload] = event.facts()
+        case ArtifactMade():
+            prepared.artifacts[event.variant] = event.facts()
+        case LengthsRecorded():
+            prepared.lengths[event.variant, event.workload] = event.golden
+        case Reached() | Scattered() | Noticed() | ReferenceRepeated() | LargestErrors():
+            prepared.told.setdefault(name_of(event), []).append(event)
+        case NotMade():
+            failure = WorkerFailed("failed", event.type, event.message)
+            if event.workload is not None:
+                prepared.unusable[event.workload] = failure
             else:
-                prepared.failures[event["variant"]] = failure
+                prepared.failures[event.variant or ""] = failure
 
 
 def _named_version(case: Case, folder: Path) -> str:
@@ -212,10 +226,10 @@ def _reference_key(suite: Suite, case: Case, reference: str, max_steps: int | No
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
+def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Facts:
     """What a session of this backend is opened from; the path of an ONNX file is filled in when it is built."""
     files, outputs = case.files, suite.model[case.model].outputs
-    base: Event = {"folder": str(folder), "options": files.options, "outputs": outputs}
+    base: Facts = {"folder": str(folder), "options": files.options, "outputs": outputs}
     if kind == "fake":
         return {**base, "kind": "fake", "location": "", "options": files.fake or {}}
     if kind == "pytorch" and files.pytorch:
@@ -225,7 +239,7 @@ def source_of(suite: Suite, case: Case, kind: str, folder: Path) -> Event:
     return {**base, "kind": "onnx", "location": ""}
 
 
-def made_for(prepared: Prepared, case: Case) -> Event:
+def made_for(prepared: Prepared, case: Case) -> Facts:
     """What a worker may need beside the session's source.
 
     The variant's ONNX file, and what an engine was built from it with.
@@ -237,7 +251,7 @@ def made_for(prepared: Prepared, case: Case) -> Event:
     }
 
 
-def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Event, dict[str, Any]]:
+def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> tuple[Facts, dict[str, Any]]:
     """The source of a case's session, with the file that was made for it, and the backend's options."""
     source, options = source_of(suite, case, case.choice.kind, folder), case.choice.session_options()
     if (engine := prepared.engines.get((case.variant, case.backend))) is not None:
@@ -245,12 +259,10 @@ def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> t
         options["asked"] = None if case.choice.allow_fallback else case.precision_asked
     elif source["kind"] == "onnx":
         source["location"] = prepared.artifacts[case.variant]["path"]
-    if case.choice.kind == "onnxruntime" and case.check == "benchmark" and case.mode != "functional":
-        options |= {"device_stream": True, "cuda_graph": parse_mode(case.mode).graph}
-    return source, options
+    return source, options | check_named(case.check).session_options(case)
 
 
-def _base(suite: Suite, case: Case) -> Event | None:
+def _base(suite: Suite, case: Case) -> Facts | None:
     """The recipe of the variant that this one starts from, where it names one."""
     if case.recipe.base is None:
         return None
@@ -258,7 +270,7 @@ def _base(suite: Suite, case: Case) -> Event | None:
     return {**base.model_dump(include={"recipe", "options"}), "calibration": calibration_of(suite, base)}
 
 
-def calibration_of(suite: Suite, variant: Variant) -> Event | None:
+def calibration_of(suite: Suite, variant: Variant) -> Facts | None:
     """The data that a variant's quantizer learns from, where it names some."""
     if variant.calibration is None:
         return None
@@ -266,7 +278,7 @@ def calibration_of(suite: Suite, variant: Variant) -> Event | None:
     return {"name": variant.calibration, "workload": workload}
 
 
-def _changed(case: Case) -> Event:
+def _changed(case: Case) -> Facts:
     """What is done to the loaded module, for variants that are made so."""
     if case.recipe.recipe not in MODULE_RECIPES:
         return {}

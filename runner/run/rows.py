@@ -10,15 +10,16 @@ from typing import Any
 
 from assay.runner.backends import ENGINES
 from assay.runner.rules.policy import Judgement, Policy
-from assay.runner.run.outcome import Context, Event, Outcome
-from assay.runner.suites.case import Case
+from assay.runner.run.checks import check_named
+from assay.runner.run.figures import figures_of
+from assay.runner.run.outcome import Context, Facts, Outcome
 from assay.schema import rows
 from assay.schema.metrics import METRICS
 from assay.schema.store.spool import new_id, now
 
 
 def artifact_row(
-    event: Event, *, model: str, version: str, variant: str, format_: str, recipe: str, weights_from: str | None = None
+    event: Facts, *, model: str, version: str, variant: str, format_: str, recipe: str, weights_from: str | None = None
 ) -> rows.Artifact:
     identity = hashlib.sha256(f"{event['sha256']}/{model}/{version}/{variant}/{format_}".encode()).hexdigest()[:32]
     return rows.Artifact(
@@ -33,8 +34,6 @@ def artifact_row(
 
 def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
     """Every row of a finished case: its bundle."""
-    from assay.runner.run.figures import steps_of
-
     environment = context.environment
     made: list[rows.Row] = [environment]
     if outcome.artifact:
@@ -47,7 +46,7 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
     made += _layer_rows(outcome, context.run_id)
     made += [
         rows.StreamStep(case_id=outcome.case_id, run_id=context.run_id, step=step, latency_ms=ms, resynced=False)
-        for step, ms in steps_of(outcome)
+        for step, ms in check_named(outcome.case.check).steps(outcome)
     ]
     made += [METRICS[name].row for name in dict.fromkeys(m.metric for m in measured)]
     made += _verdict_rows(outcome, context.run_id)
@@ -57,16 +56,13 @@ def case_rows(outcome: Outcome, context: Context) -> list[rows.Row]:
 def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
     device = opened.get("device", case.choice.runs_on)
-    mode = case.check if case.check in ("quality", "ledger", "sensitivity") else case.mode
-    if case.is_timed:
-        mode = "profiled" if case.check == "profile" else "interleaved" if outcome.group_id else "alone"
-        mode += f", {case.mode}" if case.check == "generation" or case.mode != "functional" else ""
+    check = check_named(case.check)
     threads = case.choice.threads
     comparability = "; ".join(
         (
             f"model={case.model}",
             f"workload={case.workload}:{outcome.prepared.get('inputs_sha256', '')[:12]}",
-            f"mode={_asked(case) if case.is_timed else mode}",
+            f"mode={check.comparable_by(outcome)}",
             f"hardware={context.environment.hardware_class}",
             f"device={device}",
             f"threads={threads or 'default'}",
@@ -75,7 +71,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     return rows.CaseResult(
         case_id=outcome.case_id, run_id=context.run_id, case_key=case.key, name=case.name, model=case.model,
         model_version=outcome.version, variant=case.variant, backend=case.backend, device=device,
-        provider=case.choice.provider, workload=case.workload, check_kind=case.check, mode=mode,
+        provider=case.choice.provider, workload=case.workload, check_kind=case.check, mode=check.mode_words(outcome),
         reference=f"golden:{case.golden}" if case.golden else case.reference, status=outcome.status,
         error_type=outcome.error_type, error_message=outcome.error_message, started_at=outcome.started_at,
         duration_s=outcome.duration_s, placement=opened.get("placement"), precision=opened.get("precision"),
@@ -88,12 +84,6 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         precision_asked=case.precision_asked if case.choice.kind in ENGINES else None,
         input_shapes=", ".join(f"{name}{shape}".replace(" ", "") for name, shape in outcome.prepared.get("shapes", {}).items()) or None,
     )  # fmt: skip
-
-
-def _asked(case: Case) -> str:
-    if case.check == "benchmark" and case.mode != "functional":
-        return f"benchmark by {case.mode}"
-    return f"generation of {case.generate.tokens} tokens" if case.check == "generation" else case.check
 
 
 _PARITY_COLUMNS = {f.name for f in fields(rows.Parity)}
@@ -139,8 +129,6 @@ def _told_rows(outcome: Outcome, run_id: str) -> list[rows.Row]:
 
 def measurement_rows(outcome: Outcome, run_id: str, hardware_class: str) -> list[rows.Measurement]:
     """Every figure of a timed case; empty for a case that was not timed to its end."""
-    from assay.runner.run.figures import figures_of
-
     return [
         rows.Measurement(
             case_id=outcome.case_id, run_id=run_id,

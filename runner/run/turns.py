@@ -11,17 +11,19 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from assay.runner.run.outcome import Event, Outcome, Progress
+from assay.runner.run.checks import timed_check
+from assay.runner.run.outcome import Facts, Launched, Outcome, Progress
 from assay.runner.suites.case import Case
 from assay.runner.timing import gpu, statistics
+from assay.runner.worker.events.facts import BlockTimed, LibraryImported, MemoryHeld, Opened, Ready
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.spool import new_id
 
-Job = Callable[[Case, str], Event]
-"""What a worker is told for a case and an operation."""
+JobOf = Callable[[Case], Facts]
+"""What a case's worker is told."""
 
 
-def time_in_turns(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
+def time_in_turns(outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
     """Fill in the blocks of every case, and the ratio to the one that they are compared with."""
     started = time.perf_counter()
     timing = outcomes[0].case.timing
@@ -39,7 +41,7 @@ def time_in_turns(outcomes: list[Outcome], job: Job, progress: Progress) -> None
         outcome.duration_s = (time.perf_counter() - started) / len(outcomes)
 
 
-def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
+def _launch(outcomes: list[Outcome], job: JobOf, rounds: int) -> None:
     """One process a case: libraries load side by side, models one after the other, blocks in turns."""
     alone = len(outcomes) == 1
     with ExitStack() as stack:
@@ -47,7 +49,7 @@ def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
         for outcome in outcomes:
             with _failing(outcome):
                 worker = Worker(
-                    {**job(outcome.case, outcome.case.check), "block_calls": outcome.ready.get("block_calls")},
+                    {**job(outcome.case), "block_calls": outcome.block_calls},
                     python=outcome.case.choice.python,
                     timeout_s=outcome.case.timeout_s * len(outcomes),
                 )
@@ -69,7 +71,7 @@ def _launch(outcomes: list[Outcome], job: Job, rounds: int) -> None:
                 with _failing(outcome):
                     workers[outcome.case_id].resume()
                     workers[outcome.case_id].send({"stop": True})
-                    outcome.memory.append(workers[outcome.case_id].until("memory"))
+                    outcome.memory.append(workers[outcome.case_id].until(MemoryHeld))
 
 
 @contextmanager
@@ -84,11 +86,13 @@ def _failing(outcome: Outcome) -> Iterator[None]:
 
 
 def _open(worker: Worker, outcome: Outcome) -> None:
-    imported = worker.until("imported")
+    imported = worker.until(LibraryImported)
     worker.send({"open": True})
-    outcome.opened = worker.until("opened")
-    outcome.ready = {**worker.until("ready"), "imported_rss_bytes": imported["rss_bytes"]}
-    outcome.launched.append({**outcome.opened, **outcome.ready})
+    opened = worker.until(Opened)
+    outcome.opened = opened.facts()
+    ready = worker.until(Ready)
+    outcome.block_calls = ready.block_calls
+    outcome.launched.append(Launched(imported, opened, ready))
 
 
 def _time_block(outcome: Outcome, workers: dict[str, Worker], *, alone: bool) -> None:
@@ -102,18 +106,18 @@ def _time_block(outcome: Outcome, workers: dict[str, Worker], *, alone: bool) ->
             made = _block(worker, alone=alone)
         outcome.gpu += watch.samples
         outcome.gpu_own.update(other.pid for other in workers.values())
-    outcome.blocks[-1].append(made["ms"])
-    for name, milliseconds in made.get("phases", {}).items():
+    outcome.blocks[-1].append(made.ms)
+    for name, milliseconds in made.phases.items():
         launches = outcome.phases.setdefault(name, [[] for _ in range(launch + 1)])
         launches[-1].append(milliseconds)
 
 
-def _block(worker: Worker, *, alone: bool) -> Event:
+def _block(worker: Worker, *, alone: bool) -> BlockTimed:
     """One block, while every other process of the group stands still; a case that is alone is never stopped."""
     worker.resume()
     worker.send({"block": True})
     try:
-        made: Event = worker.until("block")
+        made = worker.until(BlockTimed)
     finally:
         if not alone:
             worker.pause()
@@ -126,11 +130,9 @@ def add_ratios(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if base is not None and base.status == "ok" and outcome is not base and outcome.status == "ok":
             outcome.ratio = statistics.paired_ratio(timed_calls(outcome), timed_calls(base))
-            mode = f", {base.case.mode}" if base.case.check == "generation" else ""
-            outcome.compared_with = f"{base.case.variant}/{base.case.backend}{mode}"
+            outcome.compared_with = timed_check(base.case.check).compared_with(base.case)
 
 
 def timed_calls(outcome: Outcome) -> statistics.Samples:
     """[launches, blocks, calls] in milliseconds; of a generation the steps after the prompt."""
-    samples = np.array(outcome.blocks)
-    return samples[:, :, 1:] if outcome.case.check == "generation" else samples
+    return timed_check(outcome.case.check).calls(np.array(outcome.blocks))

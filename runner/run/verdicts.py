@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from assay.runner.rules.policy import Judgement, judge_measurement, judge_output
 from assay.runner.rules.waiver import Waiver
-from assay.runner.run.findings import gather
+from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome, is_main
 from assay.runner.run.rows import measurement_rows
 from assay.schema.store.spool import now
@@ -16,14 +16,7 @@ from assay.schema.store.spool import now
 
 def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
     """Fill in a case's verdicts, findings and trends, and the status that follows from them."""
-    if outcome.case.check in ("quality", "ledger", "sensitivity"):
-        _without_figures(outcome)
-    elif not outcome.case.is_timed and outcome.status == "ok":
-        gather(outcome)
-        _judge_outputs(outcome)
-        _judge_probes(outcome)
-        _judge_findings(outcome)
-        _waive(outcome, waivers)
+    check_named(outcome.case.check).judge(outcome, waivers)
     measured = {m.metric: m for m in measurement_rows(outcome, "", "")}
     for limit in outcome.case.policy.limits:
         if (m := measured.get(limit.metric)) is not None:
@@ -33,17 +26,6 @@ def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
         outcome.status = "vacuous"
     if outcome.case.expect:
         outcome.judgements.append(("expectation", outcome.case.expect, _as_expected(outcome)))
-
-
-def _without_figures(outcome: Outcome) -> None:
-    """A quality that has no number, and a ledger without an entry, say nothing."""
-    if outcome.status == "ok" and not outcome.figures:
-        outcome.status = "vacuous"
-        outcome.error_message = {
-            "quality": "no labelled item was answered: there is nothing to count",
-            "sensitivity": "no node of this graph can be quantized by itself",
-            "ledger": "no tensor of this graph is held in codes: there is nothing to put on the ledger",
-        }[outcome.case.check]
 
 
 def _as_expected(outcome: Outcome) -> Judgement:
@@ -64,7 +46,8 @@ def _as_expected(outcome: Outcome) -> Judgement:
     return Judgement("pass", f"caught: {caught[0][2].reason}", rule)
 
 
-def _judge_outputs(outcome: Outcome) -> None:
+def judge_outputs(outcome: Outcome) -> None:
+    """Verdicts of outputs against the right side; a pass that proves nothing is vacuous."""
     merged = [r for r in outcome.receipts if r["step"] < 0 and is_main(r)]
     dead = {f["subject"] for f in outcome.told["finding"] if f["kind"] == "dead_state"}
     for receipt in merged:
@@ -82,8 +65,6 @@ def _judge_outputs(outcome: Outcome) -> None:
                 reason=f"{judgement.reason}; it does not propagate: nothing that this state feeds reaches an output",
             )
         outcome.judgements.append(("parity", name, judgement))
-    if outcome.case.check == "parity" and not merged:
-        outcome.status, outcome.error_message = "vacuous", "the model has no outputs: nothing was compared"
 
 
 def _worth_less(outcome: Outcome, name: str, steps: int, judgement: Judgement) -> Judgement | None:
@@ -103,7 +84,7 @@ def _worth_less(outcome: Outcome, name: str, steps: int, judgement: Judgement) -
     return Judgement("vacuous", reason, judgement.rule) if reason else None
 
 
-def _judge_probes(outcome: Outcome) -> None:
+def judge_probes(outcome: Outcome) -> None:
     """Verdicts of comparisons with itself, and of other lengths."""
     for receipt in outcome.receipts:
         if receipt["step"] >= 0 or is_main(receipt):
@@ -126,11 +107,9 @@ def _judge_probes(outcome: Outcome) -> None:
         if judgement.outcome == "vacuous":
             continue  # an output that is empty has nothing to repeat
         outcome.judgements.append((mode, name, judgement))
-    if outcome.case.check == "consistency" and not outcome.judgements:
-        outcome.status, outcome.error_message = "vacuous", "nothing finite was compared: the model cannot be consistent"
 
 
-def _judge_findings(outcome: Outcome) -> None:
+def judge_findings(outcome: Outcome) -> None:
     """A finding that changes the verdict is one; a broken invariant is a failure with its step."""
     seen = set()
     for finding in outcome.told["finding"]:
@@ -155,7 +134,7 @@ def _judge_findings(outcome: Outcome) -> None:
             )
 
 
-def _waive(outcome: Outcome, waivers: Sequence[Waiver]) -> None:
+def waive(outcome: Outcome, waivers: Sequence[Waiver]) -> None:
     """A failure that a waiver covers is `waived` while the premise holds; a void waiver says why it does not help."""
     premises = [w for w in outcome.told.get("invariant", []) if w["kind"] == "premise"]
     receipts: dict[str, Any] = {r["output"]: r for r in outcome.receipts if r["step"] < 0 and is_main(r)}

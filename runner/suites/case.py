@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.recipes import MODULE_RECIPES, RECIPES, asked_of
+from assay.runner.recipes import MODULE_RECIPES, asked_of
 from assay.runner.rules.policy import Policy
 from assay.runner.source import is_factory
+from assay.runner.suites.checks import CHECKS, Combination
 from assay.runner.suites.suite import BackendChoice, Generate, ModelFiles, Suite, Timing, Variant
-from assay.runner.timing.device import parse_mode
-
-TIMED = ("benchmark", "generation", "profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        asked = {"functional": self.check, "cached": "generation"}.get(self.mode, self.mode)
-        if self.check == "benchmark" and self.mode != "functional":
-            asked = f"benchmark-{self.mode}"
+        asked = CHECKS[self.check].word(self.check, self.mode)
         side = f"-pad-{self.pad_side}" if self.pad_side else ""
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{asked}{side}"
 
@@ -73,7 +69,18 @@ class Case:
     @property
     def is_timed(self) -> bool:
         """Whether it is measured in turns with the others of its table, and not compared with a right side."""
-        return self.check in TIMED
+        return CHECKS[self.check].timed
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether it is timed block by block with the others of its table."""
+        return CHECKS[self.check].in_turns
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether states are fed back, so that they may be padded on one side or the other."""
+        kind = CHECKS[self.check]
+        return kind.streams and self.mode != kind.default_mode
 
     @property
     def key(self) -> str:
@@ -94,8 +101,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
             raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
     cases = []
     for group, table in enumerate(suite.case):
-        checks = (table.check,) if isinstance(table.check, str) else table.check
-        asked = [(check, mode) for check in checks for mode in _modes(check, table.modes)]
+        asked = [(check, mode) for check in table.checks for mode in CHECKS[check].modes(table.modes)]
         combinations = product(
             table.models, table.workloads or (table.golden or "",), table.variants, table.backends, asked
         )
@@ -105,12 +111,10 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
             reference = table.reference or _default_reference(files)
             if not _can_open(choice.kind, recipe.recipe, files):
                 continue
-            if check == "parity" and reference == backend and table.golden is None and len(table.backends) > 1:
-                continue  # the reference is listed to be timed, not to be compared with itself
-            if check in ("ledger", "sensitivity") and (choice.kind != "onnxruntime" or not _quantizes(recipe)):
-                continue  # a float file has no tensor in codes
-            if check == "sensitivity" and recipe.recipe != "onnxruntime-static":
-                continue  # nodes are quantized one by one by that recipe alone
+            alone = len(table.backends) == 1
+            together = Combination(backend, choice.kind, recipe, reference, table.golden, alone)
+            if not CHECKS[check].combines(together):
+                continue
             policy = table.tolerance or (suite.policy_named(table.policy) if table.policy else Policy())
             cases.append(
                 Case(
@@ -123,23 +127,6 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
                 )
             )  # fmt: skip
     return cases
-
-
-def _quantizes(recipe: Variant) -> bool:
-    """Whether a variant may hold tensors in codes.
-
-    Made by a quantizer, or given beside the float file that it is `from`.
-    """
-    return RECIPES[recipe.recipe].quantizes or recipe.base is not None
-
-
-def _modes(check: str, modes: tuple[str, ...]) -> tuple[str, ...]:
-    """The modes that a check runs in; those that know only one have the name `functional`."""
-    if check == "generation":
-        return modes or ("cached",)
-    if check == "benchmark":
-        return tuple(dict.fromkeys(str(parse_mode(mode)) for mode in modes)) or ("functional",)
-    return modes or ("functional",) if check == "parity" else ("functional",)
 
 
 def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:

@@ -17,18 +17,26 @@ from collections.abc import Callable
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from assay.runner.backends import BACKENDS, SETTINGS, check_session_options, check_settings
 from assay.runner.errors import UsageError, nearest
-from assay.runner.parity.steps import resync_every
 from assay.runner.recipes import check_recipe
 from assay.runner.rules.policies import shipped_policies
 from assay.runner.rules.policy import Policy
 from assay.runner.source import present_name
-from assay.runner.timing.device import parse_mode
+from assay.runner.suites.checks import CHECKS, known_checks, validate_modes
 from assay.runner.workloads.asked import Strict, Workload
 
 
@@ -197,16 +205,18 @@ class Generate(Strict):
     into: str = Field(default="input_ids", description="The input that grows by it, where no contract has states.")
 
 
-CheckName = Literal["parity", "benchmark", "consistency", "generation", "profile", "quality", "ledger", "sensitivity"]
-
-
-GENERATION_MODES = ("cached", "recomputed")
+_CHECK_NAME = {"enum": [*CHECKS], "type": "string"}
+CheckNames = Annotated[
+    str | tuple[str, ...],
+    AfterValidator(known_checks),
+    WithJsonSchema({"anyOf": [_CHECK_NAME, {"items": _CHECK_NAME, "type": "array"}]}),
+]
 
 
 class CaseTable(Strict):
     """One `[[case]]`: every combination of its lists is a case."""
 
-    check: CheckName | tuple[CheckName, ...]
+    check: CheckNames
     models: tuple[str, ...]
     variants: tuple[str, ...] = ("fp32",)
     backends: tuple[str, ...] = ("onnxruntime",)
@@ -242,18 +252,16 @@ class CaseTable(Strict):
         default=None, description="And the kind of finding, or words of the reason, that it has to come with."
     )
 
+    @property
+    def checks(self) -> tuple[str, ...]:
+        return (self.check,) if isinstance(self.check, str) else self.check
+
     @model_validator(mode="after")
     def _modes_exist(self) -> CaseTable:
-        if self.check == "generation":
-            for mode in self.modes:
-                if mode not in GENERATION_MODES:
-                    raise ValueError(f"there is no mode {mode!r} of generation.{nearest(mode, GENERATION_MODES)}")
-            return self
-        for mode in self.modes:
-            try:
-                parse_mode(mode) if self.check == "benchmark" else resync_every(mode)
-            except UsageError as error:
-                raise ValueError(str(error)) from None
+        try:
+            validate_modes(self.checks, self.modes)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @model_validator(mode="after")
@@ -400,6 +408,7 @@ def _explain(file: str, data: dict[str, Any], problem: Any) -> str:
         keys = keys[:-1]
     else:
         text = problem["msg"].removeprefix("Value error, ").replace("valid tuple", "list") + "."
+        text = text.replace("?.", "?")
     if keys:
         place.append(f"key '{'.'.join(keys)}'")
     return f"{', '.join(place)}: {text.replace('..', '.')}"

@@ -16,19 +16,22 @@ import signal
 import sys
 from typing import Any, TextIO
 
-from assay.runner.errors import AssayError
+from assay.runner.errors import AssayError, UsageError
+from assay.runner.worker.events.event import Event
+from assay.runner.worker.events.facts import Done, JobFailed
+from assay.runner.worker.events.wire import encode
 from assay.runner.worker.jobs.session import Job, plain
 
 
-class Events:
-    """The way out: one JSON object a line."""
+class Pipe:
+    """The way out: one event a line."""
 
     def __init__(self) -> None:
         self._stream: TextIO = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
 
-    def emit(self, event: str, **facts: Any) -> None:
-        self._stream.write(json.dumps({"event": event, **facts}, default=str) + "\n")
+    def emit(self, event: Event) -> None:
+        self._stream.write(encode(event) + "\n")
         self._stream.flush()
 
 
@@ -45,27 +48,31 @@ def _die_with_parent() -> None:
 def main() -> None:
     """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
     _die_with_parent()
-    events = Events()
+    events = Pipe()
     job: Job = json.loads(sys.stdin.readline())
     try:
-        operation: Any = importlib.import_module(OPERATIONS[job["op"]])
-        operation.run(job, events)
-        events.emit("done")
+        _operation(job["op"]).run(job, events)
+        events.emit(Done())
     except MemoryError as error:
-        events.emit("error", type="MemoryError", message=f"out of memory: {error}", status="crashed")
+        events.emit(JobFailed(type="MemoryError", message=f"out of memory: {error}", status="crashed"))
     except AssayError as error:
-        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+        events.emit(JobFailed(type=type(error).__name__, message=plain(error), status="failed"))
     except Exception as error:  # noqa: BLE001  a case's failure is a row, whatever it was
         import traceback
 
         traceback.print_exc()
-        events.emit("error", type=type(error).__name__, message=plain(error), status="failed")
+        events.emit(JobFailed(type=type(error).__name__, message=plain(error), status="failed"))
 
 
-OPERATIONS = {
-    "prepare": "assay.runner.worker.jobs.prepare", "parity": "assay.runner.worker.jobs.parity", "benchmark": "assay.runner.worker.jobs.benchmark",
-    "consistency": "assay.runner.worker.jobs.consistency", "explain": "assay.runner.worker.jobs.explain", "generation": "assay.runner.worker.jobs.generation",
-    "profile": "assay.runner.worker.jobs.profile", "quality": "assay.runner.worker.jobs.quality", "ledger": "assay.runner.worker.jobs.ledger",
-    "sensitivity": "assay.runner.worker.jobs.sensitivity", "engine": "assay.runner.worker.jobs.engine", "installed": "assay.runner.worker.jobs.installed", "contract": "assay.runner.worker.jobs.ports",
-}  # fmt: skip
-"""Operation -> module with `run(job, events)`, imported when it is asked for."""
+def _operation(name: str) -> Any:
+    """The module of `assay.runner.worker.jobs` that does an operation, imported when it is asked for."""
+    module = f"assay.runner.worker.jobs.{name}"
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        found = None
+    if not hasattr(found, "run"):
+        raise UsageError(f"a worker has no operation {name!r}: it would be {module}, with run(job, events).")
+    return found

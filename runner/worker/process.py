@@ -16,9 +16,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
-Event = dict[str, Any]
+from assay.runner.worker.events.event import Event
+from assay.runner.worker.events.facts import Done, JobFailed
+from assay.runner.worker.events.wire import decode
+
+Said = TypeVar("Said", bound=Event)
 _TAIL = 1500
 _PACKAGE = Path(__file__).parents[2]
 """Where the worker finds `assay`, whatever its interpreter has installed."""
@@ -106,7 +110,7 @@ class Worker:
         """The next event but `done`-less deaths.
 
         Raises:
-            WorkerFailed: it reported an error, died, or the time is up.
+            WorkerFailed: it reported an error, died, said what is no event, or the time is up.
         """
         while b"\n" not in self._buffer:
             left = self._deadline - time.monotonic()
@@ -119,19 +123,22 @@ class Worker:
                 raise self._death()
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
-        event: Event = json.loads(line)
-        if event["event"] == "error":
-            raise WorkerFailed(event["status"], event["type"], event["message"])
+        try:
+            event = decode(line)
+        except ValueError as error:
+            raise WorkerFailed("failed", "ProtocolError", str(error)) from None
+        if isinstance(event, JobFailed):
+            raise WorkerFailed(event.status, event.type, event.message)
         return event
 
     def events(self) -> Iterator[Event]:
         """Events up to `done`."""
-        while (event := self.next())["event"] != "done":
+        while not isinstance(event := self.next(), Done):
             yield event
 
-    def until(self, name: str) -> Event:
-        """The next event of this name; others on the way are dropped."""
-        while (event := self.next())["event"] != name:
+    def until(self, kind: type[Said]) -> Said:
+        """The next event of this kind; others on the way are dropped."""
+        while not isinstance(event := self.next(), kind):
             pass
         return event
 

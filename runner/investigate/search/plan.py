@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assay.runner import environment
 from assay.runner.errors import UsageError, nearest
+from assay.runner.suites.checks import CHECKS
 from assay.runner.suites.suite import CaseTable, Suite, Timing, Variant
 from assay.schema.metrics import PRIMARY
 
@@ -46,7 +47,7 @@ class Plan:
 
     def case(self, check: str, variant: str) -> str:
         """The name of a case of this search."""
-        workload = self.timed_on if check in ("benchmark", "profile") else self.quality.workloads[0]
+        workload = self.timed_on if CHECKS[check].timed else self.quality.workloads[0]
         return f"{self.model}/{variant}/{BACKEND}/{workload}/{check}"
 
     def derived(self, tables: tuple[CaseTable, ...], variants: dict[str, Variant]) -> Suite:
@@ -88,11 +89,7 @@ def plan_of(suite: Suite, request: Request) -> Plan:
 
     def table_with(check: str) -> CaseTable | None:
         return next(
-            (
-                t
-                for t in suite.case
-                if request.model in t.models and check in ((t.check,) if isinstance(t.check, str) else t.check)
-            ),
+            (t for t in suite.case if request.model in t.models and check in t.checks),
             None,
         )
 

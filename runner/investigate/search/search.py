@@ -113,7 +113,7 @@ def _phase_one(context: _Context) -> tuple[list[Node], str]:
     ledger = by_check.get(("ledger", plan.variant))
     layers = {variant: _times(by_check.get(("profile", variant))) for variant in ("fp32", plan.variant)}
     entries = ledger.told.get("ledger", []) if ledger else []
-    everything = next((f["value"] for f in asked.figures if f["metric"] == ALL_NODES_SQNR_DB), None)
+    everything = next((f.value for f in asked.figures if f.metric == ALL_NODES_SQNR_DB), None)
     return (
         nodes_of(asked.told.get("sensitivity", []), entries, layers["fp32"], layers[plan.variant], everything),
         asked.version,
@@ -181,7 +181,7 @@ def _sqnr(outcome: Outcome) -> dict[str, tuple[float, float | None, float | None
         ),
         None,
     )
-    return {} if outcome.case.check != "parity" or found is None else {"sqnr_db": (found, None, None)}
+    return {} if found is None else {"sqnr_db": (found, None, None)}
 
 
 def _found(

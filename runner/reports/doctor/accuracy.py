@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from assay.runner.quality.thresholds import FLOAT, GAP_DB, POOR_DB, RETRAIN, lost_by_kernels, poor_tensors
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts, Row, few
+from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import QUALITY_DROP_RELATIVE
 
 _PROBLEM = "accuracy fell"
@@ -29,9 +30,9 @@ def accuracy(facts: Facts) -> list[Diagnosis]:
     """A diagnosis for each cause of each quantized case that lost more than 2 %, or has too few items to say."""
     drops = {row["case_id"]: row for row in facts.measured if row["metric"] == QUALITY_DROP_RELATIVE}
     made: list[Diagnosis] = []
-    for case in facts.cases:
+    for case in recorded_as("quality", facts.cases):
         drop = drops.get(case["case_id"])
-        if case["check_kind"] != "quality" or case["variant"] in FLOAT or drop is None or drop["value"] <= RETRAIN:
+        if case["variant"] in FLOAT or drop is None or drop["value"] <= RETRAIN:
             continue
         if drop["low"] is not None and drop["low"] <= 0:
             made.append(_few_items(case, drop))
@@ -174,10 +175,9 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
     mine = drops[case["case_id"]]
     others = [
         (drops[other["case_id"]], other)
-        for other in facts.cases
+        for other in recorded_as("quality", facts.cases)
         if other["case_id"] in drops
         and other["variant"] not in (*FLOAT, case["variant"])
-        and other["check_kind"] == "quality"
         and (other["model"], other["model_version"], other["workload_sha256"])
         == (case["model"], case["model_version"], case["workload_sha256"])
     ]

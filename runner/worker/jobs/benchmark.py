@@ -14,7 +14,9 @@ from assay.runner.backends import load_backend
 from assay.runner.errors import UsageError
 from assay.runner.timing.memory import gpu_bytes, peak_rss_bytes, rss_bytes
 from assay.runner.timing.protocol import calls_per_block, lead_in, timed, warm_up
-from assay.runner.worker.jobs.session import Events, Job, announce, open_session
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import BlockTimed, LibraryImported, MemoryHeld, Ready
+from assay.runner.worker.jobs.session import Job, announce, open_session
 from assay.runner.workloads import golden
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[
     `prepare` gives what to warm up and what makes a block.
     """
     load_backend(job["backend"])
-    events.emit("imported", rss_bytes=rss_bytes())
+    events.emit(LibraryImported(rss_bytes=rss_bytes()))
     sys.stdin.readline()
     started = time.perf_counter()
     with open_session(job) as session:
@@ -101,13 +103,13 @@ def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[
         calls = job.get("block_calls") or calls_per_block(
             warm.typical_ms, timing["block_ms"], timing["min_block_calls"]
         )
-        events.emit("ready", **asdict(warm), block_calls=calls)
+        events.emit(Ready(**asdict(warm), block_calls=calls))
         built = builds_of(session)
         for line in sys.stdin:
             if json.loads(line).get("stop"):
                 break
             ms, phases = block(calls)
-            events.emit("block", ms=ms, phases=phases)
+            events.emit(BlockTimed(ms=ms, phases=phases))
         if builds_of(session) != built:
             raise UsageError(
                 "an engine was built while blocks were timed: the input has a shape that no profile allows."
@@ -115,4 +117,4 @@ def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[
         memory = session.memory()
         if session.placement().device == "cuda" and (held := gpu_bytes()):
             memory["gpu_memory_bytes"] = held
-        events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)
+        events.emit(MemoryHeld(peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, held=memory))

@@ -17,8 +17,10 @@ from assay.runner.parity.comparison import Comparison
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
 from assay.runner.tensors import Array, Tensors
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import LargestErrors, Noted, ReceiptGiven
+from assay.runner.worker.events.rows import Scattered
 from assay.runner.worker.jobs.session import (
-    Events,
     Job,
     Renamed,
     announce,
@@ -50,7 +52,7 @@ def run(job: Job, events: Events) -> None:
             _tell(job, events, "batch", lambda: list(_alone_and_together(session, batches, rows)))
             _tell(job, events, "permuted", lambda: list(_permuted(session, batches, rows)))
         else:
-            events.emit("note", message="no batch axis: rows cannot be compared with a batch of them")
+            events.emit(Noted(message="no batch axis: rows cannot be compared with a batch of them"))
         if opened.placement().device == "cpu":
             _tell(job, events, "threads", lambda: _other_session(job, session, steps, {"threads": 1}))
         _tell(job, events, "rebuilt", lambda: _rebuilt(job, session, steps))
@@ -91,16 +93,17 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
         made = pairs()
     except Exception as error:  # noqa: BLE001  a batch that a model refuses is told; the other ways go on
         events.emit(
-            "noise",
-            source=source,
-            output="",
-            n=0,
-            max_abs=None,
-            p999_abs=None,
-            rel_l2=None,
-            atol=None,
-            rtol=None,
-            problem=f"{type(error).__name__}: {str(error)[:300]}",
+            Scattered(
+                source=source,
+                output="",
+                n=0,
+                max_abs=None,
+                p999_abs=None,
+                rel_l2=None,
+                atol=None,
+                rtol=None,
+                problem=f"{type(error).__name__}: {str(error)[:300]}",
+            )
         )
         return
     compared = Comparison(with_itself(Policy.model_validate(job["policy"])), {})
@@ -110,21 +113,22 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
             if receipt["max_abs"] is not None:
                 largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for receipt in compared.merged():
-        events.emit("receipt", **receipt, mode=source)
+        events.emit(ReceiptGiven({**receipt, "mode": source}))
         events.emit(
-            "noise",
-            source=source,
-            output=receipt["output"],
-            n=receipt["elements"],
-            max_abs=receipt["max_abs"],
-            p999_abs=receipt["p999_abs"],
-            rel_l2=receipt["rel_l2"],
-            atol=None,
-            rtol=None,
-            problem=receipt["problem"],
+            Scattered(
+                source=source,
+                output=receipt["output"],
+                n=receipt["elements"],
+                max_abs=receipt["max_abs"],
+                p999_abs=receipt["p999_abs"],
+                rel_l2=receipt["rel_l2"],
+                atol=None,
+                rtol=None,
+                problem=receipt["problem"],
+            )
         )
     for output, maxima in largest.items():
-        events.emit("maxima", source=source, output=output, values=maxima)
+        events.emit(LargestErrors(source=source, output=output, values=maxima))
 
 
 def batch_axes(contract: Contract, steps: list[Tensors]) -> dict[str, int]:

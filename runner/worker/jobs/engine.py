@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.runner.backends import ENGINES, load_backend
-from assay.runner.worker.jobs.session import Events, Job, contract_of, plain
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import EngineMade, NotMade
+from assay.runner.worker.jobs.session import Job, contract_of, plain
 from assay.runner.workloads import golden
 
 
@@ -23,9 +25,9 @@ def run(job: Job, events: Events) -> None:
         try:
             made = make(job, options, variant["path"], variant["sha256"], Path(job["artifacts"]))
         except Exception as error:  # noqa: BLE001  the other variants go on
-            events.emit("failed", variant=variant["name"], type=type(error).__name__, message=plain(error))
+            events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
             continue
-        events.emit("engine", variant=variant["name"], options=options, **asdict(made))
+        events.emit(EngineMade(variant=variant["name"], options=options, **asdict(made)))
 
 
 def make(job: Job, options: dict[str, Any], onnx: str, origin: str, cache: Path) -> Any:

@@ -10,7 +10,10 @@ from typing import Any
 
 from assay.runner.errors import UsageError
 from assay.runner.tensors import Tensors
-from assay.runner.worker.jobs.session import Events, Job, Renamed, open_session, spread_steps
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
+from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
+from assay.runner.worker.jobs.session import Job, Renamed, open_session, spread_steps
 from assay.runner.workloads import golden
 
 
@@ -25,12 +28,12 @@ def run(job: Job, events: Events) -> None:
         elif job["candidate"]["source"]["kind"] == "engine":
             _walk_engine(job, events, inputs)
         else:
-            events.emit("unwalkable", reason="the candidate is no ONNX file: there is no graph to walk, only the chain")
+            events.emit(NotWalkable(reason="the candidate is no ONNX file: there is no graph to walk, only the chain"))
         from assay.runner.divergence.blame import chain
 
         steps = [recorded.inputs(step) for step in {*spread_steps(len(recorded.steps)), job["step"]}]
         for edge in chain([*_links(job, original, stack)], steps):
-            events.emit("blame", **edge)
+            events.emit(EdgeBlamed(**edge))
 
 
 def _as_candidate(job: Job, inputs: Tensors) -> Tensors:
@@ -66,25 +69,25 @@ def _tell(job: Job, events: Events, found: Any, *, reproduces: bool) -> None:
     from assay.runner.divergence.repro import write_reproduction
 
     events.emit(
-        "walk",
-        by=found.by,
-        nodes=found.nodes,
-        aligned=found.aligned,
-        segments=found.segments,
-        peak_live_bytes=found.peak_live_bytes,
-        budget=found.budget,
+        Walked(
+            by=found.by,
+            nodes=found.nodes,
+            aligned=found.aligned,
+            segments=found.segments,
+            peak_live_bytes=found.peak_live_bytes,
+            budget=found.budget,
+        )
     )
     first = found.suspect.entry if found.suspect else None
     for entry in found.entries:
-        events.emit(
-            "entry", position=entry.position, node=entry.node, op_type=entry.op_type, layer=entry.layer,
+        events.emit(NodeWalked(position=entry.position, node=entry.node, op_type=entry.op_type, layer=entry.layer,
             reference_node=f"{entry.reference_op} {entry.reference_node}".strip(), output=entry.output, shape=list(entry.shape),
             elements=entry.elements, accumulated_max_abs=entry.accumulated_max_abs, accumulated_rel_l2=entry.accumulated_rel_l2,
             local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
             expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
-        )  # fmt: skip
+        ))  # fmt: skip
     if folder := write_reproduction(Path(job["out"]), found, by_candidate=not reproduces):
-        events.emit("reproduction", folder=str(folder), between=list(first.between) if first else [])
+        events.emit(ReproductionWritten(folder=str(folder), between=list(first.between) if first else []))
 
 
 def _reference(job: Job, original: Any, inputs: Tensors) -> Any:

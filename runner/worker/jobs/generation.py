@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.runner.errors import UsageError
+from assay.runner.worker.events.event import Events
 from assay.runner.worker.jobs.benchmark import Block, first_inputs, serve
-from assay.runner.worker.jobs.session import Events, Job, contract_of
+from assay.runner.worker.jobs.session import Job, contract_of
 
 if TYPE_CHECKING:
     from assay.runner.session import Session

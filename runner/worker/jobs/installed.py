@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from assay.runner.backends import DISTRIBUTIONS, load_backend
-from assay.runner.worker.jobs.session import Events, Job
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import LibraryFound
+from assay.runner.worker.jobs.session import Job
 
 
 def run(job: Job, events: Events) -> None:
@@ -16,4 +18,4 @@ def run(job: Job, events: Events) -> None:
 
     load_backend(job["backend"])
     library = DISTRIBUTIONS[job["backend"]]
-    events.emit("installed", detail=f"{library} {library_versions().get(library, '')}".strip())
+    events.emit(LibraryFound(detail=f"{library} {library_versions().get(library, '')}".strip()))

@@ -19,7 +19,10 @@ from assay.runner.quality.taps import Tapped
 from assay.runner.quality.thresholds import lost_by_kernels, poor_tensors
 from assay.runner.recipes.calibration import Calibration
 from assay.runner.tensors import Tensors
-from assay.runner.worker.jobs.session import Events, Job, announce, open_session
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import Measured
+from assay.runner.worker.events.rows import CodesSeen, Noticed, RangeLearnt
+from assay.runner.worker.jobs.session import Job, announce, open_session
 from assay.runner.workloads import golden
 
 _INFLUENCE = 0.2
@@ -60,7 +63,7 @@ def run(job: Job, events: Events) -> None:
         ]
         distinct = {str(entry["name"]): entry.pop("distinct", 0) for entry in entries}
         for position, entry in enumerate(entries):
-            events.emit("ledger", position=position, **entry)
+            events.emit(CodesSeen(position=position, **entry))
         _tell(events, entries)
         _kernels(events, entries)
         _stretched(events, entries, distinct)
@@ -101,13 +104,14 @@ def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
         if known:
             worst = min(known, key=lambda e: float(e["sqnr_db"]))
             events.emit(
-                "figure",
-                metric=f"{kind}_sqnr_db",
-                value=worst["sqnr_db"],
-                low=None,
-                high=None,
-                n=len(known),
-                provenance="measured",
+                Measured(
+                    metric=f"{kind}_sqnr_db",
+                    value=worst["sqnr_db"],
+                    low=None,
+                    high=None,
+                    n=len(known),
+                    provenance="measured",
+                )
             )
     if weights:
         elements = sum(e["elements"] for e in weights)
@@ -120,30 +124,32 @@ def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
             ("quantized_bits_per_weight", 8 * stored / elements),
         ):
             events.emit(
-                "figure", metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured"
+                Measured(metric=metric, value=value, low=None, high=None, n=len(weights), provenance="measured")
             )
     for entry in poor_tensors(entries):
         events.emit(
-            "finding",
-            kind="poor_tensor",
-            subject=entry["name"],
-            severity="warning",
-            message=(
-                f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by"
-                " itself; a candidate for exclusion"
-            ),
+            Noticed(
+                kind="poor_tensor",
+                subject=entry["name"],
+                severity="warning",
+                message=(
+                    f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by"
+                    " itself; a candidate for exclusion"
+                ),
+            )
         )
     for entry in entries:
         if isinstance(entry["clipped"], float) and entry["clipped"] > _CLIPPED and entry["kind"] == "activation":
             events.emit(
-                "finding",
-                kind="clipped",
-                subject=entry["name"],
-                severity="warning",
-                message=(
-                    f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration"
-                    " data do not show what comes"
-                ),
+                Noticed(
+                    kind="clipped",
+                    subject=entry["name"],
+                    severity="warning",
+                    message=(
+                        f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration"
+                        " data do not show what comes"
+                    ),
+                )
             )
 
 
@@ -151,15 +157,16 @@ def _kernels(events: Events, entries: list[dict[str, Any]]) -> None:
     """What the kernels lose of what the codes keep, at the last tensor that is known both ways."""
     if last := lost_by_kernels(entries):
         events.emit(
-            "finding",
-            kind="executed_worse_than_simulated",
-            subject=last["name"],
-            severity="warning",
-            message=(
-                f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written,"
-                f" {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do"
-                " on x86 without VNNI; try reduce_range or weights of uint8"
-            ),
+            Noticed(
+                kind="executed_worse_than_simulated",
+                subject=last["name"],
+                severity="warning",
+                message=(
+                    f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written,"
+                    f" {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do"
+                    " on x86 without VNNI; try reduce_range or weights of uint8"
+                ),
+            )
         )
 
 
@@ -175,15 +182,16 @@ def _stretched(events: Events, entries: list[dict[str, Any]], distinct: dict[str
         if used <= _FEW_CODES < levels and distinct[str(entry["name"])] > _MANY_TO_ONE * used:
             low, high = entry["expected_min"], entry["expected_max"]
             events.emit(
-                "finding",
-                kind="stretched_range",
-                subject=entry["name"],
-                severity="warning",
-                message=(
-                    f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the"
-                    f" range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave"
-                    f" {entry['node']} in float"
-                ),
+                Noticed(
+                    kind="stretched_range",
+                    subject=entry["name"],
+                    severity="warning",
+                    message=(
+                        f"{entry['name']} of {entry['node']}: its values fall on {used} of {levels} codes, because the"
+                        f" range from {low:.3g} to {high:.3g} is stretched by a few of them (a mask?); leave"
+                        f" {entry['node']} in float"
+                    ),
+                )
             )
 
 
@@ -193,11 +201,12 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     calibration = Calibration.of(named, job)
     if why := _random(calibration):
         events.emit(
-            "finding",
-            kind="random_calibration",
-            subject=named["name"],
-            severity="warning",
-            message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges",
+            Noticed(
+                kind="random_calibration",
+                subject=named["name"],
+                severity="warning",
+                message=f"ranges were learnt from {named['name']!r}, {why}: real inputs may have other ranges",
+            )
         )
     sites = activations(pair)
     if not sites:
@@ -205,31 +214,33 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     extremes = _extremes(calibration, [site.tensor for site in sites], original)
     found = {name: made for name, seen in extremes.items() if (made := learnt(seen)) is not None}
     for name, made in found.items():
-        events.emit("calibration_range", name=name, **asdict(made))
+        events.emit(RangeLearnt(name=name, **asdict(made)))
     unsettled = [name for name, made in found.items() if made.settled_at == made.batches > 1]
     if unsettled:
         events.emit(
-            "finding",
-            kind="calibration_not_settled",
-            subject=named["name"],
-            severity="warning",
-            message=(
-                f"the ranges of {len(unsettled)} of {len(found)} activations still grow with the last batch"
-                f" ({', '.join(unsettled[:3])}): calibrate on more data"
-            ),
+            Noticed(
+                kind="calibration_not_settled",
+                subject=named["name"],
+                severity="warning",
+                message=(
+                    f"the ranges of {len(unsettled)} of {len(found)} activations still grow with the last batch"
+                    f" ({', '.join(unsettled[:3])}): calibrate on more data"
+                ),
+            )
         )
     decided = [name for name, made in found.items() if made.batches > 2 and made.influence > _INFLUENCE]
     if decided:
         most = max(decided, key=lambda name: found[name].influence)
         events.emit(
-            "finding",
-            kind="calibration_outlier",
-            subject=named["name"],
-            severity="warning",
-            message=(
-                f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)}"
-                f" activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}"
-            ),
+            Noticed(
+                kind="calibration_outlier",
+                subject=named["name"],
+                severity="warning",
+                message=(
+                    f"one batch makes more than {_INFLUENCE:.0%} of the range of {len(decided)} of {len(found)}"
+                    f" activations; most in {most}: {found[most].influence:.0%} by batch {found[most].widest_batch}"
+                ),
+            )
         )
 
 

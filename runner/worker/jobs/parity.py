@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from assay.runner.errors import UsageError
 from assay.runner.parity import probes
@@ -14,8 +16,10 @@ from assay.runner.parity.steps import Plan, walk
 from assay.runner.rules.expression import parse
 from assay.runner.rules.policy import Policy
 from assay.runner.session import NotBuiltFor
+from assay.runner.worker.events.event import Event, Events
+from assay.runner.worker.events.facts import ReceiptGiven
+from assay.runner.worker.events.rows import InvariantWatched, Noticed, Reached, Stepped
 from assay.runner.worker.jobs.session import (
-    Events,
     Job,
     Renamed,
     announce,
@@ -26,6 +30,14 @@ from assay.runner.worker.jobs.session import (
     with_itself,
 )
 from assay.runner.workloads import golden
+
+_OF_STEPS: dict[str, Callable[[dict[str, Any]], Event]] = {
+    "step": lambda told: Stepped(**told),
+    "receipt": ReceiptGiven,
+    "invariant": lambda told: InvariantWatched(**told),
+    "finding": lambda told: Noticed(**told),
+}
+"""What `assay.runner.parity.steps.walk` tells -> its event."""
 
 
 def run(job: Job, events: Events) -> None:
@@ -46,10 +58,10 @@ def run(job: Job, events: Events) -> None:
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
-        for kind, event in walk(expected, session.open_stream, comparison, plan):
-            events.emit(kind, **event)
+        for kind, told in walk(expected, session.open_stream, comparison, plan):
+            events.emit(_OF_STEPS[kind](told))
         for receipt in comparison.merged():
-            events.emit("receipt", **receipt)
+            events.emit(ReceiptGiven(receipt))
         if expected.steps:
             _probe(job, events, Renamed(session, job["rename_inputs"], job["rename"]), expected, policy)
 
@@ -61,10 +73,10 @@ def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, 
     again = Comparison(with_itself(policy), {})
     list(again.step(0, *probes.repeat(session, some[0])))
     for receipt in probe_receipts(again, "repeat"):
-        events.emit("receipt", **receipt)
+        events.emit(ReceiptGiven(receipt))
     found = probes.reach(session, some, contract)
     for event in found.events("candidate", contract.state_inputs):
-        events.emit("liveness", **event)
+        events.emit(Reached(**event))
     if job["source"]["kind"] == "onnx":
         _simulate(job, events, session, expected, policy)
     if name := job.get("lengths"):
@@ -97,11 +109,12 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
             opened = stack.enter_context(open_session(simulated))
         except UsageError as error:  # a probe that cannot be made says so; the case stands
             events.emit(
-                "finding",
-                kind="not_simulated",
-                subject="integer products",
-                severity="note",
-                message=f"what quantization costs by itself is not known: {error}",
+                Noticed(
+                    kind="not_simulated",
+                    subject="integer products",
+                    severity="note",
+                    message=f"what quantization costs by itself is not known: {error}",
+                )
             )
             return
         with stack:
@@ -111,7 +124,7 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
                 for step in spread_steps(len(expected.steps)):
                     list(compared.step(step, expected.outputs(step), candidate.infer(expected.inputs(step))))
                 for receipt in probe_receipts(compared, mode):
-                    events.emit("receipt", **receipt)
+                    events.emit(ReceiptGiven(receipt))
 
 
 def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, policy: Policy) -> None:
@@ -123,14 +136,15 @@ def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, po
             continue
         except ValueError as error:
             events.emit(
-                "finding",
-                kind="traced_length",
-                subject=label,
-                severity="fail",
-                message=f"the reference runs at {label}, the candidate does not: {error}",
+                Noticed(
+                    kind="traced_length",
+                    subject=label,
+                    severity="fail",
+                    message=f"the reference runs at {label}, the candidate does not: {error}",
+                )
             )
             continue
         for receipt in compared.step(step, recorded.outputs(step), actual):
-            events.emit("receipt", **receipt, mode="lengths")
+            events.emit(ReceiptGiven({**receipt, "mode": "lengths"}))
     for receipt in probe_receipts(compared, "lengths"):
-        events.emit("receipt", **receipt)
+        events.emit(ReceiptGiven(receipt))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.runner.errors import UsageError
-from assay.runner.worker.jobs.session import Events, Job
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import PortsRead
+from assay.runner.worker.jobs.session import Job
 
 
 def run(job: Job, events: Events) -> None:
@@ -23,4 +25,4 @@ def run(job: Job, events: Events) -> None:
         raise UsageError(f"{path.name} is not an ONNX file that can be read: {str(error).strip()[:300]}") from error
     if not found["inputs"] and not found["outputs"]:
         raise UsageError(f"{path.name} holds no graph: it is empty, cut short, or not an ONNX file.")
-    events.emit("ports", **found)
+    events.emit(PortsRead(**found))

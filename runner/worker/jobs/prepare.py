@@ -19,8 +19,18 @@ from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
 from assay.runner.session import Session
 from assay.runner.tensors import Tensors
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import (
+    ArtifactMade,
+    LargestErrors,
+    LengthsRecorded,
+    ModelRead,
+    NotMade,
+    ReferenceRepeated,
+    WorkloadRecorded,
+)
+from assay.runner.worker.events.rows import Noticed, Reached, Scattered
 from assay.runner.worker.jobs.session import (
-    Events,
     Job,
     contract_of,
     open_session,
@@ -46,25 +56,27 @@ def run(job: Job, events: Events) -> None:
         version = state[:12] if job["version"] == "artifact" else job["version"]
         parameters = session.parameters()
         events.emit(
-            "model",
-            version=version,
-            sha256=state,
-            parameters=parameters[0],
-            parameter_bytes=parameters[1],
-            weights=session.weights_origin(),
-            contract_sha256=contract.sha256() if job.get("contract") else None,
+            ModelRead(
+                version=version,
+                sha256=state,
+                parameters=parameters[0],
+                parameter_bytes=parameters[1],
+                weights=session.weights_origin(),
+                contract_sha256=contract.sha256() if job.get("contract") else None,
+            )
         )
         training = session.in_training()
         if training:
             events.emit(
-                "finding",
-                kind="training_mode",
-                subject=training[0],
-                severity="fail",
-                message=(
-                    f"{len(training)} modules of the reference stay in training mode after eval():"
-                    f" {', '.join(training[:3])}"
-                ),
+                Noticed(
+                    kind="training_mode",
+                    subject=training[0],
+                    severity="fail",
+                    message=(
+                        f"{len(training)} modules of the reference stay in training mode after eval():"
+                        f" {', '.join(training[:3])}"
+                    ),
+                )
             )
         recorded = {}
         for name in job["golden_names"]:
@@ -73,7 +85,7 @@ def run(job: Job, events: Events) -> None:
                 if recorded[name].steps:
                     _probe(job, events, session, name, recorded[name], contract)
             except Exception as error:  # noqa: BLE001  the other workloads go on
-                events.emit("failed", workload=name, type=type(error).__name__, message=plain(error))
+                events.emit(NotMade(workload=name, type=type(error).__name__, message=plain(error)))
         usable = {name: made for name, made in recorded.items() if made.steps}
         if usable:
             first = next(iter(usable.values()))
@@ -103,15 +115,16 @@ def _recorded(
         steps = reference_steps(session, batches[: job["max_steps"]], contract)
         made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
     events.emit(
-        "recorded",
-        workload=name,
-        inputs_sha256=made.sha256("inputs"),
-        reference_sha256=made.sha256("outputs"),
-        steps=len(made.steps),
-        constant=golden.unchanging_outputs(made),
-        shapes={name: list(array.shape) for name, array in made.inputs(0).items()} if made.steps else {},
-        inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
-        states=[{"input": state.input, "output": state.output} for state in contract.state],
+        WorkloadRecorded(
+            workload=name,
+            inputs_sha256=made.sha256("inputs"),
+            reference_sha256=made.sha256("outputs"),
+            steps=len(made.steps),
+            constant=golden.unchanging_outputs(made),
+            shapes={name: list(array.shape) for name, array in made.inputs(0).items()} if made.steps else {},
+            inputs=[name for name, array in made.inputs(0).items() if array.ndim] if made.steps else [],
+            states=[{"input": state.input, "output": state.output} for state in contract.state],
+        )
     )
     return made
 
@@ -131,15 +144,16 @@ def _same_generation(job: Job, events: Events, session: Session, name: str, give
         recorded = given.facts.get("version", "unknown")
         worst = max(off, key=lambda r: r["rel_l2"] or 0.0)
         events.emit(
-            "finding",
-            workload=name,
-            kind="other_generation",
-            subject=worst["output"],
-            severity="fail",
-            message=(
-                f"golden {given.name!r} (version {recorded}) is of another generation: the reference itself, on its"
-                f" inputs, is off in {worst['output']!r}: {worst['problem'] or _how_far(worst)}"
-            ),
+            Noticed(
+                workload=name,
+                kind="other_generation",
+                subject=worst["output"],
+                severity="fail",
+                message=(
+                    f"golden {given.name!r} (version {recorded}) is of another generation: the reference itself, on its"
+                    f" inputs, is off in {worst['output']!r}: {worst['problem'] or _how_far(worst)}"
+                ),
+            )
         )
 
 
@@ -157,9 +171,9 @@ def _probe(job: Job, events: Events, session: Session, name: str, recorded: gold
     first, second = probes.repeat(session, some[0])
     list(again.step(0, first, second))
     for receipt in probe_receipts(again, "repeat"):
-        events.emit("reference_repeat", workload=name, receipt=receipt)
+        events.emit(ReferenceRepeated(workload=name, receipt=receipt))
     for event in probes.reach(session, some, contract).events("reference", contract.state_inputs):
-        events.emit("liveness", workload=name, **event)
+        events.emit(Reached(workload=name, **event))
     infer_as = session.infer_as
     if not session.arithmetics or (session.parameters()[0] or 0) > _MOST_PARAMETERS:
         return
@@ -181,17 +195,18 @@ def _other_arithmetic(
             other = infer_as(inputs, source)
         except Exception as error:  # noqa: BLE001  whatever a user's module raises in other arithmetic
             events.emit(
-                "noise",
-                workload=workload,
-                source=source,
-                output="",
-                n=0,
-                max_abs=None,
-                p999_abs=None,
-                rel_l2=None,
-                atol=None,
-                rtol=None,
-                problem=f"{type(error).__name__}: {plain(error)[:200]}",
+                Scattered(
+                    workload=workload,
+                    source=source,
+                    output="",
+                    n=0,
+                    max_abs=None,
+                    p999_abs=None,
+                    rel_l2=None,
+                    atol=None,
+                    rtol=None,
+                    problem=f"{type(error).__name__}: {plain(error)[:200]}",
+                )
             )
             return
         wide = {name: array.astype("float64") for name, array in right.items() if array.dtype.kind == "f"}
@@ -200,25 +215,27 @@ def _other_arithmetic(
                 largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for r in compared.merged():
         events.emit(
-            "noise",
-            workload=workload,
-            source=source,
-            output=r["output"],
-            n=r["elements"],
-            max_abs=r["max_abs"],
-            p999_abs=r["p999_abs"],
-            rel_l2=r["rel_l2"],
-            atol=None,
-            rtol=None,
-            problem=r["problem"],
+            Scattered(
+                workload=workload,
+                source=source,
+                output=r["output"],
+                n=r["elements"],
+                max_abs=r["max_abs"],
+                p999_abs=r["p999_abs"],
+                rel_l2=r["rel_l2"],
+                atol=None,
+                rtol=None,
+                problem=r["problem"],
+            )
         )
         events.emit(
-            "maxima",
-            workload=workload,
-            source=source,
-            output=r["output"],
-            values=largest.get(r["output"], []),
-            expected_max=max(abs(r["expected_min"] or 0.0), abs(r["expected_max"] or 0.0)),
+            LargestErrors(
+                workload=workload,
+                source=source,
+                output=r["output"],
+                values=largest.get(r["output"], []),
+                expected_max=max(abs(r["expected_min"] or 0.0), abs(r["expected_max"] or 0.0)),
+            )
         )
 
 
@@ -255,14 +272,18 @@ def _build_variants(
             )
             audited = audit(made.path)
         except Exception as error:  # noqa: BLE001  the other variants go on
-            events.emit("failed", variant=variant["name"], type=type(error).__name__, message=plain(error))
+            events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
             continue
         if variant["recipe"] in ("given", "export") and variant["name"] == "fp32":
             base = made.path
         learnt_from = variant["calibration"]["name"] if variant["calibration"] else None
-        events.emit("artifact", variant=variant["name"], base=start, calibration=learnt_from, **asdict(made))
+        events.emit(
+            ArtifactMade(
+                variant=variant["name"], base=str(start) if start else None, calibration=learnt_from, **asdict(made)
+            )
+        )
         for finding in [*audited.findings, *stored_twice(made.path)]:
-            events.emit("finding", variant=variant["name"], **finding)
+            events.emit(Noticed(variant=variant["name"], **finding))
         for name, steps in recorded.items():
             _record_lengths(
                 job,
@@ -299,7 +320,7 @@ def _record_lengths(
         asked = json.dumps([job["golden_names"][which["workload"]], which])
         name = f"references/{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
         golden.write(Path(job["goldens"]), name, {"labels": labels}, steps)
-        events.emit("lengths", **which, golden=name)
+        events.emit(LengthsRecorded(**which, golden=name))
 
 
 def _origin(job: Job, state: str) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 from assay.runner.backends import BACKENDS
 from assay.runner.errors import UsageError
 from assay.runner.timing.memory import peak_rss_bytes, rss_bytes
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import LayersTimed, MemoryHeld
 from assay.runner.worker.jobs.benchmark import first_inputs
-from assay.runner.worker.jobs.session import Events, Job, announce, open_session
+from assay.runner.worker.jobs.session import Job, announce, open_session
 
 _WARM_UP = 3
 
@@ -29,5 +31,5 @@ def run(job: Job, events: Events) -> None:
         loaded = rss_bytes()
         layers, memory = session.profile(first_inputs(job), job["timing"]["profile_calls"], _WARM_UP)
         inspected = session.information()
-    events.emit("layers", layers=layers, inspected=inspected)
-    events.emit("memory", peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, **memory)
+    events.emit(LayersTimed(layers=layers, inspected=inspected))
+    events.emit(MemoryHeld(peak_rss_bytes=peak_rss_bytes(), loaded_rss_bytes=loaded, held=memory))

@@ -14,7 +14,10 @@ from assay.runner.quality.degradation import Counts, Interval, degradation, jack
 from assay.runner.quality.tasks import Evaluator, class_values, evaluator_for
 from assay.runner.quality.thresholds import RETRAIN
 from assay.runner.tensors import Array
-from assay.runner.worker.jobs.session import Events, Job, Renamed, announce, open_session
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import Measured
+from assay.runner.worker.events.rows import ClassMeasured, Noticed
+from assay.runner.worker.jobs.session import Job, Renamed, announce, open_session
 from assay.runner.workloads import golden, stream
 from assay.runner.workloads.asked import Task, Workload
 from assay.schema.metrics import AVERAGE_PRECISIONS, MAP_50_95, METRICS, PRIMARY
@@ -97,14 +100,15 @@ def _tell(
             else "the interval does not exclude less than 2 %: label more items before retraining"
         )
         events.emit(
-            "finding",
-            kind="consider_qat",
-            subject=metric,
-            severity="warning",
-            message=(
-                f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval} worse;"
-                f" {advice}"
-            ),
+            Noticed(
+                kind="consider_qat",
+                subject=metric,
+                severity="warning",
+                message=(
+                    f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval} worse;"
+                    f" {advice}"
+                ),
+            )
         )
 
 
@@ -114,14 +118,15 @@ def _discordant(events: Events, counts: Counts, reference: Counts) -> None:
     _figure(events, "mcnemar_p", Interval(p, None, None, n), "derived")
     if lost + won:
         events.emit(
-            "finding",
-            kind="discordant_items",
-            subject="top1",
-            severity="note",
-            message=(
-                f"{lost} items that the reference has right are lost and {won} are won, of {n}: exact McNemar p ="
-                f" {p:.3g}"
-            ),
+            Noticed(
+                kind="discordant_items",
+                subject="top1",
+                severity="note",
+                message=(
+                    f"{lost} items that the reference has right are lost and {won} are won, of {n}: exact McNemar p ="
+                    f" {p:.3g}"
+                ),
+            )
         )
 
 
@@ -192,7 +197,7 @@ def _classes(events: Events, sides: _Sides, ours: dict[str, Counts], theirs: dic
         known = {name: value for name, value, _ in references}
         for name, value, n in values:
             events.emit(
-                "class_quality", metric=metric, class_name=name, value=value, reference_value=known.get(name), n=n
+                ClassMeasured(metric=metric, class_name=name, value=value, reference_value=known.get(name), n=n)
             )
 
 
@@ -210,11 +215,12 @@ def _agreement(events: Events, mine: Evaluator, right: Evaluator) -> None:
 
 def _figure(events: Events, metric: str, interval: Interval, provenance: str) -> None:
     events.emit(
-        "figure",
-        metric=metric,
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        n=interval.n,
-        provenance=provenance,
+        Measured(
+            metric=metric,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=interval.n,
+            provenance=provenance,
+        )
     )

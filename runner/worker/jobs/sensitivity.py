@@ -9,7 +9,10 @@ from pathlib import Path
 from assay.runner.errors import UsageError
 from assay.runner.quality.sensitivity import sensitivities
 from assay.runner.recipes.calibration import Calibration
-from assay.runner.worker.jobs.session import Events, Job, announce, open_session, spread_steps
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import Measured
+from assay.runner.worker.events.rows import NodeMeasured, Noticed
+from assay.runner.worker.jobs.session import Job, announce, open_session, spread_steps
 from assay.runner.workloads import golden
 
 _STEPS = 8
@@ -47,23 +50,24 @@ def run(job: Job, events: Events) -> None:
                 if entry["without_sqnr_db"] is not None:
                     _figure(events, "all_nodes_sqnr_db", entry["without_sqnr_db"], 1)
                 continue
-            events.emit("sensitivity", **entry)
+            events.emit(NodeMeasured(**entry))
             if entry["alone_sqnr_db"] is not None:
                 known.append(entry)
     if known:
         worst = min(known, key=lambda entry: float(entry["alone_sqnr_db"]))
         _figure(events, "node_sqnr_db", worst["alone_sqnr_db"], len(known))
         events.emit(
-            "finding",
-            kind="most_sensitive",
-            subject=worst["node"],
-            severity="note",
-            message=(
-                f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB at the outputs"
-                " when nothing else is quantized"
-            ),
+            Noticed(
+                kind="most_sensitive",
+                subject=worst["node"],
+                severity="note",
+                message=(
+                    f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB at the outputs"
+                    " when nothing else is quantized"
+                ),
+            )
         )
 
 
 def _figure(events: Events, metric: str, value: float, n: int) -> None:
-    events.emit("figure", metric=metric, value=value, low=None, high=None, n=n, provenance="measured")
+    events.emit(Measured(metric=metric, value=value, low=None, high=None, n=n, provenance="measured"))

@@ -7,23 +7,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from assay.runner.backends import load_backend
 from assay.runner.errors import UsageError
 from assay.runner.session import Session, Source
 from assay.runner.source import is_factory, load_factory
 from assay.runner.tensors import Tensors
+from assay.runner.worker.events.event import Events
+from assay.runner.worker.events.facts import Opened
 
 if TYPE_CHECKING:  # a benchmark's process loads no more than it measures
     from assay.runner.rules.contract import Contract
     from assay.runner.rules.policy import Policy
 
 Job = dict[str, Any]
-
-
-class Events(Protocol):
-    def emit(self, event: str, **facts: Any) -> None: ...
 
 
 def plain(error: Exception) -> str:
@@ -62,12 +60,13 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
     placement = session.placement()
     parameters = session.parameters()
     events.emit(
-        "opened",
-        load_ms=load_ms,
-        **asdict(placement),
-        versions=library_versions(),
-        parameters=parameters[0],
-        parameter_bytes=parameters[1],
+        Opened(
+            load_ms=load_ms,
+            **asdict(placement),
+            versions=library_versions(),
+            parameters=parameters[0],
+            parameter_bytes=parameters[1],
+        )
     )
     if placement.fell_back:
         raise UsageError(

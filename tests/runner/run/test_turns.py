@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.runner.worker.events.event import Event
+from assay.runner.worker.events.facts import LibraryImported
 from assay.runner.worker.process import Worker
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
@@ -124,7 +126,7 @@ def test_a_paused_process_does_nothing_until_it_is_resumed():
         "options": {},
     }
     with Worker(job, python=None, timeout_s=20) as worker:
-        worker.until("imported")
+        worker.until(LibraryImported)
         worker.pause()
         stat = Path(f"/proc/{worker._process.pid}/stat")
         deadline = time.monotonic() + 5
@@ -192,7 +194,7 @@ def test_an_engine_that_is_built_while_blocks_are_timed_fails_the_case(monkeypat
         return [1.0], {}
 
     class Events:
-        def emit(self, event: str, **facts: object) -> None: ...
+        def emit(self, event: Event) -> None: ...
 
     monkeypatch.setattr(benchmark, "open_session", opened)
     monkeypatch.setattr("sys.stdin", io.StringIO('{"open": true}\n{"block": true}\n{"stop": true}\n'))

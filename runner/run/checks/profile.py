@@ -1,7 +1,4 @@
-"""Profiles of the cases of one table, side by side.
-
-Layers matched by name, and why one is not faster than the other.
-"""
+"""Profile: every operator timed, the cases of one table side by side, and why one is not faster than the other."""
 
 from __future__ import annotations
 
@@ -9,25 +6,42 @@ import time
 
 from assay.runner import environment
 from assay.runner.graphs import engine_pair as compare
+from assay.runner.run.checks.timed import Timed
 from assay.runner.run.outcome import Outcome, Progress
-from assay.runner.run.turns import Job
+from assay.runner.run.turns import JobOf
 from assay.runner.timing.not_faster import why_not_faster
 from assay.runner.timing.traces import matched
+from assay.runner.worker.events.facts import LayersTimed, MemoryHeld, Opened
 from assay.runner.worker.process import Worker, WorkerFailed
 
 
-def profile(outcomes: list[Outcome], job: Job, progress: Progress) -> None:
+class Profile(Timed):
+    def measure(self, outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
+        _profile(outcomes, job, progress)
+
+    def mode_words(self, outcome: Outcome) -> str:
+        del outcome
+        return "profiled"
+
+    def headline(self, outcome: Outcome) -> str | None:
+        if not outcome.layers:
+            return None
+        top = max(outcome.layers, key=lambda layer: float(layer["share"]))
+        return f"{len(outcome.layers)} operators; {top['name']} takes {top['share']:.0%}"
+
+
+def _profile(outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
     """Fill in layers, memory and findings of every case."""
     for outcome in outcomes:
         progress.starting(f"{outcome.case.name}: every operator timed")
         started = time.perf_counter()
         case = outcome.case
         try:
-            with Worker(job(case, "profile"), python=case.choice.python, timeout_s=case.timeout_s) as worker:
-                outcome.opened = worker.until("opened")
-                told = worker.until("layers")
-                outcome.layers, outcome.inspected = told["layers"], told["inspected"]
-                outcome.memory = [worker.until("memory")]
+            with Worker(job(case), python=case.choice.python, timeout_s=case.timeout_s) as worker:
+                outcome.opened = worker.until(Opened).facts()
+                told = worker.until(LayersTimed)
+                outcome.layers, outcome.inspected = told.layers, told.inspected
+                outcome.memory = [worker.until(MemoryHeld)]
         except WorkerFailed as failure:
             outcome.fail(failure)
         if outcome.status == "ok" and not outcome.layers:
@@ -59,3 +73,6 @@ def _is_float(outcome: Outcome) -> bool:
     """The one that the others are compared with: named by `against`, else the export or the given file."""
     case = outcome.case
     return case.is_base if case.against else case.recipe.recipe in ("given", "export")
+
+
+CHECK = Profile()

@@ -1,0 +1,7 @@
+"""The ledger: every tensor in codes, weights and activations, with what its codes lose."""
+
+from __future__ import annotations
+
+from assay.runner.run.checks.quantized import Quantized
+
+CHECK = Quantized(nothing="no tensor of this graph is held in codes: there is nothing to put on the ledger")

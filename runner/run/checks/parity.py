@@ -1,0 +1,18 @@
+"""Parity: the candidate's outputs against those of its reference, or of a golden."""
+
+from __future__ import annotations
+
+from assay.runner.run.checks.compared import Compared
+from assay.runner.run.findings import parity_findings
+from assay.runner.run.outcome import Outcome, is_main
+
+
+class Parity(Compared):
+    def explain(self, outcome: Outcome) -> None:
+        outcome.told["finding"] += parity_findings(outcome)
+
+    def compared(self, outcome: Outcome) -> bool:
+        return any(receipt["step"] < 0 and is_main(receipt) for receipt in outcome.receipts)
+
+
+CHECK = Parity(nothing="the model has no outputs: nothing was compared")

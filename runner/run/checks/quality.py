@@ -1,0 +1,25 @@
+"""Quality: how good a model is at its task, and what it loses against its reference on the same items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.runner.run.checks.told import Told
+from assay.runner.run.outcome import Facts
+from assay.runner.suites.case import Case
+
+if TYPE_CHECKING:
+    from assay.runner.run.prepare import Prepared
+    from assay.runner.suites.suite import Suite
+
+
+class Quality(Told):
+    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
+        """The workload itself: its labels and its task."""
+        del prepared
+        if case.workload not in suite.workload:
+            return {}
+        return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
+
+
+CHECK = Quality(nothing="no labelled item was answered: there is nothing to count")

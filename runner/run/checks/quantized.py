@@ -1,0 +1,26 @@
+"""Checks that look at a quantized file beside the float file that it was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.runner.run.checks.told import Told
+from assay.runner.run.outcome import Facts
+from assay.runner.run.prepare import calibration_of
+from assay.runner.suites.case import Case
+
+if TYPE_CHECKING:
+    from assay.runner.run.prepare import Prepared
+    from assay.runner.suites.suite import Suite
+
+
+class Quantized(Told):
+    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
+        """The float file, how the variant was made of it, and what it was calibrated on."""
+        return {
+            "base": prepared.artifacts[case.variant]["base"],
+            "recipe": case.recipe.recipe,
+            "recipe_options": case.recipe.options,
+            "calibration": calibration_of(suite, case.recipe),
+            "timeout_s": case.timeout_s,
+        }

@@ -1,0 +1,7 @@
+"""Sensitivity: what the outputs lose when one node alone is quantized."""
+
+from __future__ import annotations
+
+from assay.runner.run.checks.quantized import Quantized
+
+CHECK = Quantized(nothing="no node of this graph can be quantized by itself")

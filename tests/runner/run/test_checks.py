@@ -1,0 +1,97 @@
+"""A check is one file on each side of the pipe, and its name is compared nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from types import SimpleNamespace
+
+import pytest
+
+from assay.runner.reports.progress import headline
+from assay.runner.run.checks import check_named
+from assay.runner.run.checks.timed import Timed
+from assay.runner.suites.checks import CHECKS
+from tests.places import ROOT
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_check_has_its_class_and_its_workers_operation(name: str):
+    check = check_named(name)
+    assert isinstance(check, Timed) == CHECKS[name].timed
+    operation = ast.parse((ROOT / "runner" / "worker" / "jobs" / f"{name}.py").read_text())
+    assert "run" in {node.name for node in operation.body if isinstance(node, ast.FunctionDef)}
+
+
+def names_in(node: ast.expr) -> set[str]:
+    return {leaf.value for leaf in ast.walk(node) if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}
+
+
+def asks_for_a_check(node: ast.expr) -> bool:
+    """`case.check`, `check`, or `row["check_kind"]`."""
+    return (
+        (isinstance(node, ast.Attribute) and node.attr == "check")
+        or (isinstance(node, ast.Name) and node.id == "check")
+        or (isinstance(node, ast.Subscript) and names_in(node.slice) == {"check_kind"})
+    )
+
+
+def test_the_name_of_a_check_is_compared_nowhere_outside_the_table_and_its_class():
+    """Behaviour that depends on a check is a method of its class: a new one is never forgotten somewhere."""
+    found = []
+    for path in (ROOT / "runner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            if any(map(asks_for_a_check, sides)) and any(names_in(side) & CHECKS.keys() for side in sides):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+def outcome(check: str, **facts: object) -> SimpleNamespace:
+    case = SimpleNamespace(
+        name="line/fp32/onnxruntime/noise", check=check, mode="cached" if check == "generation" else "functional",
+        variant="fp32", backend="onnxruntime", generate=SimpleNamespace(tokens=7),
+    )  # fmt: skip
+    empty = {"error_message": None, "judgements": [], "blocks": [], "layers": [], "ratio": None, "group_id": None}
+    return SimpleNamespace(case=case, version="v1", status="ok", figures=[], **{**empty, **facts})
+
+
+@pytest.mark.parametrize(
+    ("check", "group_id", "mode", "series"),
+    [
+        ("parity", None, "functional", "functional"),
+        ("benchmark", "g", "interleaved", "benchmark"),
+        ("benchmark", None, "alone", "benchmark"),
+        ("generation", "g", "interleaved, cached", "generation of 7 tokens"),
+        ("profile", None, "profiled", "profile"),
+        ("ledger", None, "ledger", "ledger"),
+    ],
+)
+def test_a_case_is_recorded_with_how_it_was_measured_and_what_it_may_be_compared_with(
+    check: str, group_id: str | None, mode: str, series: str
+):
+    """These words are in books already: another one would begin every series anew."""
+    case = outcome(check, group_id=group_id)
+    assert check_named(check).mode_words(case) == mode
+    assert check_named(check).comparable_by(case) == series
+
+
+def test_the_headline_of_a_generation_leaves_the_prompt_out():
+    timed = outcome("generation", blocks=[[[100.0, 2.0, 2.0]]])
+    assert headline(timed) == "line/fp32/onnxruntime/noise (v1): a token 2 ms"
+
+
+def test_the_headline_of_a_profile_names_the_operator_that_takes_most():
+    layers = [{"name": "Gemm", "share": 0.75}, {"name": "Relu", "share": 0.25}]
+    assert headline(outcome("profile", layers=layers)).endswith("2 operators; Gemm takes 75%")
+
+
+@pytest.mark.parametrize(
+    ("check", "says"), [("quality", "no labelled item"), ("sensitivity", "no node"), ("ledger", "no tensor")]
+)
+def test_a_check_that_tells_no_figure_is_vacuous_and_says_why(check: str, says: str):
+    nothing = outcome(check)
+    check_named(check).judge(nothing, [])
+    assert nothing.status == "vacuous"
+    assert nothing.error_message.startswith(says)
