@@ -127,7 +127,10 @@ timing = {{ rounds = 1, block_ms = 1.0, max_warmup_s = 0.1 }}
 
 
 def other_interpreter(folder: Path) -> Path:
-    """An interpreter that has a package `marker` and what a worker needs, and neither Assay nor what its parent needs."""
+    """An interpreter that has a package `marker` and what a worker needs.
+
+    It has neither Assay nor what its parent needs.
+    """
     venv.create(folder)
     site = site_of(folder)
     (site / "marker.py").touch()

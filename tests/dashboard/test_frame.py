@@ -1,4 +1,7 @@
-"""The frame of every page: its rooms are Assay's, its pages all have a row, and a cached answer is its own question's."""
+"""The frame of every page: its rooms are Assay's, its pages all have a row.
+
+And a cached answer is its own question's.
+"""
 
 from __future__ import annotations
 

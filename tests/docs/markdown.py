@@ -36,7 +36,10 @@ def inline(text: str) -> list[str]:
 
 
 def command_lines(path: Path) -> Iterator[list[str]]:
-    """The words of every `assay ...` in a page's blocks, comments left out; pipes and `&&` separate commands, `<` and `>` end one."""
+    """The words of every `assay ...` in a page's blocks, comments left out.
+
+    Pipes and `&&` separate commands, `<` and `>` end one.
+    """
     for block in blocks(path.read_text()):
         for line in block.splitlines():
             for part in re.split(r"\s(?:&&|\|)\s", line.strip()):

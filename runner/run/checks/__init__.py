@@ -1,4 +1,6 @@
-"""What a run does with the cases of each check: a file and a class for each name in `assay.runner.suites.checks.CHECKS`.
+"""What a run does with the cases of each check.
+
+A file and a class for each name in `assay.runner.suites.checks.CHECKS`.
 
 `check.py` says what a class may decide; `told.py`, `compared.py` and `timed.py` are what several have in common.
 """

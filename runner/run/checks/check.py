@@ -1,4 +1,7 @@
-"""What a check decides of its cases. The defaults are those of a check that tells what it finds and compares nothing."""
+"""What a check decides of its cases.
+
+The defaults are those of a check that tells what it finds and compares nothing.
+"""
 
 from __future__ import annotations
 

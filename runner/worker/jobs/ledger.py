@@ -133,8 +133,8 @@ def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
                 subject=entry["name"],
                 severity="warning",
                 message=(
-                    f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB by"
-                    " itself; a candidate for exclusion"
+                    f"{entry['kind']} {entry['name']} of {entry['node']} ({entry['scheme']}): {entry['sqnr_db']:.1f} dB"
+                    " by itself; a candidate for exclusion"
                 ),
             )
         )
@@ -146,8 +146,8 @@ def _tell(events: Events, entries: list[dict[str, Any]]) -> None:
                     subject=entry["name"],
                     severity="warning",
                     message=(
-                        f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the calibration"
-                        " data do not show what comes"
+                        f"{entry['clipped']:.1%} of {entry['name']} lie beyond the range that was learnt: the"
+                        " calibration data do not show what comes"
                     ),
                 )
             )
@@ -163,8 +163,8 @@ def _kernels(events: Events, entries: list[dict[str, Any]]) -> None:
                 severity="warning",
                 message=(
                     f"{last['name']}: {last['accumulated_sqnr_db']:.1f} dB with every node as it is written,"
-                    f" {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones do"
-                    " on x86 without VNNI; try reduce_range or weights of uint8"
+                    f" {last['executed_sqnr_db']:.1f} dB by the kernels that run: they saturate or round, as u8s8 ones"
+                    " do on x86 without VNNI; try reduce_range or weights of uint8"
                 ),
             )
         )

@@ -105,8 +105,8 @@ def _tell(
                 subject=metric,
                 severity="warning",
                 message=(
-                    f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval} worse;"
-                    f" {advice}"
+                    f"{metric} is {value.value:.4g}, the reference's {reference:.4g}: {relative.value:.2%}{interval}"
+                    f" worse; {advice}"
                 ),
             )
         )

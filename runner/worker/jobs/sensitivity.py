@@ -62,8 +62,8 @@ def run(job: Job, events: Events) -> None:
                 subject=worst["node"],
                 severity="note",
                 message=(
-                    f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB at the outputs"
-                    " when nothing else is quantized"
+                    f"{worst['op_type']} {worst['node']} alone costs most: {worst['alone_sqnr_db']:.1f} dB"
+                    " at the outputs when nothing else is quantized"
                 ),
             )
         )
