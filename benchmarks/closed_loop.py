@@ -21,8 +21,8 @@ import onnxruntime as ort
 
 from assay.runner.backends.onnxruntime_session import open_session
 from assay.runner.models import faults, streaming_encoder
-from assay.runner.parity.comparison import Comparison
-from assay.runner.parity.steps import Plan, walk
+from assay.runner.parity.comparison import OutputComparison
+from assay.runner.parity.steps import StepPlan, walk
 from assay.runner.rules.contract import Contract, parse_contract
 from assay.runner.rules.policies import shipped_policies
 from assay.runner.session import Source
@@ -75,8 +75,8 @@ def compared(opened: Any, recorded: Recorded, contract: Contract) -> float:
     for _ in walk(
         recorded,
         opened.open_stream,
-        Comparison(shipped_policies()["streaming-strict"], {}),
-        Plan("closed_loop", contract),
+        OutputComparison(shipped_policies()["streaming-strict"], {}),
+        StepPlan("closed_loop", contract),
     ):
         pass
     return time.perf_counter() - started

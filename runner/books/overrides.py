@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from assay.schema import rows
-from assay.schema.queries.comparison import Comparison
+from assay.schema.queries.comparison import RunComparison
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, now, write_bundle
 
 
-def record_override(store: Store, compared: Comparison, *, owner: str, reason: str, wait_s: float) -> None:
+def record_override(store: Store, compared: RunComparison, *, owner: str, reason: str, wait_s: float) -> None:
     """Append who compared two unlike runs, what differed, and why.
 
     Raises:

@@ -151,8 +151,9 @@ def diff(
     atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance.")] = 1e-5,
     rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance.")] = 1e-4,
     rule: Annotated[
-        words.Rule, typer.Option("--rule", **one_of(words.Rule, "--rule", say="How the two tolerances join"))
-    ] = words.Rule.MIXED,
+        words.ToleranceRule,
+        typer.Option("--rule", **one_of(words.ToleranceRule, "--rule", say="How the two tolerances join")),
+    ] = words.ToleranceRule.MIXED,
     nan_equal: Annotated[bool, typer.Option("--nan-equal", help="NaN in the same place agrees.")] = False,
     any_dtype: Annotated[
         bool, typer.Option("--any-dtype", help="Another dtype of the same values is no failure.")

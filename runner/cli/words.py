@@ -22,7 +22,7 @@ class PadSide(StrEnum):
     SWEEP = "sweep"
 
 
-class Rule(StrEnum):
+class ToleranceRule(StrEnum):
     """How an absolute and a relative tolerance are joined."""
 
     MIXED = "mixed"

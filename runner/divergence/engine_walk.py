@@ -17,7 +17,7 @@ from assay.runner.divergence.explanation import Explanation
 from assay.runner.divergence.onnx_walk import OnnxReference, run_part
 from assay.runner.divergence.walk import Entry, Suspect, errors, is_suspect, rounding
 from assay.runner.errors import UsageError
-from assay.runner.graphs.onnx_graph import Graph, Node, load, part, reduction_length
+from assay.runner.graphs.onnx_graph import Graph, GraphNode, load, part, reduction_length
 from assay.runner.tensors import Array, Tensors
 
 Observe = Callable[[Collection[str]], Tensors]
@@ -32,7 +32,7 @@ may fall either way."""
 class Region:
     """Nodes between a tensor of the engine and those that it shows before it."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     feeds: tuple[str, ...]
 
 

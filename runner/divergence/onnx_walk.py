@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 
 from assay.runner.divergence.reference import RefNode
-from assay.runner.graphs.onnx_graph import Graph, Node, part, segments
+from assay.runner.graphs.onnx_graph import Graph, GraphNode, part, segments
 from assay.runner.tensors import Array, Tensors
 
 
@@ -63,5 +63,5 @@ class OnnxReference:
             yield from values.items()
 
 
-def _outputs(run: Sequence[Node]) -> list[str]:
+def _outputs(run: Sequence[GraphNode]) -> list[str]:
     return [name for node in run for name in node.writes]

@@ -13,7 +13,7 @@ import numpy as np
 from assay.runner.divergence import align
 from assay.runner.divergence.onnx_walk import run_part
 from assay.runner.divergence.reference import Reference, RefNode
-from assay.runner.graphs.onnx_graph import Graph, Node, part, reduction_length, segments
+from assay.runner.graphs.onnx_graph import Graph, GraphNode, part, reduction_length, segments
 from assay.runner.parity.compare import tally
 from assay.runner.parity.receipt import receipt
 from assay.runner.tensors import Array, Tensors
@@ -162,7 +162,7 @@ class Walk:
         shape = self.shapes.get(name, value.shape)
         return value.reshape(shape).astype(self.dtypes.get(name, value.dtype), copy=False)
 
-    def feeds(self, nodes: list[Node], local: Tensors) -> tuple[dict[str, str], Tensors]:
+    def feeds(self, nodes: list[GraphNode], local: Tensors) -> tuple[dict[str, str], Tensors]:
         """What the nodes read instead, and the arrays: the reference's value wherever there is one."""
         rename, arrays = {}, {}
         for name in dict.fromkeys(n for node in nodes for n in node.reads):
@@ -174,14 +174,14 @@ class Walk:
                 arrays[name] = local[name]
         return rename, arrays
 
-    def _run_local(self, run: list[Node], local: Tensors, outputs: list[str]) -> Tensors:
+    def _run_local(self, run: list[GraphNode], local: Tensors, outputs: list[str]) -> Tensors:
         rename, arrays = self.feeds(run, local)
         try:
             return run_part(part(self.graph, run, arrays, outputs, rename), arrays, outputs)
         except RuntimeError:
             return {}  # fed values that this graph would not have made: its local errors stay unknown
 
-    def _note_between(self, node: Node) -> None:
+    def _note_between(self, node: GraphNode) -> None:
         """For each output: the nodes since the last aligned tensors, and the values of the reference that they read."""
         before: dict[str, None] = {}
         fed: Tensors = {}
@@ -232,7 +232,7 @@ class Walk:
             node = self._ops[node.reads[0]]
         return node
 
-    def _compare(self, node: Node, values: Tensors, fed: Tensors) -> Iterator[Entry]:
+    def _compare(self, node: GraphNode, values: Tensors, fed: Tensors) -> Iterator[Entry]:
         for name in node.writes:
             expected = self.reference_value(name)
             if expected is None or name not in values:

@@ -18,16 +18,16 @@ _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLi
 
 
 @dataclass(slots=True)
-class Audit:
+class GraphAudit:
     findings: list[dict[str, str]] = field(default_factory=list)
     dynamic_axes: dict[str, dict[int, str]] = field(default_factory=dict)
     """Input -> axis -> symbol; an axis without a name has one of its own."""
 
 
-def audit(path: Path) -> Audit:
+def audit(path: Path) -> GraphAudit:
     """Read the graph, not its weights."""
     model = onnx.load(path, load_external_data=False)
-    made = Audit()
+    made = GraphAudit()
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     read = {name for node in _nodes(model.graph) for name in node.input} | {
         output.name for output in model.graph.output

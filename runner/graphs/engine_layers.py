@@ -29,7 +29,7 @@ _QUANTIZES = ("quantize", "dequantize")
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class LayerPort:
     name: str
     shape: tuple[int, ...]
     dtype: str | None
@@ -42,8 +42,8 @@ class EngineLayer:
     name: str
     kind: str
     """LayerType, or `layer` where only names were written."""
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[LayerPort, ...]
+    outputs: tuple[LayerPort, ...]
     weights: str | None
     """Type of its weights."""
     nodes: tuple[str, ...]
@@ -131,7 +131,7 @@ def _layer(raw: Any) -> EngineLayer:
     )
 
 
-def _ports(raw: Any) -> tuple[Port, ...]:
+def _ports(raw: Any) -> tuple[LayerPort, ...]:
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         return ()
     made = []
@@ -140,7 +140,7 @@ def _ports(raw: Any) -> tuple[Port, ...]:
             both = str(port.get("Format/Datatype", ""))
             dtype = str(port.get("Datatype") or port.get("DataType") or both)
             shape = tuple(int(d) for d in port.get("Dimensions", ()) if isinstance(d, int))
-            made.append(Port(str(port.get("Name", "?")), shape, _type(dtype), str(port.get("Format") or both)))
+            made.append(LayerPort(str(port.get("Name", "?")), shape, _type(dtype), str(port.get("Format") or both)))
     return tuple(made)
 
 

@@ -121,7 +121,7 @@ def _sum(layers: Sequence[EngineLayer], ms: Mapping[str, float]) -> float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class PrecisionAudit:
     """At which precision an engine really multiplies, against what was asked for."""
 
     asked: str
@@ -143,7 +143,7 @@ class Audit:
         return "pass" if self.by_precision.get(self.asked, 0.0) >= 0.5 else "fail"
 
 
-def audit(engine: Engine, asked: str, ms: Mapping[str, float]) -> Audit:
+def audit(engine: Engine, asked: str, ms: Mapping[str, float]) -> PrecisionAudit:
     """`asked` is the type that the products were meant to be in, e.g. float16."""
     known = [layer for layer in engine.layers if layer.multiplies and layer.precision]
     timed = bool(known) and all(layer.name in ms for layer in known)
@@ -153,7 +153,7 @@ def audit(engine: Engine, asked: str, ms: Mapping[str, float]) -> Audit:
     for layer, weight in zip(known, weights, strict=True):
         shares[str(layer.precision)] = shares.get(str(layer.precision), 0.0) + weight / total if total else 0.0
     wrong = tuple(layer.name for layer in known if layer.precision != asked and layer.precision not in _NARROW)
-    return Audit(asked, shares, timed, wrong if asked in _NARROW else ())
+    return PrecisionAudit(asked, shares, timed, wrong if asked in _NARROW else ())
 
 
 def why_not_faster(engine: Engine, ms: Mapping[str, float]) -> list[str]:

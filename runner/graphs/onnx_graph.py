@@ -25,7 +25,7 @@ _NOT_DATA = {"Shape", "Size", "ConstantOfShape", "Constant"}
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One node, its captured outer names included in what it reads."""
 
     index: int
@@ -57,7 +57,7 @@ class Graph:
     """A loaded model, its nodes in the order of execution."""
 
     model: Any
-    nodes: list[Node]
+    nodes: list[GraphNode]
     initializers: dict[str, Any]
     inputs: list[str]
     outputs: list[str]
@@ -67,7 +67,7 @@ class Graph:
     """ONNX element type of each tensor, where inference tells."""
 
     @cached_property
-    def producer(self) -> dict[str, Node]:
+    def producer(self) -> dict[str, GraphNode]:
         return {name: node for node in self.nodes for name in node.writes}
 
     def bytes_of(self, name: str) -> int:
@@ -109,7 +109,7 @@ def load(path: Path, inputs: Tensors) -> Graph:
         model = inliner.inline_local_functions(model)
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = [
-        Node(index, proto, tuple(dict.fromkeys(_reads(proto))), tuple(name for name in proto.output if name))
+        GraphNode(index, proto, tuple(dict.fromkeys(_reads(proto))), tuple(name for name in proto.output if name))
         for index, proto in enumerate(model.graph.node)
     ]
     graph = Graph(
@@ -183,9 +183,9 @@ def _typed(name: str, array: Array, *, shaped: bool = False) -> Any:
     )
 
 
-def segments(graph: Graph, budget: int) -> list[list[Node]]:
+def segments(graph: Graph, budget: int) -> list[list[GraphNode]]:
     """Nodes in runs whose outputs fit into a budget of bytes; a node that does not fit alone is a run of its own."""
-    runs: list[list[Node]] = []
+    runs: list[list[GraphNode]] = []
     held = budget + 1
     for node in graph.nodes:
         size = sum(graph.bytes_of(name) for name in node.writes)
@@ -199,7 +199,7 @@ def segments(graph: Graph, budget: int) -> list[list[Node]]:
 
 def part(
     graph: Graph,
-    nodes: Sequence[Node],
+    nodes: Sequence[GraphNode],
     inputs: Mapping[str, Array],
     outputs: Iterable[str],
     rename: Mapping[str, str] | None = None,
@@ -238,7 +238,7 @@ def _rename_reads(proto: Any, rename: Mapping[str, str]) -> None:
                 output.name = outer.get(output.name, output.name)
 
 
-def reduction_length(graph: Graph, node: Node, shapes: Mapping[str, tuple[int, ...]]) -> int:
+def reduction_length(graph: Graph, node: GraphNode, shapes: Mapping[str, tuple[int, ...]]) -> int:
     """How many products or terms one output element of a node adds up; 1 for elementwise operators."""
     shape = shapes.get(node.reads[0]) if node.reads else None
     if shape is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from assay.runner.graphs.onnx_graph import Graph, Node, load, part
+from assay.runner.graphs.onnx_graph import Graph, GraphNode, load, part
 from assay.runner.tensors import Array, Tensors
 
 CODED = {
@@ -39,14 +39,14 @@ class Pair:
         """Tensors of the quantized graph that depend on no input."""
         self.original_constants = _constants(self.original)
 
-    def twin(self, node: Node) -> Node | None:
+    def twin(self, node: GraphNode) -> GraphNode | None:
         """The original's node of one of the quantized graph."""
         for suffix in ("", *SUFFIXES):
             if node.name.endswith(suffix) and (found := self._by_name.get(node.name[: len(node.name) - len(suffix)])):
                 return found
         return None
 
-    def readers(self) -> Iterator[tuple[Node, Node]]:
+    def readers(self) -> Iterator[tuple[GraphNode, GraphNode]]:
         """Nodes that compute on the inputs, each with the original's."""
         for node in self.quantized.nodes:
             if node.op_type not in _GLUE and not self.constants.issuperset(node.writes) and (twin := self.twin(node)):
@@ -67,12 +67,12 @@ class Pair:
         """Constants of the quantized graph that are no initializers, evaluated together."""
         return _evaluated(self.quantized, names)
 
-    def above(self, name: str) -> list[Node]:
+    def above(self, name: str) -> list[GraphNode]:
         """The nodes of the quantized graph that make a tensor, in order."""
         return _ancestors(self.quantized, [name])
 
 
-def transposes(node: Node) -> bool:
+def transposes(node: GraphNode) -> bool:
     """Whether a Gemm reads its weight transposed."""
     return any(attribute.name == "transB" and attribute.i for attribute in node.proto.attribute)
 
@@ -104,7 +104,7 @@ def _constants(graph: Graph) -> set[str]:
     return known
 
 
-def _ancestors(graph: Graph, names: Sequence[str]) -> list[Node]:
+def _ancestors(graph: Graph, names: Sequence[str]) -> list[GraphNode]:
     wanted, chosen = set(names), []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.writes):

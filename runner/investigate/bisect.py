@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from assay.runner.errors import NothingMeasured, UsageError
-from assay.runner.investigate.rerun import Bench, Impossible, Side, bench, here, named
+from assay.runner.investigate.rerun import Bench, Impossible, RerunSide, bench, here, named
 from assay.runner.run.outcome import Progress
 from assay.schema.metrics import METRICS
 from assay.schema.queries.base import ask
@@ -90,7 +90,7 @@ def versions_of(connection: duckdb.DuckDBPyConnection, made: Bench, name: str) -
     return found
 
 
-class Trial:
+class VersionTrial:
     """Tries versions of a case against the good one.
 
     Verdicts by whether they pass, figures by the middle between good and bad.
@@ -151,7 +151,7 @@ class Trial:
         )
         return step, worse
 
-    def _side(self, version: str, place: int) -> Side:
+    def _side(self, version: str, place: int) -> RerunSide:
         return self._made.side(self._name, version, None, place)
 
 
@@ -178,7 +178,7 @@ def bisect(
     first, last = versions.index(named(versions, good, "--good")), versions.index(named(versions, bad, "--bad"))
     if first >= last:
         raise UsageError(f"--good {good} comes after --bad {bad}: versions are {', '.join(versions)}.")
-    trial = Trial(made, name, metric, good)
+    trial = VersionTrial(made, name, metric, good)
     try:
         trial.begin(bad)
         last_good, first_bad, untold = halve(versions[first : last + 1], trial.is_bad)

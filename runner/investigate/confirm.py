@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from assay.runner.errors import UsageError
-from assay.runner.investigate.rerun import Answer, Budget, Impossible, bench, here, suite_path
+from assay.runner.investigate.rerun import Budget, Impossible, Rerun, bench, here, suite_path
 from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
@@ -31,7 +31,7 @@ _MOST = 1 / 3
 """Of a change (in ln): a re-run that shows less than that does not show it."""
 
 
-def verdict(answer: Answer, recorded: float | None, *, better: str) -> tuple[str, str]:
+def verdict(answer: Rerun, recorded: float | None, *, better: str) -> tuple[str, str]:
     """`confirmed`, `refuted` or `undecided`, and why.
 
     Verdicts and statuses: the old one passes and the new one fails. Figures: confirmed where the whole interval is
@@ -111,7 +111,7 @@ def run_again(
     suite: str | None = None,
 ) -> Confirmation:  # fmt: skip
     """Run both sides of one change; what cannot be done here is an answer too (`impossible`)."""
-    started, answer = time.monotonic(), Answer()
+    started, answer = time.monotonic(), Rerun()
     try:
         _check(change, budget)
         command = ask(connection, "select command from run where run_id = $run", run=change["run_id"])[0]["command"]

@@ -33,7 +33,7 @@ Event = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Answer:
+class Explained:
     """What the walk and the chain came to."""
 
     explanation_id: str
@@ -75,7 +75,7 @@ def explain_case(
     step: int | None,
     max_memory: int | None,
     out: Path,
-) -> Answer:
+) -> Explained:
     """Find a recorded parity case, prepare its model again, and walk it at a step (the worst one, if none is given).
 
     Raises:
@@ -88,7 +88,7 @@ def explain_case(
     loaded = load_suite(path)
     case = _case(loaded, recorded)
     worst = _worst_step(connection, recorded["case_id"])
-    answer = Answer(new_id(), recorded, worst if step is None else step)
+    answer = Explained(new_id(), recorded, worst if step is None else step)
     folder = path.parent.absolute()
     prepared = prepare(loaded, folder, store, [case, *_float_case(loaded, case)])
     if failure := prepared.failure_for(case):
@@ -201,7 +201,7 @@ def _job(
     }
 
 
-def _ask_worker(job: Event, case: Case, answer: Answer) -> None:
+def _ask_worker(job: Event, case: Case, answer: Explained) -> None:
     try:
         with Worker(job, python=case.choice.python, timeout_s=_TIMEOUT_S) as worker:
             for event in worker.events():
@@ -220,7 +220,7 @@ def _ask_worker(job: Event, case: Case, answer: Answer) -> None:
         raise UsageError(f"{answer.case['name']} cannot be explained: {failure.message}") from None
 
 
-def record(store: Store, answer: Answer) -> None:
+def record(store: Store, answer: Explained) -> None:
     """Keep an explanation beside its case; a later one does not replace it."""
     keys = {"case_id": answer.case["case_id"], "run_id": answer.case["run_id"]}
     made: list[rows.Row] = [

@@ -36,7 +36,7 @@ class Impossible(Exception):
 
 
 @dataclass(slots=True)
-class Side:
+class RerunSide:
     """One version of a case, ready to run."""
 
     case: Case
@@ -47,7 +47,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Rerun:
     """What two sides came to: the ratio of a metric, new over old, or whether each passed."""
 
     ratio: float | None = None
@@ -70,7 +70,7 @@ class Bench:
     limit_s: float = math.inf
     """That a worker may take."""
 
-    def side(self, name: str, version: str, sha256: str | None, place: int) -> Side:
+    def side(self, name: str, version: str, sha256: str | None, place: int) -> RerunSide:
         """A case at a version: built again where the suite names it, else from the recorded file.
 
         Raises:
@@ -89,7 +89,7 @@ class Bench:
         if failure := prepared.failure_for(case):
             raise Impossible(f"version {version} cannot be prepared: {failure.message}")
         self._use_recorded(prepared, case, version, sha256)
-        return Side(case, prepared, version, sha256)
+        return RerunSide(case, prepared, version, sha256)
 
     def _use_recorded(self, prepared: Prepared, case: Case, version: str, sha256: str | None) -> None:
         """The bytes that were recorded, where they are not those that are made today."""
@@ -124,7 +124,7 @@ class Bench:
             )
         made |= {"path": str(file[0]), "sha256": wanted}
 
-    def compare(self, old: Side, new: Side, metric: str) -> Answer:
+    def compare(self, old: RerunSide, new: RerunSide, metric: str) -> Rerun:
         """Run both: timed cases in turns, others one after the other.
 
         Raises:
@@ -141,14 +141,14 @@ class Bench:
                 raise Impossible(f"version {side.version} broke: {side.outcome and side.outcome.error_message}")
         return _answer(old, new, metric)
 
-    def _time(self, old: Side, new: Side) -> None:
+    def _time(self, old: RerunSide, new: RerunSide) -> None:
         sides = (old, new)
         outcomes = [outcome_of(self.suite, side.case, side.prepared) for side in sides]
         jobs = [partial(job_of, self.suite, self.folder, self.store, side.prepared) for side in sides]
         time_in_turns(outcomes, lambda case: jobs[case.group](case), self.progress)
         old.outcome, new.outcome = outcomes
 
-    def _run(self, side: Side) -> Outcome:
+    def _run(self, side: RerunSide) -> Outcome:
         (outcome,) = run_group(self.suite, self.folder, self.store, side.prepared, [side.case], self.progress)
         judge(outcome, [])
         return outcome
@@ -179,20 +179,20 @@ def suite_path(command: str, name: str) -> str:
     return words[place] if place is not None and place < len(words) and not words[place].startswith("-") else name
 
 
-def _answer(old: Side, new: Side, metric: str) -> Answer:
+def _answer(old: RerunSide, new: RerunSide, metric: str) -> Rerun:
     before, after = old.outcome, new.outcome
     assert before is not None  # noqa: S101  both were run
     assert after is not None  # noqa: S101
     if metric == "status":
-        return Answer(passed=(before.status == "ok", after.status == "ok"))
+        return Rerun(passed=(before.status == "ok", after.status == "ok"))
     if ": " in metric:
         subject, name = metric.split(": ", 1)
-        return Answer(passed=(_passed(before, subject, name), _passed(after, subject, name)))
+        return Rerun(passed=(_passed(before, subject, name), _passed(after, subject, name)))
     if known(metric).paired and after.ratio is not None:
         power = 1 if known(metric).better == "lower" else -1  # a rate is a time turned over
         ends = sorted(end**power for end in (after.ratio.low, after.ratio.high) if end)
         low, high = ends if len(ends) == 2 else (None, None)
-        return Answer(after.ratio.value**power, low, high, values=_values(old, new, metric))
+        return Rerun(after.ratio.value**power, low, high, values=_values(old, new, metric))
     sides = []
     for side in (before, after):
         estimate = next((figure.estimate for figure in figures_of(side) if figure.metric == metric), None)
@@ -200,10 +200,10 @@ def _answer(old: Side, new: Side, metric: str) -> Answer:
             raise Impossible(f"the re-run of {side.case.name} has no {metric}: {side.error_message or side.status}")
         sides.append({"value": estimate.value, "low": estimate.low, "high": estimate.high})
     ratio, low, high = ratio_of(*sides)
-    return Answer(ratio, low, high, values=(sides[0]["value"], sides[1]["value"]))  # type: ignore[arg-type]
+    return Rerun(ratio, low, high, values=(sides[0]["value"], sides[1]["value"]))  # type: ignore[arg-type]
 
 
-def _values(old: Side, new: Side, metric: str) -> tuple[float, float] | None:
+def _values(old: RerunSide, new: RerunSide, metric: str) -> tuple[float, float] | None:
     found = [
         next((figure.estimate.value for figure in figures_of(side.outcome) if figure.metric == metric), None)
         for side in (old, new)

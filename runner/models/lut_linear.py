@@ -29,7 +29,7 @@ def projection(inputs: int = 768, outputs: int = 3072, seed: int = 0) -> nn.Line
     return layer
 
 
-class Block(nn.Module):
+class LutBlock(nn.Module):
     """A pre-norm transformer decoder block: attention, and a gated feed-forward network as in Phi-3.5."""
 
     def __init__(self, width: int, heads: int, inner: int) -> None:
@@ -56,7 +56,7 @@ class Decoder(nn.Module):
     def __init__(self, width: int, heads: int, inner: int, layers: int, vocabulary: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
-        self.blocks = nn.Sequential(*(Block(width, heads, inner) for _ in range(layers)))
+        self.blocks = nn.Sequential(*(LutBlock(width, heads, inner) for _ in range(layers)))
         self.norm, self.head = nn.RMSNorm(width), nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:

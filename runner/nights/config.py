@@ -10,20 +10,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from assay.runner.errors import UsageError, nearest
+from assay.runner.rules.strict import StrictModel
 from assay.schema.metrics import METRICS
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 Severity = Literal["low", "medium", "high", "critical"]
 
 
-class Channel(_Strict):
+class Channel(StrictModel):
     """Where a digest goes."""
 
     name: str = Field(description="What the books call it.")
@@ -63,7 +59,7 @@ class Channel(_Strict):
         return value
 
 
-class Nightly(_Strict):
+class Nightly(StrictModel):
     """A whole night."""
 
     suites: tuple[str, ...] = Field(

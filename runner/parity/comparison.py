@@ -17,7 +17,7 @@ ALL_STEPS = -1
 _MANY_ELEMENTS = 1 << 25
 
 
-class Comparison:
+class OutputComparison:
     """Receipts of one case: one for each output and step, then one for each output over all steps."""
 
     def __init__(self, policy: Policy, rename: Mapping[str, str]) -> None:

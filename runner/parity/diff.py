@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.policy import Judgement, Policy, judge_output
 from assay.runner.workloads import read_arrays
 
@@ -17,7 +17,7 @@ def diff_files(expected: Path, actual: Path, policy: Policy) -> dict[str, tuple[
         UsageError: a file is missing, damaged or of an unknown kind.
     """
     left, right = read_arrays(expected), read_arrays(actual)
-    comparison = Comparison(policy, {})
+    comparison = OutputComparison(policy, {})
     results = {}
     for receipt in comparison.step(0, left, right):
         judgement = judge_output(policy.for_output(receipt["output"]), receipt, [receipt])

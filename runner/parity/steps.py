@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from assay.runner.errors import UsageError
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.contract import Contract, fit
-from assay.runner.rules.expression import CannotEvaluate, Invariant, values_of
+from assay.runner.rules.expression import CannotEvaluate, InvariantExpression, values_of
 from assay.runner.session import Stream
 from assay.runner.tensors import Tensors
 
@@ -55,10 +55,10 @@ def resync_every(mode: str) -> int:
 
 
 @dataclass(slots=True)
-class Watch:
+class InvariantWatch:
     """One invariant on one side, over all steps."""
 
-    invariant: Invariant
+    invariant: InvariantExpression
     kind: str
     side: str
     checked: int = 0
@@ -97,12 +97,12 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepPlan:
     """What to do at every step."""
 
     mode: str = FUNCTIONAL
     contract: Contract = field(default_factory=Contract)
-    premises: tuple[Invariant, ...] = ()
+    premises: tuple[InvariantExpression, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     """Candidate's output -> the reference's."""
     rename_inputs: Mapping[str, str] = field(default_factory=dict)
@@ -114,7 +114,9 @@ class Plan:
     """Where inputs and both sides' outputs of failing steps go, as npz."""
 
 
-def walk(recorded: Steps, open_stream: Any, comparison: Comparison, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+def walk(
+    recorded: Steps, open_stream: Any, comparison: OutputComparison, plan: StepPlan
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Events (`receipt`, `step`, `invariant`) of a candidate that takes the recorded steps.
 
     `open_stream` makes a Stream from {input: output}.
@@ -167,18 +169,18 @@ def _outputs(stream: Stream) -> Tensors:
     return stream.outputs() if held is None else held
 
 
-def _watches(plan: Plan) -> Iterator[Watch]:
+def _watches(plan: StepPlan) -> Iterator[InvariantWatch]:
     for invariant in plan.contract.parsed:
-        yield Watch(invariant, "contract", "candidate")
-        yield Watch(invariant, "contract", "reference")
+        yield InvariantWatch(invariant, "contract", "candidate")
+        yield InvariantWatch(invariant, "contract", "reference")
     for premise in plan.premises:
-        yield Watch(premise, "premise", "candidate")
+        yield InvariantWatch(premise, "premise", "candidate")
 
 
 class _Loop:
     """What is carried from step to step."""
 
-    def __init__(self, plan: Plan, watches: Sequence[Watch]) -> None:
+    def __init__(self, plan: StepPlan, watches: Sequence[InvariantWatch]) -> None:
         self._plan, self._contract = plan, plan.contract
         self.watches = watches
         self.dumped = 0
@@ -237,7 +239,7 @@ class _Loop:
         self.dumped += 1
 
 
-def _parsed_reset(contract: Contract) -> Invariant | None:
+def _parsed_reset(contract: Contract) -> InvariantExpression | None:
     from assay.runner.rules.expression import parse
 
     return parse(contract.reset) if contract.reset else None

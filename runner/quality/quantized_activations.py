@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from assay.runner.graphs.onnx_graph import Node
+from assay.runner.graphs.onnx_graph import GraphNode
 from assay.runner.graphs.quantized_graph import CODED, HALF, INTEGER, Pair
 from assay.runner.tensors import Array
 
@@ -77,7 +77,7 @@ def _note_outputs(pair: Pair, found: dict[str, Activation]) -> None:
             found[name] = Activation(twin.name, twin.op_type, name, made, one, None, 1, np.dtype(np.float32), "output")
 
 
-def _weighs(pair: Pair, node: Node) -> bool:
+def _weighs(pair: Pair, node: GraphNode) -> bool:
     """Whether a node multiplies a float input by a constant that is held in codes, and gives floats."""
     held = [
         name for name in node.proto.input[1:2] if name in pair.constants and name not in pair.quantized.initializers
@@ -86,7 +86,7 @@ def _weighs(pair: Pair, node: Node) -> bool:
 
 
 def _note(
-    pair: Pair, found: dict[str, Activation], twin: Node, name: str, codes: str, scale: str, zero: str, axis: int
+    pair: Pair, found: dict[str, Activation], twin: GraphNode, name: str, codes: str, scale: str, zero: str, axis: int
 ) -> None:
     known = pair.value(scale) if scale in pair.constants else scale
     offset = pair.value(zero) if zero in pair.constants else zero or None
@@ -95,7 +95,7 @@ def _note(
         found.setdefault(name, Activation(twin.name, twin.op_type, name, codes, known, offset, axis, dtype))
 
 
-def _note_half(pair: Pair, found: dict[str, Activation], twin: Node, name: str, codes: str) -> None:
+def _note_half(pair: Pair, found: dict[str, Activation], twin: GraphNode, name: str, codes: str) -> None:
     """Where the original has 32 bits and this graph 16."""
     kind = pair.quantized.types.get(codes)
     if kind in HALF and pair.original.types.get(name, onnx.TensorProto.FLOAT) == onnx.TensorProto.FLOAT:
@@ -104,7 +104,7 @@ def _note_half(pair: Pair, found: dict[str, Activation], twin: Node, name: str, 
         found.setdefault(name, Activation(twin.name, twin.op_type, name, codes, one, None, 1, dtype))
 
 
-def _coded_operands(pair: Pair, node: Node) -> Iterator[tuple[str, str, str, int, int]]:
+def _coded_operands(pair: Pair, node: GraphNode) -> Iterator[tuple[str, str, str, int, int]]:
     """(codes, scale, zero point, axis, the original's operand) of operands that depend on the inputs."""
     reads = node.proto.input
     if node.op_type in CODED:
@@ -124,7 +124,7 @@ def _coded_operands(pair: Pair, node: Node) -> Iterator[tuple[str, str, str, int
                 yield *_of_pair(producer), operand
 
 
-def _of_pair(dequantize: Node) -> tuple[str, str, str, int]:
+def _of_pair(dequantize: GraphNode) -> tuple[str, str, str, int]:
     reads = dequantize.proto.input
     axis = next((a.i for a in dequantize.proto.attribute if a.name == "axis"), 1)
     return reads[0], reads[1], reads[2] if len(reads) > 2 else "", axis

@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 
-from assay.runner.graphs.onnx_graph import Node
+from assay.runner.graphs.onnx_graph import GraphNode
 from assay.runner.graphs.quantized_graph import CODED, HALF, INTEGER, Pair, transposes
 from assay.runner.quality.codes import bits, decode, in_order, is_float, limits
 from assay.runner.tensors import Array
@@ -97,14 +97,14 @@ class _Ahead:
         return self._made[name]
 
 
-def _evaluates(pair: Pair, node: Node) -> list[str]:
+def _evaluates(pair: Pair, node: GraphNode) -> list[str]:
     """Operands of a node that is not on codes, which nodes above it make of initializers."""
     if node.op_type in CODED or node.op_type in INTEGER:
         return []
     return [name for name in node.proto.input if name in pair.constants and name not in pair.quantized.initializers]
 
 
-def _constant_operands(pair: Pair, node: Node, ahead: _Ahead) -> Iterator[tuple[str, int, Any]]:
+def _constant_operands(pair: Pair, node: GraphNode, ahead: _Ahead) -> Iterator[tuple[str, int, Any]]:
     """(tensor, the original's operand, how to get its values) of operands that are constant and coded."""
     reads, stored = node.proto.input, pair.quantized.initializers
     if node.op_type in CODED:
@@ -122,14 +122,14 @@ def _constant_operands(pair: Pair, node: Node, ahead: _Ahead) -> Iterator[tuple[
                 yield name, operand, lambda n=name: ahead.value(n)
 
 
-def _decoded(pair: Pair, node: Node, codes: int, scale: int, zero: int) -> Array | None:
+def _decoded(pair: Pair, node: GraphNode, codes: int, scale: int, zero: int) -> Array | None:
     values = [pair.value(node.proto.input[i]) for i in (codes, scale, zero)]
     if values[0] is None or values[1] is None:
         return None
     return decode(values[0], values[1], values[2], 0 if "Conv" in node.op_type else -1)
 
 
-def _decoded_integer(pair: Pair, node: Node) -> Array | None:
+def _decoded_integer(pair: Pair, node: GraphNode) -> Array | None:
     """The scale is not an input of an integer product.
 
     It is multiplied into what comes out, by the quantizer's naming.
@@ -143,7 +143,7 @@ def _decoded_integer(pair: Pair, node: Node) -> Array | None:
     return decode(codes, scale, zero, 0 if node.op_type == "ConvInteger" else -1)
 
 
-def _smoothing(pair: Pair, node: Node, twin: Node) -> Array | None:
+def _smoothing(pair: Pair, node: GraphNode, twin: GraphNode) -> Array | None:
     """What the activation is multiplied by on its way into a product that the original does not scale.
 
     Activation-aware quantizers (AWQ, SmoothQuant) move scales between the two operands: the product is the same, so
@@ -162,7 +162,14 @@ def _smoothing(pair: Pair, node: Node, twin: Node) -> Array | None:
 
 
 def _weight(
-    pair: Pair, node: Node, twin: Node, operand: int, name: str, actual_name: str, expected: Array, actual: Array
+    pair: Pair,
+    node: GraphNode,
+    twin: GraphNode,
+    operand: int,
+    name: str,
+    actual_name: str,
+    expected: Array,
+    actual: Array,
 ) -> Weight:
     leaves = _leaves(pair, actual_name)
     stored = [tensor for tensor in leaves if int(np.prod(tensor.dims, dtype=np.int64)) > 1]
@@ -225,7 +232,7 @@ def _leaves(pair: Pair, name: str) -> list[Any]:
     return [stored[read] for node in pair.above(name) for read in node.reads if read in stored]
 
 
-def _scales(pair: Pair, name: str, node: Node) -> Array | None:
+def _scales(pair: Pair, name: str, node: GraphNode) -> Array | None:
     producer = pair.quantized.producer.get(name)
     if producer is not None and producer.op_type == "Cast":
         producer = pair.quantized.producer.get(producer.proto.input[0])

@@ -17,7 +17,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from assay.runner.graphs.preparation import prepare
 from assay.runner.quality.moments import Moments
 from assay.runner.recipes import onnxruntime_static as static
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.tensors import Tensors
 
 
@@ -32,7 +32,12 @@ def nodes_of(prepared: Path, types: list[str] | None) -> list[tuple[str, str]]:
 
 
 def sensitivities(
-    base: Path, given: dict[str, Any], calibration: Calibration, batches: list[Tensors], scratch: Path, budget_s: float
+    base: Path,
+    given: dict[str, Any],
+    calibration: CalibrationData,
+    batches: list[Tensors],
+    scratch: Path,
+    budget_s: float,
 ) -> Iterator[dict[str, Any]]:
     """First what quantizing everything leaves (position -1, node ""), then one entry for each node.
 

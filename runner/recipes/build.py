@@ -16,7 +16,7 @@ from typing import Any
 
 from assay.runner.errors import AssayError, UsageError
 from assay.runner.recipes import RECIPES
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.recipes.options import defaults
 from assay.runner.tensors import Tensors, hash_file
 
@@ -43,7 +43,7 @@ class Ingredients:
     onnx_options: dict[str, Any]
     folder: Path
     output_names: tuple[str, ...]
-    calibration: Calibration | None = None
+    calibration: CalibrationData | None = None
     """Data to learn ranges from, for recipes that need some."""
 
 

@@ -17,7 +17,7 @@ from assay.runner.workloads.asked import Workload
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationData:
     """What a static quantizer learns its ranges from."""
 
     name: str
@@ -59,7 +59,7 @@ class Calibration:
         return Fingerprint(digest.hexdigest(), batches, items)
 
 
-def finite_batches(calibration: Calibration) -> Iterator[Tensors]:
+def finite_batches(calibration: CalibrationData) -> Iterator[Tensors]:
     """Its batches, each checked as it is read.
 
     Raises:

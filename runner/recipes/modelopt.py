@@ -30,7 +30,7 @@ from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.graphs.preparation import PROTOBUF_LIMIT
 from assay.runner.recipes import RECIPES, known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.calibration import Calibration, finite_batches
+from assay.runner.recipes.calibration import CalibrationData, finite_batches
 from assay.runner.recipes.checks import float_file, known_nodes
 
 _LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
@@ -142,7 +142,7 @@ def _interpreter(python: str | None, folder: Path) -> str:
 
 
 def _run(
-    python: str | None, request: dict[str, Any], ingredients: Ingredients, calibration: Calibration | None
+    python: str | None, request: dict[str, Any], ingredients: Ingredients, calibration: CalibrationData | None
 ) -> None:
     interpreter = _interpreter(python, ingredients.folder)
     with tempfile.TemporaryDirectory(dir=ingredients.target.parent) as scratch:

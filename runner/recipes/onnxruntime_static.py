@@ -20,7 +20,7 @@ from assay.runner.errors import UsageError
 from assay.runner.graphs.preparation import is_large, prepare
 from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
-from assay.runner.recipes.calibration import Calibration, finite_batches
+from assay.runner.recipes.calibration import CalibrationData, finite_batches
 from assay.runner.recipes.checks import float_file, known_nodes
 from assay.runner.tensors import Tensors
 
@@ -79,7 +79,7 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def learn(model: Path, calibration: Calibration, options: dict[str, Any], target: Path) -> None:
+def learn(model: Path, calibration: CalibrationData, options: dict[str, Any], target: Path) -> None:
     """Write the range of every activation; the activations of one batch are in memory at a time.
 
     ONNX Runtime's own loop keeps those of all batches (256 GB for BERT on a full set, by its users' reports).

@@ -8,11 +8,11 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from assay.runner.reports.facts import Facts
+from assay.runner.reports.facts import ReportFacts
 from assay.runner.reports.run_tables import tables
 
 
-def _heading(facts: Facts) -> list[str]:
+def _heading(facts: ReportFacts) -> list[str]:
     run, host = facts.run, facts.environment
     commit = (
         f"commit {run['git_commit'][:12]}{' with changes' if run['git_dirty'] else ''}"
@@ -30,7 +30,7 @@ def _heading(facts: Facts) -> list[str]:
     ]
 
 
-def as_markdown(facts: Facts) -> str:
+def as_markdown(facts: ReportFacts) -> str:
     lines = [f"# {facts.run['suite']}", "", *[f"{line}  " for line in _heading(facts)], ""]
     for table in tables(facts):
         lines += [f"## {table.title}", ""]
@@ -54,7 +54,7 @@ th, td { text-align: left; padding: 0.3rem 0.8rem;
 """
 
 
-def as_html(facts: Facts) -> str:
+def as_html(facts: ReportFacts) -> str:
     """One page without scripts or anything from elsewhere; names are escaped."""
     parts = [
         f"<h1>{html.escape(str(facts.run['suite']))}</h1>",
@@ -99,7 +99,7 @@ _CSV = (
 )
 
 
-def as_csv(facts: Facts) -> str:
+def as_csv(facts: ReportFacts) -> str:
     """Every figure, one a line, with its interval, unit, provenance and comparability key."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -108,7 +108,7 @@ def as_csv(facts: Facts) -> str:
     return out.getvalue()
 
 
-def as_json(facts: Facts) -> str:
+def as_json(facts: ReportFacts) -> str:
     """The tables as they are shown."""
     document = {
         "run": facts.run["run_id"],
@@ -121,4 +121,4 @@ def as_json(facts: Facts) -> str:
     return json.dumps(document, indent=1) + "\n"
 
 
-FORMATS: dict[str, Callable[[Facts], str]] = {"md": as_markdown, "html": as_html, "csv": as_csv, "json": as_json}
+FORMATS: dict[str, Callable[[ReportFacts], str]] = {"md": as_markdown, "html": as_html, "csv": as_csv, "json": as_json}

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportFacts:
     """Everything of a run that a report shows."""
 
     run: Row
@@ -33,10 +33,10 @@ class Facts:
     """Why accuracy fell, and why variants are not faster."""
 
 
-def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> Facts:
+def gather(connection: duckdb.DuckDBPyConnection, run_id: str) -> ReportFacts:
     """Read a run."""
     run = next(row for row in run_queries.runs(connection, base.Filters(), limit=10**9) if row["run_id"] == run_id)
-    return Facts(
+    return ReportFacts(
         run,
         run_queries.environment_of(connection, run_id),
         run_queries.cases_of(connection, run_id),

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from assay.runner.errors import ExitCode, UsageError
-from assay.schema.queries.comparison import Comparison, Line
+from assay.schema.queries.comparison import Line, RunComparison
 
 Row = Mapping[str, Any]
 REGRESSED, EQUIVALENT, UNKNOWN = "regressed", "equivalent", "not enough evidence"
@@ -20,7 +20,7 @@ _BROKEN = ("failed", "crashed", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class GateLine:
     """One thing that was asked of the run."""
 
     case: str
@@ -35,8 +35,8 @@ class Check:
 class Gate:
     """Everything that was asked, and what follows."""
 
-    compared: Comparison
-    checks: list[Check]
+    compared: RunComparison
+    checks: list[GateLine]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -49,11 +49,11 @@ class Gate:
             return ExitCode.FAILED
         return ExitCode.OK if EQUIVALENT in outcomes else ExitCode.NOTHING
 
-    def of(self, outcome: str) -> list[Check]:
+    def of(self, outcome: str) -> list[GateLine]:
         return [check for check in self.checks if check.outcome == outcome]
 
 
-def judge(compared: Comparison, before: Sequence[Row], after: Sequence[Row]) -> Gate:
+def judge(compared: RunComparison, before: Sequence[Row], after: Sequence[Row]) -> Gate:
     """Hold a run (`after`: its cases) against a baseline (`before`).
 
     Raises:
@@ -73,54 +73,54 @@ def judge(compared: Comparison, before: Sequence[Row], after: Sequence[Row]) -> 
     return Gate(compared, [*checks, *(_speed(line) for line in both)])
 
 
-def _cases(before: Sequence[Row], after: Sequence[Row]) -> Iterator[Check]:
+def _cases(before: Sequence[Row], after: Sequence[Row]) -> Iterator[GateLine]:
     """A case that is gone, or that broke, is a regression; one that was broken before is not, and says so."""
     known = {row["name"]: row for row in before}
     now = {row["name"]: row for row in after}
     for name, row in known.items():
         other = now.get(name)
         if other is None:
-            yield Check(name, "status", REGRESSED, "it is in the baseline and not in this run")
+            yield GateLine(name, "status", REGRESSED, "it is in the baseline and not in this run")
         elif other["status"] in _BROKEN and row["status"] in _BROKEN:
-            yield Check(
+            yield GateLine(
                 name,
                 "status",
                 UNKNOWN,
                 f"{other['status']}, as in the baseline: {other['error_message'] or ''}".strip(": "),
             )
         elif other["status"] in _BROKEN:
-            yield Check(
+            yield GateLine(
                 name, "status", REGRESSED, f"{other['status']}: {other['error_message'] or 'no reason was recorded'}"
             )
         elif other["status"] == "vacuous" and row["status"] == "ok":
-            yield Check(name, "status", REGRESSED, "it compared something in the baseline, and nothing now")
+            yield GateLine(name, "status", REGRESSED, "it compared something in the baseline, and nothing now")
         else:
-            yield Check(name, "status", EQUIVALENT, str(other["status"]))
+            yield GateLine(name, "status", EQUIVALENT, str(other["status"]))
 
 
-def _parity(line: Line) -> Check:
+def _parity(line: Line) -> GateLine:
     if line.outcome.startswith("worse"):
-        return Check(
+        return GateLine(
             line.case,
             line.name,
             REGRESSED,
             line.outcome.removeprefix("worse: ") + (f" ({line.differs})" if line.differs else ""),
         )
-    return Check(line.case, line.name, EQUIVALENT, line.outcome)
+    return GateLine(line.case, line.name, EQUIVALENT, line.outcome)
 
 
-def _speed(line: Line) -> Check:
+def _speed(line: Line) -> GateLine:
     ends = (
         "" if line.ratio_low is None or line.ratio_high is None else f" [{line.ratio_low:.3g}, {line.ratio_high:.3g}]"
     )
     ratio = "" if line.ratio is None else f"{line.ratio:.3g}x{ends}"
     if line.outcome == "worse":
-        return Check(line.case, line.name, REGRESSED, f"{ratio} of the baseline, {line.better} is better")
+        return GateLine(line.case, line.name, REGRESSED, f"{ratio} of the baseline, {line.better} is better")
     if line.outcome == "not comparable":
-        return Check(line.case, line.name, UNKNOWN, f"not comparable: {line.differs}")
+        return GateLine(line.case, line.name, UNKNOWN, f"not comparable: {line.differs}")
     if line.outcome == UNKNOWN:
-        return Check(line.case, line.name, UNKNOWN, ratio)
-    return Check(line.case, line.name, EQUIVALENT, f"{line.outcome}: {ratio}" if ratio else line.outcome)
+        return GateLine(line.case, line.name, UNKNOWN, ratio)
+    return GateLine(line.case, line.name, EQUIVALENT, f"{line.outcome}: {ratio}" if ratio else line.outcome)
 
 
 def as_markdown(gate: Gate) -> str:

@@ -19,7 +19,7 @@ from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import LATENCY_RATIO
 from assay.schema.queries import runs as run_queries
 from assay.schema.queries.base import Filters
-from assay.schema.queries.comparison import Comparison, compare_runs
+from assay.schema.queries.comparison import RunComparison, compare_runs
 
 Row = Mapping[str, Any]
 
@@ -115,7 +115,7 @@ def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
-def slower_than_before(compared: Comparison) -> list[Slower]:
+def slower_than_before(compared: RunComparison) -> list[Slower]:
     """Figures that are worse than in the run before, by more than two runs differ by anyway; the largest first."""
     worse = [line for line in compared.speed if line.outcome == "worse" and line.ratio]
     worse.sort(key=lambda line: -max(line.ratio or 1.0, 1 / (line.ratio or 1.0)))
@@ -138,7 +138,7 @@ def slower_than_reference(measured: Sequence[Row]) -> list[Slower]:
 
 
 def highlights(
-    run: Row, name: str, environment: Row, document: Mapping[str, Sequence[Row]], compared: Comparison | None
+    run: Row, name: str, environment: Row, document: Mapping[str, Sequence[Row]], compared: RunComparison | None
 ) -> Highlights:
     """`run` as `queries.runs` gives it, `name` its short id; `compared` with the run before of its suite, if any."""
     found = troubles(document["cases"], document["verdicts"])
@@ -172,7 +172,7 @@ def _about(run: Row, name: str, environment: Row) -> list[str]:
 
 
 def _next(
-    name: str, found: Sequence[Trouble], document: Mapping[str, Sequence[Row]], compared: Comparison | None
+    name: str, found: Sequence[Trouble], document: Mapping[str, Sequence[Row]], compared: RunComparison | None
 ) -> list[str]:
     commands = [f"assay explain {shlex.quote(one.case)} --run {name}" for one in found if one.explainable][:1]
     if compared is not None:

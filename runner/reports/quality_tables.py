@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.runner.reports.checklist import checklist
-from assay.runner.reports.facts import Facts, Row, Table
+from assay.runner.reports.facts import ReportFacts, Row, Table
 from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import QUALITY_DROP_RELATIVE
 from assay.schema.queries.quality import MAIN_METRICS
 
 
-def quality(facts: Facts) -> Iterator[Table]:
+def quality(facts: ReportFacts) -> Iterator[Table]:
     """What each variant loses of its task's main metric, why, and the checklist."""
     by_case: dict[str, dict[str, Row]] = {}
     for row in recorded_as("quality", facts.measured):

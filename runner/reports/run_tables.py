@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from assay.runner.reports.console import number, size
-from assay.runner.reports.facts import Facts, Row, Table
+from assay.runner.reports.facts import ReportFacts, Row, Table
 from assay.runner.reports.quality_tables import quality
 from assay.runner.suites.checks import recorded_as
 from assay.runner.timing import statistics
@@ -57,7 +57,7 @@ class _Timed:
         return f"{show(row['value'])}{ends}"
 
 
-def tables(facts: Facts) -> list[Table]:
+def tables(facts: ReportFacts) -> list[Table]:
     """The tables of a report; those that the run has nothing for are left out."""
     made = [
         *_speed(facts),
@@ -72,7 +72,7 @@ def tables(facts: Facts) -> list[Table]:
     return [table for table in made if table.rows]
 
 
-def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]:
+def _timed(facts: ReportFacts, check: str) -> dict[tuple[str, str, str], list[_Timed]]:
     """Timed cases by model, workload and the group that they were timed in.
 
     One that was timed alone is its own group.
@@ -87,7 +87,7 @@ def _timed(facts: Facts, check: str) -> dict[tuple[str, str, str], list[_Timed]]
     return groups
 
 
-def _speed(facts: Facts) -> Iterator[Table]:
+def _speed(facts: ReportFacts) -> Iterator[Table]:
     for check, heading, metric, columns in (
         (
             "benchmark",
@@ -142,7 +142,7 @@ _ON_DEVICE = (
 )  # fmt: skip
 
 
-def _devices(facts: Facts) -> Iterator[Table]:
+def _devices(facts: ReportFacts) -> Iterator[Table]:
     """What a call consists of on a device, in the precision that was asked for and the one that ran."""
     asked = {case["case_id"]: case for case in facts.cases}
     timed = [one for cases in _timed(facts, "benchmark").values() for one in cases if COMPUTE_MS in one.figures]
@@ -200,7 +200,7 @@ def _evidence(row: Row | None) -> str:
     return f"{row['provenance']}, n = {row['n']}" + (f" in {row['launches']} launches" if row["launches"] else "")
 
 
-def _sizes(facts: Facts) -> Iterator[Table]:
+def _sizes(facts: ReportFacts) -> Iterator[Table]:
     seen: dict[str, Row] = {}
     for case in facts.cases:
         if case["artifact_id"] and case["model_bytes"]:
@@ -230,7 +230,7 @@ def _sizes(facts: Facts) -> Iterator[Table]:
         )
 
 
-def _parity(facts: Facts) -> Iterator[Table]:
+def _parity(facts: ReportFacts) -> Iterator[Table]:
     rows = [
         [
             r["name"],
@@ -246,7 +246,7 @@ def _parity(facts: Facts) -> Iterator[Table]:
     yield Table("Parity", ["case", "output", "verdict", "max |error|", "SQNR dB", "elements", "reason"], rows)
 
 
-def _layers(facts: Facts) -> Iterator[Table]:
+def _layers(facts: ReportFacts) -> Iterator[Table]:
     by_case: dict[str, list[Row]] = {}
     for layer in facts.layers:
         by_case.setdefault(layer["case_name"], []).append(layer)
@@ -271,7 +271,7 @@ def _layers(facts: Facts) -> Iterator[Table]:
         )
 
 
-def _findings(facts: Facts) -> Iterator[Table]:
+def _findings(facts: ReportFacts) -> Iterator[Table]:
     yield Table(
         "Findings",
         ["case", "severity", "what", "evidence"],
@@ -279,7 +279,7 @@ def _findings(facts: Facts) -> Iterator[Table]:
     )
 
 
-def _broken(facts: Facts) -> Iterator[Table]:
+def _broken(facts: ReportFacts) -> Iterator[Table]:
     rows = [
         [c["name"], c["status"], str(c["error_message"] or "").splitlines()[0] if c["error_message"] else ""]
         for c in facts.cases

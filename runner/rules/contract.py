@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.rules.expression import Invariant, parse
+from assay.runner.rules.expression import InvariantExpression, parse
+from assay.runner.rules.strict import StrictModel
 from assay.runner.tensors import Array, Tensors, dtype_named
 
 Dimension = int | str
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ValidLength(_Strict):
+class ValidLength(StrictModel):
     """Which part of an array counts: the first (or last) `tensor[b]` entries along `axis`, for each row b."""
 
     tensor: str = Field(description="An output or input with one length for each row of the batch, or one for all.")
@@ -36,7 +33,7 @@ class ValidLength(_Strict):
     align: Literal["start", "end"] = "start"
 
 
-class Port(_Strict):
+class TensorPort(StrictModel):
     """One input or output."""
 
     dtype: str = "float32"
@@ -44,12 +41,12 @@ class Port(_Strict):
     valid_length: ValidLength | None = None
 
     @model_validator(mode="after")
-    def _dtype_exists(self) -> Port:
+    def _dtype_exists(self) -> TensorPort:
         dtype_named(self.dtype)
         return self
 
 
-class Padding(_Strict):
+class Padding(StrictModel):
     """How a state output is brought to its input's size: filled, or cut, on one side of one axis."""
 
     axis: int
@@ -58,7 +55,7 @@ class Padding(_Strict):
     size: PositiveInt | None = Field(default=None, description="The input's size; its shape says it if left out.")
 
 
-class State(_Strict):
+class State(StrictModel):
     """An output that the next step takes as an input."""
 
     output: str
@@ -67,7 +64,7 @@ class State(_Strict):
     pad: Padding | None = None
 
 
-class Profile(_Strict):
+class Profile(StrictModel):
     """Sizes of the symbols at some steps: what an engine is built for, and what a step is checked against."""
 
     steps: Literal["first", "steady", "all"] = "all"
@@ -81,13 +78,13 @@ class Profile(_Strict):
         return low <= size <= high
 
 
-class Contract(_Strict):
+class Contract(StrictModel):
     """See the page `docs/contracts.md`."""
 
     model: str = ""
     symbols: dict[str, NonNegativeInt] = Field(default={}, description="Sizes used where nothing else says them.")
-    inputs: dict[str, Port] = {}
-    outputs: dict[str, Port] = {}
+    inputs: dict[str, TensorPort] = {}
+    outputs: dict[str, TensorPort] = {}
     state: tuple[State, ...] = ()
     profile: dict[str, Profile] = {}
     invariants: tuple[str, ...] = ()
@@ -133,7 +130,7 @@ class Contract(_Strict):
         return {dimension for port in ports for dimension in port.shape if isinstance(dimension, str)}
 
     @property
-    def parsed(self) -> tuple[Invariant, ...]:
+    def parsed(self) -> tuple[InvariantExpression, ...]:
         return tuple(parse(text) for text in self.invariants)
 
     @property
@@ -167,7 +164,7 @@ class Contract(_Strict):
             made[state.input] = np.full(shape, state.initial, dtype_named(port.dtype))
         return made
 
-    def bind(self, arrays: Mapping[str, Array], ports: Mapping[str, Port]) -> dict[str, int]:
+    def bind(self, arrays: Mapping[str, Array], ports: Mapping[str, TensorPort]) -> dict[str, int]:
         """Sizes of the symbols, from the arrays that have them."""
         sizes: dict[str, int] = {}
         for name, port in ports.items():
@@ -320,7 +317,7 @@ def to_toml(contract: Contract) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def _port_lines(port: Port) -> list[str]:
+def _port_lines(port: TensorPort) -> list[str]:
     lines = [f"dtype = {json.dumps(port.dtype)}", f"shape = {json.dumps(list(port.shape))}"]
     return [*lines, *([f"valid_length = {_inline(port.valid_length)}"] if port.valid_length else [])]
 

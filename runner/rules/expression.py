@@ -48,7 +48,7 @@ class CannotEvaluate(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Invariant:
+class InvariantExpression:
     """A parsed expression."""
 
     text: str
@@ -73,7 +73,7 @@ class Invariant:
         return holds, walk.seen()
 
 
-def parse(text: str) -> Invariant:
+def parse(text: str) -> InvariantExpression:
     """Parse an invariant.
 
     Raises:
@@ -93,7 +93,7 @@ def parse(text: str) -> Invariant:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "previous"
     }
-    return Invariant(text.strip(), tree, frozenset((names - {"previous", "step"}) | through))
+    return InvariantExpression(text.strip(), tree, frozenset((names - {"previous", "step"}) | through))
 
 
 def _allow(node: ast.AST, text: str, depth: int) -> None:

@@ -9,18 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
+from assay.runner.rules.strict import StrictModel
 from assay.runner.timing.trend import trend
 
 Receipt = Mapping[str, Any]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Acceptance(_Strict):
+class Acceptance(StrictModel):
     """What must hold over the steps of a case, whatever a single step does."""
 
     pass_rate: float | None = Field(default=None, gt=0, le=1, description="Least fraction of steps that keep the rule.")
@@ -38,7 +35,7 @@ class Acceptance(_Strict):
     least_steps: int | None = Field(default=None, ge=1, description="Fewer steps than this prove nothing.")
 
 
-class Band(_Strict):
+class Band(StrictModel):
     """One grade: an output earns the first band whose limits it keeps."""
 
     grade: str
@@ -48,7 +45,7 @@ class Band(_Strict):
     fails: bool = Field(default=False, description="Whether earning this grade is a failure.")
 
 
-class Tolerance(_Strict):
+class Tolerance(StrictModel):
     """Rule and limits for one output; whatever is left out comes from the policy around it."""
 
     rule: Literal["mixed", "either", "exact"] | None = None
@@ -68,7 +65,7 @@ class Tolerance(_Strict):
     )
 
 
-class Limit(_Strict):
+class Limit(StrictModel):
     """A bound on a measurement, e.g. `latency_p50_ms` max 5."""
 
     metric: str
@@ -112,7 +109,7 @@ class Policy(Tolerance):
         return hashlib.sha256(self.definition().encode()).hexdigest()[:32]
 
 
-class Resolved(_Strict):
+class Resolved(StrictModel):
     """A tolerance with nothing left open."""
 
     rule: Literal["mixed", "either", "exact"] = "mixed"

@@ -102,7 +102,7 @@ def _time_block(outcome: Outcome, workers: dict[str, Worker], *, alone: bool) ->
         made = _block(worker, alone=alone)
     else:
         index = gpu.visible_index(outcome.case.choice.runs_on)
-        with gpu.Watch(gpu.looker(index)) as watch:
+        with gpu.GpuWatch(gpu.looker(index)) as watch:
             made = _block(worker, alone=alone)
         outcome.gpu += watch.samples
         outcome.gpu_own.update(other.pid for other in workers.values())

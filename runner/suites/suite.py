@@ -35,12 +35,13 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import check_recipe
 from assay.runner.rules.policies import shipped_policies
 from assay.runner.rules.policy import Policy
+from assay.runner.rules.strict import StrictModel
 from assay.runner.source import present_name
 from assay.runner.suites.checks import CHECKS, known_checks, validate_modes
-from assay.runner.workloads.asked import Strict, Workload
+from assay.runner.workloads.asked import Workload
 
 
-class ModelFiles(Strict):
+class ModelFiles(StrictModel):
     """Where a model comes from. `pytorch` is the reference; `onnx` an export that you already have."""
 
     pytorch: str | None = Field(
@@ -91,7 +92,7 @@ class Model(ModelFiles):
 Precision = Literal["float32", "float16", "bfloat16", "int8", "float8", "int4", "float4"]
 
 
-class Variant(Strict):
+class Variant(StrictModel):
     """How an artifact is made."""
 
     recipe: str
@@ -111,7 +112,7 @@ class Variant(Strict):
     )
 
 
-class BackendChoice(Strict):
+class BackendChoice(StrictModel):
     """A backend with its settings, under a name of your own."""
 
     kind: str
@@ -175,7 +176,7 @@ class BackendChoice(Strict):
         return options
 
 
-class Timing(Strict):
+class Timing(StrictModel):
     """The measurement protocol of a benchmark."""
 
     launches: PositiveInt = Field(
@@ -195,7 +196,7 @@ class Timing(Strict):
     )
 
 
-class Generate(Strict):
+class Generate(StrictModel):
     """How a generation goes on: what a step's output is to the next one."""
 
     tokens: PositiveInt = Field(default=32, description="Steps after the prompt.")
@@ -213,7 +214,7 @@ CheckNames = Annotated[
 ]
 
 
-class CaseTable(Strict):
+class CaseTable(StrictModel):
     """One `[[case]]`: every combination of its lists is a case."""
 
     check: CheckNames
@@ -284,7 +285,7 @@ class CaseTable(Strict):
         return self
 
 
-class Suite(Strict):
+class Suite(StrictModel):
     name: str
     why: str = ""
     seed: int = 0

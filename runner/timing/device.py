@@ -67,7 +67,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class EventBlock:
     """Milliseconds of the calls of one block."""
 
     ms: list[float]
@@ -102,7 +102,7 @@ def wait(device: Device, *, spin: bool) -> None:
         pass
 
 
-def event_block(device: Device, phases: Sequence[Phase], calls: int, *, spin: bool) -> Block:
+def event_block(device: Device, phases: Sequence[Phase], calls: int, *, spin: bool) -> EventBlock:
     """Time calls by events. Nothing is waited for between the first event and the last.
 
     Calls queue up behind each other.
@@ -127,4 +127,4 @@ def event_block(device: Device, phases: Sequence[Phase], calls: int, *, spin: bo
         if collecting:
             gc.enable()
     between = {phase.name: [row[i].elapsed_time(row[i + 1]) for row in events] for i, phase in enumerate(phases)}
-    return Block([row[0].elapsed_time(row[-1]) for row in events], {"enqueue": enqueue, **between})
+    return EventBlock([row[0].elapsed_time(row[-1]) for row in events], {"enqueue": enqueue, **between})

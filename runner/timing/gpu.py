@@ -39,7 +39,7 @@ class Sample:
     """Process ids with work on it."""
 
 
-class Watch:
+class GpuWatch:
     """Looks at a GPU at intervals for as long as the `with` lasts."""
 
     def __init__(self, look: Callable[[], Sample | None], every_s: float = _EVERY_S) -> None:

@@ -126,7 +126,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     a: str
     b: str
     environment: dict[str, tuple[Any, Any]]
@@ -153,7 +153,7 @@ class Comparison:
         }
 
 
-def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> Comparison:
+def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force: bool = False) -> RunComparison:
     """Speed, size and parity of two runs. Unlike things get no ratio and say why, unless `force` is asked for."""
     measured = [{(m["name"], m["metric"]): m for m in run_queries.measurements_of(connection, run)} for run in (a, b)]
     keys = [key for key in dict.fromkeys([*measured[0], *measured[1]]) if key[1] in SHOWN]
@@ -163,7 +163,7 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
         _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
         for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
-    return Comparison(
+    return RunComparison(
         a, b, differing_environment(connection, a, b), speed, parity, run_queries.overrides(connection, a, b)
     )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.runner.run.outcome import Outcome
-    from assay.schema.queries.comparison import Comparison
+    from assay.schema.queries.comparison import RunComparison
 
 DEFAULT_BOOKS = Path(".assay/assay.duckdb")
 Rows = list[dict[str, Any]]
@@ -88,7 +88,7 @@ class Books:
 
         return parity_queries.verdicts_of(self._connection, self.resolve(run))
 
-    def compare(self, a: str = "latest~1", b: str = "latest", *, force: bool = False) -> Comparison:
+    def compare(self, a: str = "latest~1", b: str = "latest", *, force: bool = False) -> RunComparison:
         """Speed, size and parity of run `b` over run `a`; unlike things get no ratio unless `force` is asked for.
 
         Raises:

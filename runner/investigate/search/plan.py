@@ -28,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """The part of a suite that a search is about."""
 
     suite: Suite
@@ -69,7 +69,7 @@ class Plan:
         )
 
 
-def plan_of(suite: Suite, request: Request) -> Plan:
+def plan_of(suite: Suite, request: Request) -> SearchPlan:
     """What of a suite a search needs.
 
     Raises:
@@ -101,7 +101,7 @@ def plan_of(suite: Suite, request: Request) -> Plan:
         )
     timed_on = (timed or quality).workloads[0]
     about = f"{suite.sha256()}/{request.model}/{request.version}/{request.variant}"
-    return Plan(
+    return SearchPlan(
         suite,
         request.model,
         request.variant,

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
-from assay.runner.investigate.search.plan import Plan
-from assay.runner.investigate.search.trials import Node, Trial
+from assay.runner.investigate.search.plan import SearchPlan
+from assay.runner.investigate.search.trials import CandidateNode, TimedTrial
 from assay.runner.timing.traces import original_name
 from assay.schema.metrics import ALL_NODES_SQNR_DB
 from assay.schema.queries import runs as run_queries
@@ -17,7 +17,7 @@ from assay.schema.store.database import Store, reading, snapshot
 Row = dict[str, Any]
 
 
-def recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
+def recorded_nodes(store: Store, plan: SearchPlan) -> tuple[list[CandidateNode], str] | None:
     """Phase 1 of the newest search of the same, and the model's version; None where there is none."""
     published = snapshot(store)
     if published is None:
@@ -47,7 +47,7 @@ def recorded_nodes(store: Store, plan: Plan) -> tuple[list[Node], str] | None:
         return nodes_of(asked_of, entries, times[0], times[1], everything), version
 
 
-def recall(plan: Plan, trial: Trial, store: Store, version: str, *, timed: bool = True) -> bool:
+def recall(plan: SearchPlan, trial: TimedTrial, store: Store, version: str, *, timed: bool = True) -> bool:
     """Fill in a trial from rows of this version of the model; False where a part of it is missing."""
     published = snapshot(store)
     if published is None:
@@ -66,7 +66,7 @@ def recall(plan: Plan, trial: Trial, store: Store, version: str, *, timed: bool 
 
 
 def _newest(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, check: str, variant: str, version: str | None
+    connection: duckdb.DuckDBPyConnection, plan: SearchPlan, check: str, variant: str, version: str | None
 ) -> Row | None:
     return run_queries.newest_case(connection, plan.identity, plan.environment_id, plan.case(check, variant), version)
 
@@ -77,14 +77,14 @@ def nodes_of(
     float_us: dict[str, float],
     quantized_us: dict[str, float],
     everything: float | None,
-) -> list[Node]:
+) -> list[CandidateNode]:
     """Every node with what its sensitivity, its ledger and both profiles say of it."""
     worst: dict[str, float] = {}
     for entry in ledger:
         if entry["kind"] != "bias" and entry["sqnr_db"] is not None:
             worst[entry["node"]] = min(worst.get(entry["node"], math.inf), entry["sqnr_db"])
     return [
-        Node(
+        CandidateNode(
             e["node"],
             e["op_type"],
             e["alone_sqnr_db"],

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.runner.errors import NothingMeasured, UsageError
-from assay.runner.investigate.search.plan import Plan, Request, plan_of
+from assay.runner.investigate.search.plan import Request, SearchPlan, plan_of
 from assay.runner.investigate.search.recorded import nodes_of, recall, recorded_nodes
-from assay.runner.investigate.search.trials import Node, Trial, candidates, choose, explained, front
+from assay.runner.investigate.search.trials import CandidateNode, TimedTrial, candidates, choose, explained, front
 from assay.runner.run.execute import Finished, Options, run_suite
 from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.rows import measurement_rows
@@ -31,7 +31,7 @@ _ROUND = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     search: rows.Search
     nodes: list[rows.SearchNode]
     trials: list[rows.SearchTrial]
@@ -41,7 +41,7 @@ class Found:
 class _Context:
     """What both phases run with."""
 
-    plan: Plan
+    plan: SearchPlan
     folder: Path
     store: Store
     options: Options
@@ -52,7 +52,9 @@ class _Context:
         return run_suite(suite, self.folder, self.store, self.options, self.progress)
 
 
-def search(suite: Suite, folder: Path, store: Store, argument: str, request: Request, progress: Progress) -> Found:
+def search(
+    suite: Suite, folder: Path, store: Store, argument: str, request: Request, progress: Progress
+) -> SearchResult:
     """Find the nodes to exclude within a budget of seconds, and record how; a first round of trials is always run.
 
     Raises:
@@ -88,7 +90,7 @@ def search(suite: Suite, folder: Path, store: Store, argument: str, request: Req
     return found
 
 
-def _phase_one(context: _Context) -> tuple[list[Node], str]:
+def _phase_one(context: _Context) -> tuple[list[CandidateNode], str]:
     """Every node's cost and saving, and the model's version.
 
     Read from rows with `resume` where they are there already.
@@ -124,16 +126,16 @@ def _times(outcome: Outcome | None) -> dict[str, float]:
     return {} if outcome is None else {original_name(layer["name"]): layer["median_us"] for layer in outcome.layers}
 
 
-def _float_trial(plan: Plan, nodes: list[Node], store: Store, version: str) -> Trial:
+def _float_trial(plan: SearchPlan, nodes: list[CandidateNode], store: Store, version: str) -> TimedTrial:
     """Nothing quantized: what every trial has to beat, at a latency ratio of 1 by definition."""
     every = tuple(node.name for node in nodes)
-    trial = Trial("fp32", "quantize nothing", every, None, None)
+    trial = TimedTrial("fp32", "quantize nothing", every, None, None)
     if recall(plan, trial, store, version, timed=False):
         trial.figures[LATENCY_RATIO] = (1.0, 1.0, 1.0)
     return trial
 
 
-def _try(context: _Context, batch: list[Trial], version: str) -> list[Trial]:
+def _try(context: _Context, batch: list[TimedTrial], version: str) -> list[TimedTrial]:
     """Measure some trials in one run; those that were measured before are read with `resume`."""
     plan = context.plan
     left = [trial for trial in batch if not (context.resume and recall(plan, trial, context.store, version))]
@@ -185,14 +187,14 @@ def _sqnr(outcome: Outcome) -> dict[str, tuple[float, float | None, float | None
 
 
 def _found(
-    plan: Plan,
+    plan: SearchPlan,
     request: Request,
-    nodes: list[Node],
-    done: list[Trial],
-    choice: tuple[Trial, str],
+    nodes: list[CandidateNode],
+    done: list[TimedTrial],
+    choice: tuple[TimedTrial, str],
     version: str,
     spent: float,
-) -> Found:
+) -> SearchResult:
     chosen, reason = choice
     best = front([trial for trial in done if LATENCY_RATIO in trial.figures])
     search_id, last = new_id(), done[-1].run_id
@@ -202,7 +204,7 @@ def _found(
         trials=len(done), excluded=list(chosen.excluded), reason=reason,
     )  # fmt: skip
     ranked = sorted(nodes, key=lambda node: -node.noise)
-    return Found(
+    return SearchResult(
         header,
         [
             _node_row(search_id, last, position, node, node.name in chosen.excluded)
@@ -215,7 +217,7 @@ def _found(
     )
 
 
-def _node_row(search_id: str, run_id: str, position: int, node: Node, excluded: bool) -> rows.SearchNode:
+def _node_row(search_id: str, run_id: str, position: int, node: CandidateNode, excluded: bool) -> rows.SearchNode:
     return rows.SearchNode(
         search_id=search_id, run_id=run_id, position=position, node=node.name, op_type=node.op_type, alone_sqnr_db=node.alone_db,
         without_sqnr_db=node.without_db, ledger_sqnr_db=node.ledger_db, float_us=node.float_us, quantized_us=node.quantized_us,
@@ -224,7 +226,7 @@ def _node_row(search_id: str, run_id: str, position: int, node: Node, excluded: 
 
 
 def _trial_row(
-    search_id: str, position: int, plan: Plan, trial: Trial, *, front: bool, chosen: bool
+    search_id: str, position: int, plan: SearchPlan, trial: TimedTrial, *, front: bool, chosen: bool
 ) -> rows.SearchTrial:
     drop = trial.figures.get(QUALITY_DROP_RELATIVE, (None, None, None))
     ratio = trial.figures.get(LATENCY_RATIO, (None, None, None))

@@ -16,7 +16,7 @@ PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 
 
 @dataclass(slots=True)
-class Node:
+class CandidateNode:
     """What is known of one node."""
 
     name: str
@@ -47,7 +47,7 @@ class Node:
 
 
 @dataclass(slots=True)
-class Trial:
+class TimedTrial:
     """One set of excluded nodes, and what came of it."""
 
     variant: str
@@ -73,7 +73,7 @@ class Trial:
         return math.inf if found is None else found[0] if found[2] is None else found[2]
 
 
-def candidates(nodes: list[Node], variant: str) -> list[Trial]:
+def candidates(nodes: list[CandidateNode], variant: str) -> list[TimedTrial]:
     """Sets to try, the most telling first: everything, products only, then growing sets in three orders by turns.
 
     `worst by SQNR` is what is done by hand: the nodes whose own tensors the ledger shows worst.
@@ -101,7 +101,7 @@ def candidates(nodes: list[Node], variant: str) -> list[Trial]:
     return made
 
 
-def _worth(node: Node) -> float:
+def _worth(node: CandidateNode) -> float:
     """Noise that goes for each microsecond that it costs to leave the node in float.
 
     Time that was not seen counts as one.
@@ -109,13 +109,13 @@ def _worth(node: Node) -> float:
     return node.noise / max(node.saved_us if node.saved_us is not None else 1.0, 0.1)
 
 
-def _trial(nodes: list[Node], variant: str, excluded: tuple[str, ...], origin: str) -> Trial:
+def _trial(nodes: list[CandidateNode], variant: str, excluded: tuple[str, ...], origin: str) -> TimedTrial:
     left = [node for node in nodes if node.name not in excluded]
     noise = sum(node.noise for node in left)
     times = [(node.float_us if node.name in excluded else node.quantized_us) for node in nodes]
     total = None if any(us is None for us in times) else sum(us for us in times if us is not None)
     digest = hashlib.sha256("/".join(excluded).encode()).hexdigest()[:8]
-    return Trial(
+    return TimedTrial(
         f"{variant}-without-{len(excluded)}-{digest}" if excluded else f"{variant}-everywhere",
         origin,
         excluded,
@@ -124,10 +124,10 @@ def _trial(nodes: list[Node], variant: str, excluded: tuple[str, ...], origin: s
     )
 
 
-def front(trials: list[Trial]) -> list[Trial]:
+def front(trials: list[TimedTrial]) -> list[TimedTrial]:
     """Trials that no other beats in both loss and latency (and in one of them truly)."""
 
-    def beaten(one: Trial) -> bool:
+    def beaten(one: TimedTrial) -> bool:
         mine = (one.drop, one.value(LATENCY_RATIO))
         return any(
             all(a is not None and b is not None and a <= b for a, b in zip(theirs, mine, strict=True))
@@ -138,10 +138,10 @@ def front(trials: list[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.drop is not None and not beaten(trial)]
 
 
-def choose(measured: list[Trial], max_drop: float) -> tuple[Trial, str]:
+def choose(measured: list[TimedTrial], max_drop: float) -> tuple[TimedTrial, str]:
     """The fastest trial that surely keeps the loss; else the fastest whose loss does; else the smallest loss."""
 
-    def speed(trial: Trial) -> float:
+    def speed(trial: TimedTrial) -> float:
         return trial.value(LATENCY_RATIO) or math.inf
 
     if sure := [trial for trial in measured if trial.surest_drop <= max_drop]:
@@ -161,7 +161,7 @@ def choose(measured: list[Trial], max_drop: float) -> tuple[Trial, str]:
     return least, f"no trial keeps {max_drop:.1%}: this one loses least"
 
 
-def explained(node: Node, excluded: bool) -> str:
+def explained(node: CandidateNode, excluded: bool) -> str:
     """Why a node is where it is, in dB and microseconds."""
     cost = (
         [

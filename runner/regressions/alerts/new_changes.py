@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.runner.regressions.detection import exact
 from assay.runner.regressions.detection.detect import NIGHTLY, Rule, as_log, known_tonight, pieces, visited
-from assay.runner.regressions.detection.detect import Change as Step
+from assay.runner.regressions.detection.detect import LevelShift as Step
 from assay.runner.regressions.detection.drift import DRIFT, DriftRule, drift
 from assay.runner.regressions.detection.fleet import benjamini_hochberg, within
 from assay.runner.regressions.detection.floors import floor_of, is_exact, least_move
@@ -67,7 +67,7 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NewChanges:
     """A change of one history, by index."""
 
     index: int
@@ -91,7 +91,7 @@ def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
     known: dict[str, list[Row]] = {}
     for row in books.changes:
         known.setdefault(row["series_id"], []).append(row)
-    found: list[tuple[Row, Found]] = []
+    found: list[tuple[Row, NewChanges]] = []
     for history in books.series:
         mine = known.get(history["series_id"], [])
         found += [(history, one) for one in _of_series(history, books, watching, mine) if _is_new(history, one, mine)]
@@ -109,7 +109,7 @@ def new_changes(books: Books, watching: Watching, at: datetime) -> list[Change]:
     ]
 
 
-def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[Row]) -> Iterator[Found]:
+def _of_series(history: Row, books: Books, watching: Watching, known: Sequence[Row]) -> Iterator[NewChanges]:
     values, better, metric = history["values"], history["better"], history["metric"]
     floor = floor_of(metric, watching.floors)
     start = pieces(values, None, history["environments"])[-1][0]
@@ -140,14 +140,14 @@ def exact_so_far(values: Sequence[float], least: float) -> bool:
     return len(values) < 3 or same >= 0.8 * (len(values) - 1)
 
 
-def _exact(history: Row, start: int, watching: Watching) -> Iterator[Found]:
+def _exact(history: Row, start: int, watching: Watching) -> Iterator[NewChanges]:
     values = history["values"][start:]
     index = exact.moved(values, least_move(history["metric"], values[-1], watching.floors))
     if index is None:
         return
     old, new = values[index - 1], values[index]
     ratio = new / old if old > 0 and new > 0 else None
-    yield Found(
+    yield NewChanges(
         start + index,
         "exact",
         (new > old) == (history["better"] == "lower"),
@@ -185,14 +185,16 @@ def _excused(history: Row, one: Step, known: Iterable[Row]) -> bool:
     return bool(size) and visited(as_log(history["values"][old:]), i - old, size)
 
 
-def _step(one: Step) -> Found:
+def _step(one: Step) -> NewChanges:
     message = f"{one.ratio:.3g}x [{one.low:.3g}, {one.high:.3g}]"
-    return Found(one.index, "step", bool(one.regression), one.p_value, message, one.ratio, one.low, one.high, one.noise)
+    return NewChanges(
+        one.index, "step", bool(one.regression), one.p_value, message, one.ratio, one.low, one.high, one.noise
+    )
 
 
 def _drift(
     history: Row, start: int, cuts: Sequence[int], books: Books, watching: Watching, known: Sequence[Row], floor: float
-) -> Iterator[Found]:
+) -> Iterator[NewChanges]:
     accepted = books.accepted.get(history["series_id"])
     since = start
     while accepted is not None and since < len(history["values"]) and history["started_at"][since] <= accepted:
@@ -212,7 +214,7 @@ def _drift(
     ratio, low, high = (math.exp(v) for v in (seen.size, seen.low, seen.high))
     against = f"the best {last - first} nights" if seen.against == "best" else "the release"
     message = f"drifted to {ratio:.3g}x [{low:.3g}, {high:.3g}] of {against}"
-    yield Found(
+    yield NewChanges(
         since + seen.start,
         "drift",
         regression=True,
@@ -226,11 +228,11 @@ def _drift(
     )
 
 
-def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -> Iterator[Found]:
+def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -> Iterator[NewChanges]:
     seen = spread(as_log(history["values"][start:]), cuts, watching.spread)
     if seen is not None:
         message = f"nights scatter {seen.ratio:.2g}x as much ({seen.before:.1%} -> {seen.after:.1%})"
-        yield Found(
+        yield NewChanges(
             start + seen.start,
             "spread",
             regression=True,
@@ -241,7 +243,7 @@ def _spread(history: Row, start: int, cuts: Sequence[int], watching: Watching) -
         )
 
 
-def _of_verdict(history: Row) -> Iterator[Found]:
+def _of_verdict(history: Row) -> Iterator[NewChanges]:
     seen = flip(history["values"], _FLIPS)
     if seen is None:
         return
@@ -254,13 +256,13 @@ def _of_verdict(history: Row) -> Iterator[Found]:
         message = (
             "passes again" if seen.after > seen.before else f"failed after {seen.index} nights of passing: {why}"[:400]
         )
-    yield Found(seen.index, kind, seen.after < seen.before, seen.p_value, message)
+    yield NewChanges(seen.index, kind, seen.after < seen.before, seen.p_value, message)
 
 
 _LEVELS = ("step", "drift", "exact")
 
 
-def _is_new(history: Row, one: Found, known: Iterable[Row]) -> bool:
+def _is_new(history: Row, one: NewChanges, known: Iterable[Row]) -> bool:
     """Whether no recorded change of this series is about the same boundary."""
     places = {run: place for place, run in enumerate(history["run_ids"])}
     for row in known:
@@ -280,7 +282,7 @@ def _is_new(history: Row, one: Found, known: Iterable[Row]) -> bool:
     return True
 
 
-def row_of(history: Row, one: Found, q_value: float, rule: str, at: datetime) -> Change:
+def row_of(history: Row, one: NewChanges, q_value: float, rule: str, at: datetime) -> Change:
     """A change of one history as it is recorded, not yet part of an alert."""
     i, direction = one.index, "regression" if one.regression else "improvement"
     first, last = one.before or (max(0, i - KEPT), i)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from assay.runner.regressions.alerts.new_changes import LATELY, Books, Found, Watching, row_of
+from assay.runner.regressions.alerts.new_changes import LATELY, Books, NewChanges, Watching, row_of
 from assay.runner.regressions.detection.detect import as_log, pieces, prune
 from assay.runner.regressions.detection.evidence import residual_noise
 from assay.runner.regressions.detection.fleet import within
@@ -40,7 +40,7 @@ def suspicions(books: Books, watching: Watching, at: datetime) -> list[Change]:
     ]
 
 
-def _of(history: Mapping[str, Any], watching: Watching) -> Iterator[Found]:
+def _of(history: Mapping[str, Any], watching: Watching) -> Iterator[NewChanges]:
     start = max(pieces(history["values"], None, history["environments"])[-1][0], len(history["values"]) - LATELY)
     values = history["values"][start:]
     if len(values) <= _FEWEST or min(values) <= 0 or is_exact(history["metric"]) or not _is_new(history):
@@ -54,7 +54,7 @@ def _of(history: Mapping[str, Any], watching: Watching) -> Iterator[Found]:
     p = 2 * float(stdtr(max(len(level) - 1, 1), -abs(size) / (noise * math.sqrt(1 + 1 / len(level)))))
     if worse >= max(2 * floor_of(history["metric"], watching.floors), _NOISES * noise) and p < _ALPHA:
         ratio = math.exp(size)
-        yield Found(
+        yield NewChanges(
             len(history["values"]) - 1,
             "step",
             regression=True,

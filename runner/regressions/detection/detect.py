@@ -72,7 +72,7 @@ NIGHTLY = Rule(
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LevelShift:
     """A night from which on a figure has another level."""
 
     index: int
@@ -110,7 +110,7 @@ def changes(
     environment: Sequence[str] | None = None,
     within: float | None = None,
     rule: Rule = HISTORY,
-) -> list[Change]:
+) -> list[LevelShift]:
     """Every change of a series, oldest first.
 
     `better` is `lower`, `higher` or `neither`; `environment` names what the point was measured on, and cuts the series
@@ -126,7 +126,9 @@ def changes(
     ]
 
 
-def _of_piece(values: Sequence[float], span: tuple[int, int], within: float, better: str, rule: Rule) -> list[Change]:
+def _of_piece(
+    values: Sequence[float], span: tuple[int, int], within: float, better: str, rule: Rule
+) -> list[LevelShift]:
     """Changes inside one environment."""
     start, end = span
     y = as_log(values[start:end])
@@ -142,7 +144,7 @@ def known_tonight(
     environment: Sequence[str] | None = None,
     within: float | None = None,
     rule: Rule = NIGHTLY,
-) -> list[Change]:
+) -> list[LevelShift]:
     """The changes that a nightly job reports or has reported, the last value being tonight's; see `changes`.
 
     A level of one night is no change. One of a few nights has to be seen with a smaller p value, and at the same place
@@ -245,7 +247,7 @@ def _within(samples: Sequence[Sequence[float]] | None, span: tuple[int, int], gi
     return float(np.median(errors)) if errors else 0.0
 
 
-def _change(y: Array, evidence: Evidence, start: int, better: str, *, positive: bool) -> Change:
+def _change(y: Array, evidence: Evidence, start: int, better: str, *, positive: bool) -> LevelShift:
     def ratio(difference: float) -> float:
         if positive:
             return math.exp(min(difference, 700.0))
@@ -254,5 +256,5 @@ def _change(y: Array, evidence: Evidence, start: int, better: str, *, positive: 
 
     worse = {"lower": evidence.size > 0, "higher": evidence.size < 0}.get(better)
     low, high = sorted((ratio(evidence.low), ratio(evidence.high)))
-    made = Change(evidence.index, ratio(evidence.size), low, high, evidence.p_value, evidence.noise, worse)
+    made = LevelShift(evidence.index, ratio(evidence.size), low, high, evidence.p_value, evidence.noise, worse)
     return replace(made, index=start + evidence.index)

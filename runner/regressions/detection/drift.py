@@ -30,7 +30,7 @@ DRIFT = DriftRule()
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class SlowDrift:
     """The newest window is worse than another one."""
 
     before: tuple[int, int]
@@ -48,7 +48,7 @@ class Drift:
     """`best` or `release`."""
 
 
-def drift(y: Array, better: str, released: Sequence[bool], floor: float, rule: DriftRule) -> Drift | None:
+def drift(y: Array, better: str, released: Sequence[bool], floor: float, rule: DriftRule) -> SlowDrift | None:
     """Whether the last 7 nights are worse than the best 7 before them, or than those of the newest release.
 
     The clearer of the two, or None.
@@ -74,11 +74,11 @@ def drift(y: Array, better: str, released: Sequence[bool], floor: float, rule: D
     return min(clear, key=lambda one: one.p_value, default=None)
 
 
-def _held(medians: Array, starts: list[int], noise: float, sign: float) -> Drift:
+def _held(medians: Array, starts: list[int], noise: float, sign: float) -> SlowDrift:
     best = int(np.argmin(sign * medians[:-1]))
     size, looks = float(medians[-1] - medians[best]), len(medians) - 1
     p, half = _tested(size, noise * math.sqrt(2), looks, sign)
-    return Drift(
+    return SlowDrift(
         (starts[best], starts[best] + WINDOW),
         starts[-1],
         size,
@@ -92,10 +92,10 @@ def _held(medians: Array, starts: list[int], noise: float, sign: float) -> Drift
 
 def _held_against_release(
     y: Array, nights: list[int], medians: Array, starts: list[int], noise: float, sign: float
-) -> Drift:
+) -> SlowDrift:
     size = float(medians[-1] - np.median(y[nights]))
     p, half = _tested(size, noise * math.sqrt(1 + max(1.0, WINDOW / len(nights))), len(medians) - 1, sign)
-    return Drift((nights[0], nights[-1] + 1), starts[-1], size, size - half, size + half, p, noise, "release")
+    return SlowDrift((nights[0], nights[-1] + 1), starts[-1], size, size - half, size + half, p, noise, "release")
 
 
 def _tested(size: float, error: float, free: int, sign: float) -> tuple[float, float]:

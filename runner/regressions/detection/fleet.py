@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from assay.runner.regressions.detection.calibrate import stationary
-from assay.runner.regressions.detection.detect import Change, changes, known_tonight
+from assay.runner.regressions.detection.detect import LevelShift, changes, known_tonight
 from assay.runner.regressions.detection.histories import KINDS, nights
 from assay.runner.tensors import Array
 
@@ -44,7 +44,7 @@ class Moved:
 def over_all(histories: Sequence[Row], *, online: bool) -> list[Moved]:
     """Every change of every series (`assay.schema.queries.series.series`), the newest first."""
     look = known_tonight if online else changes
-    found: list[tuple[Row, Change]] = []
+    found: list[tuple[Row, LevelShift]] = []
     calm = 0
     for history in histories:
         seen = look(
@@ -98,7 +98,7 @@ def noises_of(histories: Sequence[Row], seed: int, most: int) -> tuple[list[Arra
     return made, f"made up, {len(made)} series of {len(KINDS)} kinds: no series of 20 nights is recorded"
 
 
-def _moved(history: Row, change: Change, q_value: float) -> Moved:
+def _moved(history: Row, change: LevelShift, q_value: float) -> Moved:
     at = change.index
     return Moved(
         history["series_id"], history["name"], history["metric"], "regression" if change.regression else "improvement", change.ratio, change.low,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from assay.runner.quality.thresholds import FLOAT, GAP_DB, POOR_DB, RETRAIN, lost_by_kernels, poor_tensors
-from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts, Row, few
+from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts, Row, few
 from assay.runner.suites.checks import recorded_as
 from assay.schema.metrics import QUALITY_DROP_RELATIVE
 
@@ -26,7 +26,7 @@ _REMEDIES = {"stretched_range": "leave these nodes in float: op_types without ad
 _MORE_DATA = "calibrate on more data, like those that come (100 to 1000 samples)"
 
 
-def accuracy(facts: Facts) -> list[Diagnosis]:
+def accuracy(facts: DoctorFacts) -> list[Diagnosis]:
     """A diagnosis for each cause of each quantized case that lost more than 2 %, or has too few items to say."""
     drops = {row["case_id"]: row for row in facts.measured if row["metric"] == QUALITY_DROP_RELATIVE}
     made: list[Diagnosis] = []
@@ -60,7 +60,7 @@ def _few_items(case: Row, drop: Row) -> Diagnosis:
     )
 
 
-def _causes(facts: Facts, case: Row, drops: dict[str, Row]) -> Iterator[Diagnosis]:
+def _causes(facts: DoctorFacts, case: Row, drops: dict[str, Row]) -> Iterator[Diagnosis]:
     kin = facts.kin(case)
     tensors = [row for row in facts.tensors if row["case_id"] in kin]
     lost = _lost(drops[case["case_id"]])
@@ -148,7 +148,7 @@ def _fall(tensors: Sequence[Row]) -> Way:
         )
 
 
-def _node(facts: Facts, kin: set[str]) -> Way:
+def _node(facts: DoctorFacts, kin: set[str]) -> Way:
     rows = [row for row in facts.sensitivities if row["case_id"] in kin]
     everything = next((row["without_sqnr_db"] for row in rows if row["position"] < 0), None)
     gains = [
@@ -170,7 +170,7 @@ def _node(facts: Facts, kin: set[str]) -> Way:
         )
 
 
-def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
+def _siblings(facts: DoctorFacts, case: Row, drops: dict[str, Row]) -> Way:
     """Another variant of the same model keeps what this one loses: it is the way of quantizing, not the model."""
     mine = drops[case["case_id"]]
     others = [
@@ -205,7 +205,7 @@ def _siblings(facts: Facts, case: Row, drops: dict[str, Row]) -> Way:
     )
 
 
-def _classes(facts: Facts, case: Row) -> Way:
+def _classes(facts: DoctorFacts, case: Row) -> Way:
     rows = [
         (row["reference_value"] - row["value"], row)
         for row in facts.classes

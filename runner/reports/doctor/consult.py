@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from assay.runner.reports.doctor.accuracy import accuracy
-from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
-from assay.runner.reports.doctor.runs import Side, differences
+from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts
+from assay.runner.reports.doctor.runs import RunSide, differences
 from assay.runner.reports.doctor.speed import speed
 from assay.schema.queries import comparison
 from assay.schema.queries import parity as parity_queries
@@ -16,7 +16,7 @@ from assay.schema.queries import runs as run_queries
 
 def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis]:
     """Why accuracy fell, and why quantized variants are not faster, in a run."""
-    facts = Facts(
+    facts = DoctorFacts(
         run_queries.cases_of(connection, run_id),
         run_queries.measurements_of(connection, run_id),
         parity_queries.findings_of(connection, run_id),
@@ -28,7 +28,7 @@ def of_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[Diagnosis
 def against(connection: duckdb.DuckDBPyConnection, run_id: str, before: str) -> list[Diagnosis]:
     """Why the answers of two runs differ."""
     now, then = (
-        Side(
+        RunSide(
             run_queries.cases_of(connection, run),
             run_queries.measurements_of(connection, run),
             parity_queries.receipts_of(connection, run),

@@ -23,7 +23,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DoctorFacts:
     """Rows of one run, as `assay.schema.queries` gives them."""
 
     cases: Sequence[Row]

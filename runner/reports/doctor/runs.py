@@ -20,7 +20,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class RunSide:
     """One of two runs."""
 
     cases: Sequence[Row]
@@ -29,7 +29,7 @@ class Side:
     findings: Sequence[Row]
 
 
-def differences(now: Side, before: Side, environment: Mapping[str, tuple[Any, Any]]) -> list[Diagnosis]:
+def differences(now: RunSide, before: RunSide, environment: Mapping[str, tuple[Any, Any]]) -> list[Diagnosis]:
     """Cases of both runs whose answers are not the same, by what explains it.
 
     `environment` is what differs between the hosts and libraries.
@@ -56,7 +56,7 @@ def differences(now: Side, before: Side, environment: Mapping[str, tuple[Any, An
     ]
 
 
-def _changed(now: Side, before: Side, name: str) -> str:
+def _changed(now: RunSide, before: RunSide, name: str) -> str:
     """What a case answered then and now; "" where it is the same to the last bit."""
     values = [
         {row["metric"]: row["value"] for row in side.measured if row["name"] == name and row["metric"] in MAIN_METRICS}
@@ -89,7 +89,7 @@ def _causes(case: Row, old: Row, environment: Mapping[str, tuple[Any, Any]]) -> 
         yield f"another file of the same version ({str(old['model_sha256'])[:12]} -> {str(case['model_sha256'])[:12]})"
 
 
-def _no_cause(now: Side, before: Side, name: str) -> tuple[str, ...]:
+def _no_cause(now: RunSide, before: RunSide, name: str) -> tuple[str, ...]:
     told = [f for side in (now, before) for f in side.findings if f["name"] == name and f["kind"] == "not_repeatable"]
     if told:
         return (f"the same file answers the same inputs in two ways: {told[0]['message']}",)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from assay.runner.quality.thresholds import FLOAT
-from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
+from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts
 from assay.schema.metrics import LATENCY_RATIO
 
 _PROBLEM = "not faster"
 
 
-def speed(facts: Facts) -> list[Diagnosis]:
+def speed(facts: DoctorFacts) -> list[Diagnosis]:
     """For each quantized case whose latency over float does not exclude 1.
 
     What its profile found, or that there is none.

@@ -15,7 +15,7 @@ from assay.runner.suites.checks import CHECKS
 
 if TYPE_CHECKING:
     from assay.runner.run.checks.check import Check
-    from assay.runner.run.checks.timed import Timed
+    from assay.runner.run.checks.timed import TimedCheck
 
 
 @cache
@@ -30,8 +30,8 @@ def check_named(name: str) -> Check:
     return found
 
 
-def timed_check(name: str) -> Timed:
+def timed_check(name: str) -> TimedCheck:
     """The same, of a check whose row says that it is timed."""
     check: Any = check_named(name)
-    timed: Timed = check
+    timed: TimedCheck = check
     return timed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.runner.run.checks.timed import Timed
+from assay.runner.run.checks.timed import TimedCheck
 from assay.runner.run.outcome import Outcome
 from assay.runner.suites.case import Case
 from assay.runner.timing.device import parse_mode
 
 
-class Benchmark(Timed):
+class BenchmarkCheck(TimedCheck):
     def apart(self, case: Case) -> str:
         return case.mode
 
@@ -25,4 +25,4 @@ class Benchmark(Timed):
         return case.check if case.mode == "functional" else f"{case.check} by {case.mode}"
 
 
-CHECK = Benchmark()
+CHECK = BenchmarkCheck()

@@ -11,7 +11,7 @@ from assay.runner.run.findings import gather
 from assay.runner.run.outcome import Outcome
 
 
-class Compared(Check):
+class ComparedCheck(Check):
     """Receipts become verdicts, findings explain them, and waivers cover failures."""
 
     def __init__(self, nothing: str) -> None:

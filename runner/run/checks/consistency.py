@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from assay.runner.run.checks.compared import Compared
+from assay.runner.run.checks.compared import ComparedCheck
 from assay.runner.run.findings import advise_tolerances
 from assay.runner.run.outcome import Outcome
 
 
-class Consistency(Compared):
+class ConsistencyCheck(ComparedCheck):
     advises: ClassVar[bool] = True
 
     def explain(self, outcome: Outcome) -> None:
@@ -19,4 +19,4 @@ class Consistency(Compared):
         return bool(outcome.judgements)
 
 
-CHECK = Consistency(nothing="nothing finite was compared: the model cannot be consistent")
+CHECK = ConsistencyCheck(nothing="nothing finite was compared: the model cannot be consistent")

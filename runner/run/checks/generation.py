@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.runner.run import figures
-from assay.runner.run.checks.timed import Timed
+from assay.runner.run.checks.timed import TimedCheck
 from assay.runner.run.figures import Figure
 from assay.runner.run.outcome import Outcome
 from assay.runner.suites.case import Case
 from assay.runner.timing.statistics import Samples
 
 
-class Generation(Timed):
+class GenerationCheck(TimedCheck):
     median_of = "a token"
 
     def calls(self, blocks: Samples) -> Samples:
@@ -38,4 +38,4 @@ class Generation(Timed):
         return [(step, float(ms)) for step, ms in enumerate(np.median(samples.reshape(-1, samples.shape[2]), axis=0))]
 
 
-CHECK = Generation()
+CHECK = GenerationCheck()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from assay.runner.run.checks.quantized import Quantized
+from assay.runner.run.checks.quantized import QuantizedCheck
 
-CHECK = Quantized(nothing="no tensor of this graph is held in codes: there is nothing to put on the ledger")
+CHECK = QuantizedCheck(nothing="no tensor of this graph is held in codes: there is nothing to put on the ledger")

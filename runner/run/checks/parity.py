@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from assay.runner.run.checks.compared import Compared
+from assay.runner.run.checks.compared import ComparedCheck
 from assay.runner.run.findings import parity_findings
 from assay.runner.run.outcome import Outcome, is_main
 
 
-class Parity(Compared):
+class ParityCheck(ComparedCheck):
     def explain(self, outcome: Outcome) -> None:
         outcome.told["finding"] += parity_findings(outcome)
 
@@ -15,4 +15,4 @@ class Parity(Compared):
         return any(receipt["step"] < 0 and is_main(receipt) for receipt in outcome.receipts)
 
 
-CHECK = Parity(nothing="the model has no outputs: nothing was compared")
+CHECK = ParityCheck(nothing="the model has no outputs: nothing was compared")

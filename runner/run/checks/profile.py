@@ -6,7 +6,7 @@ import time
 
 from assay.runner import environment
 from assay.runner.graphs import engine_pair as compare
-from assay.runner.run.checks.timed import Timed
+from assay.runner.run.checks.timed import TimedCheck
 from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.turns import JobOf
 from assay.runner.timing.not_faster import why_not_faster
@@ -15,7 +15,7 @@ from assay.runner.worker.events.facts import LayersTimed, MemoryHeld, Opened
 from assay.runner.worker.process import Worker, WorkerFailed
 
 
-class Profile(Timed):
+class ProfileCheck(TimedCheck):
     def measure(self, outcomes: list[Outcome], job: JobOf, progress: Progress) -> None:
         _profile(outcomes, job, progress)
 
@@ -75,4 +75,4 @@ def _is_float(outcome: Outcome) -> bool:
     return case.is_base if case.against else case.recipe.recipe in ("given", "export")
 
 
-CHECK = Profile()
+CHECK = ProfileCheck()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.runner.run.checks.told import Told
+from assay.runner.run.checks.told import ToldCheck
 from assay.runner.run.outcome import Facts
 from assay.runner.suites.case import Case
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assay.runner.suites.suite import Suite
 
 
-class Quality(Told):
+class QualityCheck(ToldCheck):
     def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
         """The workload itself: its labels and its task."""
         del prepared
@@ -22,4 +22,4 @@ class Quality(Told):
         return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
 
 
-CHECK = Quality(nothing="no labelled item was answered: there is nothing to count")
+CHECK = QualityCheck(nothing="no labelled item was answered: there is nothing to count")

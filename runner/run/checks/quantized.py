@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.runner.run.checks.told import Told
+from assay.runner.run.checks.told import ToldCheck
 from assay.runner.run.outcome import Facts
 from assay.runner.run.prepare import calibration_of
 from assay.runner.suites.case import Case
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assay.runner.suites.suite import Suite
 
 
-class Quantized(Told):
+class QuantizedCheck(ToldCheck):
     def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
         """The float file, how the variant was made of it, and what it was calibrated on."""
         return {

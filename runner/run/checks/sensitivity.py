@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from assay.runner.run.checks.quantized import Quantized
+from assay.runner.run.checks.quantized import QuantizedCheck
 
-CHECK = Quantized(nothing="no node of this graph can be quantized by itself")
+CHECK = QuantizedCheck(nothing="no node of this graph can be quantized by itself")

@@ -16,7 +16,7 @@ from assay.runner.timing import statistics
 from assay.runner.timing.statistics import Samples
 
 
-class Timed(Check):
+class TimedCheck(Check):
     """Blocks in turns, the ratio to the one that the others are compared with, figures of what was sampled."""
 
     median_of = "median"

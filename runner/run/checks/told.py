@@ -9,7 +9,7 @@ from assay.runner.run.checks.check import Check
 from assay.runner.run.outcome import Outcome
 
 
-class Told(Check):
+class ToldCheck(Check):
     """A case without a figure says nothing, which is not the same as nothing wrong."""
 
     def __init__(self, nothing: str) -> None:

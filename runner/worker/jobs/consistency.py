@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
 from assay.runner.tensors import Array, Tensors
@@ -106,7 +106,7 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
             )
         )
         return
-    compared = Comparison(with_itself(Policy.model_validate(job["policy"])), {})
+    compared = OutputComparison(with_itself(Policy.model_validate(job["policy"])), {})
     largest: dict[str, list[float]] = {}
     for number, (first, second) in enumerate(made):
         for receipt in compared.step(number, first, second):

@@ -17,7 +17,7 @@ from assay.runner.quality.quantized_activations import activations
 from assay.runner.quality.ranges import learnt, looks_drawn
 from assay.runner.quality.taps import Tapped
 from assay.runner.quality.thresholds import lost_by_kernels, poor_tensors
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Measured
@@ -198,7 +198,7 @@ def _stretched(events: Events, entries: list[dict[str, Any]], distinct: dict[str
 def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
     """Ranges of the original's activations over the calibration data, in a pass of their own."""
     named = job["calibration"]
-    calibration = Calibration.of(named, job)
+    calibration = CalibrationData.of(named, job)
     if why := _random(calibration):
         events.emit(
             Noticed(
@@ -244,7 +244,7 @@ def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
         )
 
 
-def _random(calibration: Calibration) -> str:
+def _random(calibration: CalibrationData) -> str:
     """Why the data are taken for drawn numbers; "" where they are not."""
     if calibration.is_random:
         return "whose values are drawn and no data"
@@ -255,7 +255,7 @@ def _random(calibration: Calibration) -> str:
     )
 
 
-def _extremes(calibration: Calibration, tensors: list[str], original: Path) -> dict[str, list[tuple[float, float]]]:
+def _extremes(calibration: CalibrationData, tensors: list[str], original: Path) -> dict[str, list[tuple[float, float]]]:
     """Lowest and highest value of each tensor in each batch."""
     extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in tensors}
     with Tapped(original, list(extremes)) as session:

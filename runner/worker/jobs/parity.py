@@ -11,8 +11,8 @@ from typing import Any
 
 from assay.runner.errors import UsageError
 from assay.runner.parity import probes
-from assay.runner.parity.comparison import Comparison
-from assay.runner.parity.steps import Plan, walk
+from assay.runner.parity.comparison import OutputComparison
+from assay.runner.parity.steps import StepPlan, walk
 from assay.runner.rules.expression import parse
 from assay.runner.rules.policy import Policy
 from assay.runner.session import NotBuiltFor
@@ -44,8 +44,8 @@ def run(job: Job, events: Events) -> None:
     """Receipts and steps of one case, then its probes."""
     expected = golden.read(Path(job["goldens"]), job["golden"])
     policy, contract = Policy.model_validate(job["policy"]), contract_of(job)
-    comparison = Comparison(policy, {})
-    plan = Plan(
+    comparison = OutputComparison(policy, {})
+    plan = StepPlan(
         mode=job["mode"],
         contract=contract,
         premises=tuple(parse(text) for text in job["premises"]),
@@ -70,7 +70,7 @@ def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, 
     """Twice the same, which inputs reach which outputs, and other lengths."""
     contract = contract_of(job)
     some = [expected.inputs(step) for step in spread_steps(len(expected.steps))]
-    again = Comparison(with_itself(policy), {})
+    again = OutputComparison(with_itself(policy), {})
     list(again.step(0, *probes.repeat(session, some[0])))
     for receipt in probe_receipts(again, "repeat"):
         events.emit(ReceiptGiven(receipt))
@@ -120,7 +120,7 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
         with stack:
             other = Renamed(opened, job["rename_inputs"], job["rename"])
             for mode, candidate in (("executed", session), ("simulated", other)):
-                compared = Comparison(policy, {})
+                compared = OutputComparison(policy, {})
                 for step in spread_steps(len(expected.steps)):
                     list(compared.step(step, expected.outputs(step), candidate.infer(expected.inputs(step))))
                 for receipt in probe_receipts(compared, mode):
@@ -128,7 +128,7 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
 
 
 def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, policy: Policy) -> None:
-    compared = Comparison(policy, {})
+    compared = OutputComparison(policy, {})
     for step, label in enumerate(recorded.facts["labels"]):
         try:
             actual = session.infer(recorded.inputs(step))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.runner.parity import probes
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.steps import reference_steps
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
@@ -136,7 +136,7 @@ def _same_generation(job: Job, events: Events, session: Session, name: str, give
     """
     if job["reference"] != "pytorch" or given.facts.get("state") == state or not given.steps:
         return  # only the original can say what it computes
-    compared = Comparison(Policy.model_validate(job["policies"][name]), {})
+    compared = OutputComparison(Policy.model_validate(job["policies"][name]), {})
     for step in spread_steps(len(given.steps)):
         list(compared.step(step, given.outputs(step), session.infer(given.inputs(step))))
     off = [r for r in compared.merged() if r["violations"] or r["problem"]]
@@ -167,7 +167,7 @@ def _probe(job: Job, events: Events, session: Session, name: str, recorded: gold
     """Whether the reference says the same twice, what reaches its outputs, and what other arithmetic makes of them."""
     some = [recorded.inputs(step) for step in spread_steps(len(recorded.steps))]
     policy = Policy.model_validate(job["policies"][name])
-    again = Comparison(with_itself(policy), {})
+    again = OutputComparison(with_itself(policy), {})
     first, second = probes.repeat(session, some[0])
     list(again.step(0, first, second))
     for receipt in probe_receipts(again, "repeat"):
@@ -188,7 +188,7 @@ def _other_arithmetic(
     events: Events, workload: str, source: str, infer_as: Any, steps: list[tuple[Tensors, Tensors]]
 ) -> None:
     """How far the reference's outputs move in other arithmetic; the largest error of each step beside."""
-    compared = Comparison(Policy(same_dtype=False), {})
+    compared = OutputComparison(Policy(same_dtype=False), {})
     largest: dict[str, list[float]] = {}
     for number, (inputs, right) in enumerate(steps):
         try:
@@ -359,7 +359,7 @@ def _ingredients(
     calibration: dict[str, Any] | None = None,
 ) -> Any:
     from assay.runner.recipes.build import Ingredients
-    from assay.runner.recipes.calibration import Calibration
+    from assay.runner.recipes.calibration import CalibrationData
 
     return Ingredients(
         target=Path(),
@@ -371,5 +371,5 @@ def _ingredients(
         onnx_options=job["onnx_options"],
         folder=Path(job["folder"]),
         output_names=session.output_names if session else (),
-        calibration=Calibration.of(calibration, job) if calibration else None,
+        calibration=CalibrationData.of(calibration, job) if calibration else None,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.runner.errors import UsageError
 from assay.runner.quality.sensitivity import sensitivities
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Measured
 from assay.runner.worker.events.rows import NodeMeasured, Noticed
@@ -39,7 +39,7 @@ def run(job: Job, events: Events) -> None:
         {renames.get(name, name): array for name, array in reference.inputs(step).items()}
         for step in spread_steps(len(reference.steps), _STEPS)
     ]
-    calibration = Calibration.of(named, job)
+    calibration = CalibrationData.of(named, job)
     with tempfile.TemporaryDirectory(prefix="assay-sensitivity-") as scratch:
         entries = sensitivities(
             Path(job["base"]), job["recipe_options"], calibration, batches, Path(scratch), job["timeout_s"] * _SHARE

@@ -137,7 +137,7 @@ def test_an_output_on_a_device_is_an_array_for_whoever_needs_its_values():
     import torch
 
     from assay.runner.backends.cuda_device import DeviceArray
-    from assay.runner.parity.comparison import Comparison
+    from assay.runner.parity.comparison import OutputComparison
     from assay.runner.rules.expression import parse
     from assay.runner.rules.policy import Policy
 
@@ -145,7 +145,7 @@ def test_an_output_on_a_device_is_an_array_for_whoever_needs_its_values():
     assert (held.shape, held.dtype.name, held.size, held.ndim) == ((2, 3), "bfloat16", 6, 2)
     np.testing.assert_array_equal(np.asarray(held).astype(np.float32), np.arange(6, dtype=np.float32).reshape(2, 3))
     assert parse("y.shape[-1] == 3 and y[1, 2] == 5").check({"y": held})[0]
-    (receipt,) = Comparison(Policy(atol=0.5, same_dtype=False), {}).step(
+    (receipt,) = OutputComparison(Policy(atol=0.5, same_dtype=False), {}).step(
         0, {"y": np.arange(6, dtype=np.float32).reshape(2, 3)}, {"y": held}
     )  # type: ignore[dict-item]
     assert (receipt["elements"], receipt["violations"], receipt["max_abs"]) == (6, 0, 0.0)

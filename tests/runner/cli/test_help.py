@@ -64,7 +64,7 @@ def test_the_words_of_an_option_are_those_of_the_table_that_it_chooses_from():
     assert set(words.Listed) == set(catalogue.LISTS)
     assert set(words.ReportFormat) == set(REPORTS)
     assert set(words.ImportFormat) == set(IMPORTED)
-    assert set(words.Rule) == set(RULES)
+    assert set(words.ToleranceRule) == set(RULES)
     assert set(words.Detector) == {"nightly", *CANDIDATES}
 
 

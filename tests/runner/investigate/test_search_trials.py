@@ -2,16 +2,16 @@
 
 import math
 
-from assay.runner.investigate.search.trials import Node, Trial, candidates, choose, explained, front
+from assay.runner.investigate.search.trials import CandidateNode, TimedTrial, candidates, choose, explained, front
 
 
 def node(name, alone, saved, ledger=None, kind="Conv", **more):
-    return Node(name, kind, alone, more.get("without"), ledger, 10.0, 10.0 - saved, more.get("everything"))
+    return CandidateNode(name, kind, alone, more.get("without"), ledger, 10.0, 10.0 - saved, more.get("everything"))
 
 
 def trial(variant, drop, ratio, high=None):
     figures = {"quality_drop_relative": (drop, drop - 0.001, drop + 0.001 if high is None else high)}
-    return Trial(variant, "o", (), None, None, figures={**figures, "latency_ratio": (ratio, ratio, ratio)})
+    return TimedTrial(variant, "o", (), None, None, figures={**figures, "latency_ratio": (ratio, ratio, ratio)})
 
 
 def test_noise_is_power_and_what_goes_with_the_node_counts_where_it_is_more():
@@ -80,4 +80,6 @@ def test_an_exclusion_is_explained_in_decibels_and_microseconds():
         == "left in float: quantized alone it leaves 20.0 dB at the outputs; left out alone it takes them from 10.0 to"
         " 12.0 dB; quantizing it saves 4.0 us (10.0 to 6.0)"
     )
-    assert "its noise is not known; its time was not seen" in explained(Node("a", "Conv", None, None), excluded=False)
+    assert "its noise is not known; its time was not seen" in explained(
+        CandidateNode("a", "Conv", None, None), excluded=False
+    )

@@ -22,7 +22,7 @@ import pytest
 
 from assay.runner.investigate.bisect import halve
 from assay.runner.investigate.confirm import persisting, verdict
-from assay.runner.investigate.rerun import Answer, Impossible, bench, suite_path
+from assay.runner.investigate.rerun import Impossible, Rerun, bench, suite_path
 from assay.runner.nights.retention import prune_artifacts, prune_logs, wanted
 from assay.runner.nights.selftest import selftest_alerts
 from assay.runner.reports.progress import LineProgress
@@ -205,15 +205,15 @@ def test_halving_asks_no_more_than_it_has_to_and_says_what_it_could_not_tell():
 
 
 def test_a_re_run_confirms_by_its_whole_interval_and_refutes_what_it_does_not_show():
-    assert verdict(Answer(1.2, 1.15, 1.25), 1.2, better="lower")[0] == "confirmed"
-    assert verdict(Answer(1.0, 0.99, 1.01), 1.2, better="lower")[0] == "refuted"
-    assert verdict(Answer(1.1, 0.95, 1.3), 1.2, better="lower")[0] == "undecided"
-    assert verdict(Answer(0.8, 0.78, 0.82), 0.8, better="higher")[0] == "confirmed"
-    assert verdict(Answer(0.8, 0.78, 0.82), 1.2, better="lower")[0] == "refuted"
-    assert verdict(Answer(passed=(True, False)), None, better="higher")[0] == "confirmed"
-    assert verdict(Answer(passed=(True, True)), None, better="higher")[0] == "refuted"
-    assert verdict(Answer(passed=(False, False)), None, better="higher")[0] == "undecided"
-    assert verdict(Answer(), 1.2, better="lower")[0] == "undecided"
+    assert verdict(Rerun(1.2, 1.15, 1.25), 1.2, better="lower")[0] == "confirmed"
+    assert verdict(Rerun(1.0, 0.99, 1.01), 1.2, better="lower")[0] == "refuted"
+    assert verdict(Rerun(1.1, 0.95, 1.3), 1.2, better="lower")[0] == "undecided"
+    assert verdict(Rerun(0.8, 0.78, 0.82), 0.8, better="higher")[0] == "confirmed"
+    assert verdict(Rerun(0.8, 0.78, 0.82), 1.2, better="lower")[0] == "refuted"
+    assert verdict(Rerun(passed=(True, False)), None, better="higher")[0] == "confirmed"
+    assert verdict(Rerun(passed=(True, True)), None, better="higher")[0] == "refuted"
+    assert verdict(Rerun(passed=(False, False)), None, better="higher")[0] == "undecided"
+    assert verdict(Rerun(), 1.2, better="lower")[0] == "undecided"
 
 
 def test_of_one_artifact_on_both_sides_the_model_is_acquitted_and_the_host_is_asked():

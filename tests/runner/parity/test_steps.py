@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from assay.runner.errors import UsageError
-from assay.runner.parity.comparison import Comparison
-from assay.runner.parity.steps import Plan, reference_steps, resync_every, walk
+from assay.runner.parity.comparison import OutputComparison
+from assay.runner.parity.steps import StepPlan, reference_steps, resync_every, walk
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.expression import parse
 from assay.runner.rules.policy import Policy
@@ -65,7 +65,9 @@ def ones(count: int) -> list[Any]:
 def errors(mode: str, steps: int = 6, bias: float = 0.25, contract: Contract = CONTRACT, **plan: Any) -> list[float]:
     """Largest error of y at each step of a candidate that adds a bias."""
     recorded = Recorded(reference_steps(Adds(), ones(steps), contract))
-    events = list(walk(recorded, Adds(bias).open_stream, Comparison(Policy(), {}), Plan(mode, contract, **plan)))
+    events = list(
+        walk(recorded, Adds(bias).open_stream, OutputComparison(Policy(), {}), StepPlan(mode, contract, **plan))
+    )
     return [event["max_abs"] for kind, event in events if kind == "receipt" and event["output"] == "y"]
 
 
@@ -89,7 +91,7 @@ def test_a_reset_starts_states_anew_on_both_sides():
     batches = [{"x": np.full(1, v, np.float32)} for v in (1, 1, 5, 1)]
     recorded = Recorded(reference_steps(Adds(), batches, contract))
     assert [float(recorded.inputs(i)["s"][0]) for i in range(4)] == [0, 1, 0, 5]
-    events = walk(recorded, Adds(0.25).open_stream, Comparison(Policy(), {}), Plan("closed_loop", contract))
+    events = walk(recorded, Adds(0.25).open_stream, OutputComparison(Policy(), {}), StepPlan("closed_loop", contract))
     assert [e["max_abs"] for kind, e in events if kind == "receipt" and e["output"] == "y"] == pytest.approx(
         [0.25, 0.5, 0.25, 0.5]
     )
@@ -113,16 +115,16 @@ def test_another_word_is_no_mode(word: str):
 def test_closed_loop_without_a_contract_says_what_to_write():
     recorded = Recorded(reference_steps(Adds(), ones(2), CONTRACT))
     with pytest.raises(UsageError, match="contract init"):
-        list(walk(recorded, Adds().open_stream, Comparison(Policy(), {}), Plan("closed_loop")))
+        list(walk(recorded, Adds().open_stream, OutputComparison(Policy(), {}), StepPlan("closed_loop")))
 
 
 def test_invariants_and_premises_are_checked_at_every_step_and_name_the_first_break():
     contract = CONTRACT.model_copy(update={"invariants": ("s_out == previous.s_out + x", "y < 4")})
     recorded = Recorded(reference_steps(Adds(), ones(6), contract))
-    plan = Plan("closed_loop", contract, premises=(parse("y >= 0"),))
+    plan = StepPlan("closed_loop", contract, premises=(parse("y >= 0"),))
     told = [
         event
-        for kind, event in walk(recorded, Adds(0.25).open_stream, Comparison(Policy(), {}), plan)
+        for kind, event in walk(recorded, Adds(0.25).open_stream, OutputComparison(Policy(), {}), plan)
         if kind == "invariant"
     ]
     seen = {(e["name"], e["side"]): (e["checked"], e["broken"], e["first_broken"]) for e in told}
@@ -140,7 +142,9 @@ def test_a_contract_that_a_step_breaks_is_a_finding_with_its_step():
     recorded = Recorded(reference_steps(Adds(), ones(2), CONTRACT))
     told = [
         e
-        for kind, e in walk(recorded, Adds().open_stream, Comparison(Policy(), {}), Plan("functional", contract))
+        for kind, e in walk(
+            recorded, Adds().open_stream, OutputComparison(Policy(), {}), StepPlan("functional", contract)
+        )
         if kind == "finding"
     ]
     assert told[0]["severity"] == "fail"
@@ -159,7 +163,9 @@ def test_a_valid_length_of_zero_leaves_nothing_to_compare():
     recorded = Recorded(reference_steps(Adds(), batches, contract))
     receipts = [
         e
-        for kind, e in walk(recorded, Adds().open_stream, Comparison(Policy(), {}), Plan("functional", contract))
+        for kind, e in walk(
+            recorded, Adds().open_stream, OutputComparison(Policy(), {}), StepPlan("functional", contract)
+        )
         if kind == "receipt"
     ]
     assert {e["output"]: (e["elements"], e["skipped"]) for e in receipts} == {"y": (0, 1), "s_out": (1, 0)}

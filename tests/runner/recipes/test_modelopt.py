@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.recipes import modelopt
 from assay.runner.recipes.build import Ingredients, build
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.workloads.asked import Workload
 from tests.conftest import QUANTIZED, assay
 from tests.places import ROOT
@@ -213,5 +213,5 @@ def ingredients(tmp_path: Path, target: Path, options: dict[str, Any]) -> Ingred
         onnx_options={},
         folder=tmp_path,
         output_names=("y",),
-        calibration=Calibration("real", Workload(file="data.npz", batches=2), 0, tmp_path),
+        calibration=CalibrationData("real", Workload(file="data.npz", batches=2), 0, tmp_path),
     )

@@ -15,7 +15,7 @@ from assay.runner.backends import load_backend
 from assay.runner.errors import UsageError
 from assay.runner.graphs.simulate import in_float, integer_operators
 from assay.runner.recipes.build import Ingredients, build
-from assay.runner.recipes.calibration import Calibration
+from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.recipes.torch_modules import apply
 from assay.runner.session import Source
 from assay.runner.workloads.asked import Workload
@@ -210,7 +210,7 @@ def test_a_model_whose_weights_lie_beside_it_is_quantized_as_well(recipe: str, t
             onnx_options={},
             folder=tmp_path,
             output_names=("y",),
-            calibration=Calibration("data", Workload(file="data.npz"), 0, tmp_path),
+            calibration=CalibrationData("data", Workload(file="data.npz"), 0, tmp_path),
         )
         built = build(recipe, asked, str(beside), tmp_path / "cache")
         session = ort.InferenceSession(built.path, providers=["CPUExecutionProvider"])

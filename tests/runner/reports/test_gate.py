@@ -14,7 +14,7 @@ import pytest
 from assay.runner.reports.gate import as_junit, as_markdown, judge
 from assay.schema import rows
 from assay.schema.metrics import METRICS
-from assay.schema.queries.comparison import Comparison, Line
+from assay.schema.queries.comparison import Line, RunComparison
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now, write_bundle
@@ -30,8 +30,8 @@ def line(
 
 def compared(
     speed: list[Line], parity: list[Line] | None = None, environment: dict[str, Any] | None = None
-) -> Comparison:
-    return Comparison("run-a", "run-b", environment or {}, speed, parity or [])
+) -> RunComparison:
+    return RunComparison("run-a", "run-b", environment or {}, speed, parity or [])
 
 
 def case(name: str, status: str = "ok", error: str | None = None) -> dict[str, Any]:

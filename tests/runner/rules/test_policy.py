@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.policy import Acceptance, Limit, Policy, judge_measurement, judge_output
 
 
 def judged(expected: Any, actual: Any, **policy: Any) -> Any:
     """The verdict on one output over steps given as lists of arrays."""
     rules = Policy(**policy)
-    comparison = Comparison(rules, {})
+    comparison = OutputComparison(rules, {})
     steps = []
     for number, (x, y) in enumerate(zip(expected, actual, strict=True)):
         steps += list(comparison.step(number, {"out": np.asarray(x)}, {"out": np.asarray(y)}))
@@ -76,7 +76,7 @@ def test_nan_shape_and_dtype_fail_with_their_reason(expected: Any, actual: Any, 
 
 
 def test_a_missing_output_fails_and_names_what_there_is():
-    comparison = Comparison(Policy(), {})
+    comparison = OutputComparison(Policy(), {})
     (receipt,) = comparison.step(0, {"a": np.ones(2)}, {"b": np.ones(2), "c": np.ones(2)})
     assert "'a' is missing: the candidate has b, c" in receipt["problem"]
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.runner.parity.comparison import Comparison
+from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.policy import Policy, judge_output
 from assay.runner.rules.rejudge import rejudge, violations_under
 
 
 def receipts(steps: list[tuple[Any, Any]], policy: Policy) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    comparison = Comparison(policy, {})
+    comparison = OutputComparison(policy, {})
     told = [
         r
         for number, (x, y) in enumerate(steps)

@@ -9,7 +9,7 @@ import pytest
 
 from assay.runner.reports.progress import headline
 from assay.runner.run.checks import check_named
-from assay.runner.run.checks.timed import Timed
+from assay.runner.run.checks.timed import TimedCheck
 from assay.runner.suites.checks import CHECKS
 from tests.places import ROOT
 
@@ -17,7 +17,7 @@ from tests.places import ROOT
 @pytest.mark.parametrize("name", CHECKS)
 def test_every_check_has_its_class_and_its_workers_operation(name: str):
     check = check_named(name)
-    assert isinstance(check, Timed) == CHECKS[name].timed
+    assert isinstance(check, TimedCheck) == CHECKS[name].timed
     operation = ast.parse((ROOT / "runner" / "worker" / "jobs" / f"{name}.py").read_text())
     assert "run" in {node.name for node in operation.body if isinstance(node, ast.FunctionDef)}
 

@@ -12,7 +12,7 @@ import pytest
 from assay.runner.errors import UsageError
 from assay.runner.timing import gpu
 from assay.runner.timing.device import Mode, Phase, event_block, parse_mode, wait
-from assay.runner.timing.gpu import Sample, Watch, figures, problems, visible_index
+from assay.runner.timing.gpu import GpuWatch, Sample, figures, problems, visible_index
 from tests.places import ROOT
 from tests.tensorrt_double.host_device import TRACE, HostCuda
 
@@ -99,10 +99,10 @@ def test_other_processes_on_the_gpu_are_told(processes: set[int], own: set[int],
 
 
 def test_a_watch_looks_again_and_again_and_stops_where_there_is_nothing_to_see():
-    with Watch(looks, every_s=0.001) as watch:
+    with GpuWatch(looks, every_s=0.001) as watch:
         time.sleep(0.05)
     assert len(watch.samples) >= 5
-    with Watch(lambda: None) as watch:
+    with GpuWatch(lambda: None) as watch:
         time.sleep(0.01)
     assert watch.samples == []
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assay.runner.reports.doctor.accuracy import accuracy
-from assay.runner.reports.doctor.diagnosis import Diagnosis, Facts
+from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts
 
 
 def case(variant: str, check: str = "quality", **more: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def tensor(variant: str, position: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def told(facts: Facts) -> dict[str, Diagnosis]:
+def told(facts: DoctorFacts) -> dict[str, Diagnosis]:
     return {one.because: one for one in accuracy(facts)}
 
 
@@ -55,17 +55,17 @@ CASES = (case("fp32"), case("bad"), case("bad", "ledger"))
 
 
 def test_a_small_loss_is_no_problem():
-    assert accuracy(Facts(CASES, (lost("bad", 0.019, 0.01, 0.025),), ())) == []
+    assert accuracy(DoctorFacts(CASES, (lost("bad", 0.019, 0.01, 0.025),), ())) == []
 
 
 def test_a_loss_whose_interval_has_zero_in_it_asks_for_more_items():
-    (found,) = accuracy(Facts(CASES, (lost("bad", 0.03, -0.01, 0.07),), ()))
+    (found,) = accuracy(DoctorFacts(CASES, (lost("bad", 0.03, -0.01, 0.07),), ()))
     assert found.because == "there are too few items to say that it did"
     assert found.evidence == "3.0% [-1.0%, 7.0%] lost on 540 items: nothing lost is not excluded"
 
 
 def test_a_loss_that_nothing_explains_says_what_to_measure():
-    (found,) = accuracy(Facts(CASES[:2], BAD, ()))
+    (found,) = accuracy(DoctorFacts(CASES[:2], BAD, ()))
     assert (found.because, found.subject) == ("not explained", "m/bad/onnxruntime/test/quality")
     assert 'check = "ledger"' in found.remedy
 
@@ -88,14 +88,14 @@ def test_what_was_found_of_its_calibration_explains_it(kind: str, because: str):
         "message": "how it was seen",
     }
     other = {**finding, "model_version": "v0", "message": "of another version"}
-    found = told(Facts(CASES, BAD, (finding, other)))
+    found = told(DoctorFacts(CASES, BAD, (finding, other)))
     assert list(found) == [because]
     assert found[because].evidence == "30.0% [27.0%, 33.0%] lost; how it was seen"
 
 
 def test_kernels_are_named_where_they_lose_what_the_codes_keep():
     tensors = (tensor("bad", 0), tensor("bad", 1, accumulated_sqnr_db=33.0, executed_sqnr_db=13.0))
-    found = told(Facts(CASES, BAD, (), tensors))
+    found = told(DoctorFacts(CASES, BAD, (), tensors))
     kernels = found["the kernels lose what the codes keep: they saturate or round"]
     assert "t1: 33.0 dB with exact products, 13.0 dB as executed" in kernels.evidence
     assert "reduce_range" in kernels.remedy
@@ -109,13 +109,13 @@ def test_poor_tensors_are_named_the_worst_first_and_a_weight_with_a_good_product
         tensor("bad", 3, sqnr_db=None, kind="output", node="awq", accumulated_sqnr_db=32.0, executed_sqnr_db=32.0),
         tensor("bad", 4, sqnr_db=1.0, kind="bias"),
     )
-    found = told(Facts(CASES, BAD, (), tensors))["2 tensors do not fit into their codes"]
+    found = told(DoctorFacts(CASES, BAD, (), tensors))["2 tensors do not fit into their codes"]
     assert "t1 (activation of Conv n1) 5.0 dB, t0 (activation of Conv n0) 12.0 dB" in found.evidence
 
 
 def test_the_place_is_named_where_the_signal_is_lost():
     tensors = (tensor("bad", 0), tensor("bad", 1, accumulated_sqnr_db=11.0, executed_sqnr_db=11.0, op_type="Softmax"))
-    found = told(Facts(CASES, BAD, (), tensors))["the signal is lost at Softmax n1"]
+    found = told(DoctorFacts(CASES, BAD, (), tensors))["the signal is lost at Softmax n1"]
     assert found.evidence.endswith("t0: 38.0 dB; next t1: 11.0 dB, 40.0 dB by itself")
 
 
@@ -126,16 +126,16 @@ def test_the_node_is_named_that_alone_makes_the_difference():
         {"case_id": name, "position": 0, "node": "a", "op_type": "Conv", "without_sqnr_db": 12.5},
         {"case_id": name, "position": 1, "node": "b", "op_type": "Add", "without_sqnr_db": 21.0},
     ]
-    found = told(Facts((*CASES, case("bad", "sensitivity")), BAD, (), (), rows))
+    found = told(DoctorFacts((*CASES, case("bad", "sensitivity")), BAD, (), (), rows))
     assert 'nodes_to_exclude = ["b"]' in found["Add b does not bear it"].remedy
 
 
 def test_another_way_of_quantizing_that_keeps_it_clears_the_model():
     good = (*BAD, lost("good", 0.001, -0.001, 0.003))
-    found = told(Facts((*CASES, case("good")), good, ()))
+    found = told(DoctorFacts((*CASES, case("good")), good, ()))
     way = found["of the way of quantizing, not of the model"]
     assert way.evidence.endswith("good loses 0.1% [-0.1%, 0.3%] on the same items, with the same calibration data")
-    elsewhere = told(Facts((*CASES, case("good", workload_sha256="other")), good, ()))
+    elsewhere = told(DoctorFacts((*CASES, case("good", workload_sha256="other")), good, ()))
     assert list(elsewhere) == ["not explained"]
 
 
@@ -153,5 +153,5 @@ def test_a_loss_of_one_class_names_it():
     ]
     assert (
         "falls from 0.900 to 0.200 (50 labels)"
-        in told(Facts(CASES, BAD, (), (), (), rows))["of one class: cat"].evidence
+        in told(DoctorFacts(CASES, BAD, (), (), (), rows))["of one class: cat"].evidence
     )

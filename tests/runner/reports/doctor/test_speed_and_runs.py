@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.runner.reports.doctor.diagnosis import Facts
-from assay.runner.reports.doctor.runs import Side, differences
+from assay.runner.reports.doctor.diagnosis import DoctorFacts
+from assay.runner.reports.doctor.runs import RunSide, differences
 from assay.runner.reports.doctor.speed import speed
 
 
@@ -33,7 +33,7 @@ def ratio(variant: str, value: float, low: float, high: float) -> dict[str, Any]
 
 
 def test_a_variant_that_is_faster_needs_no_explanation():
-    assert speed(Facts([case()], [ratio("int8", 0.6, 0.5, 0.7)], [])) == []
+    assert speed(DoctorFacts([case()], [ratio("int8", 0.6, 0.5, 0.7)], [])) == []
 
 
 def test_one_that_is_not_faster_is_explained_by_its_profile():
@@ -45,7 +45,7 @@ def test_one_that_is_not_faster_is_explained_by_its_profile():
         "severity": "warning",
         "message": "12 conversions between types take 40% of the time (DequantizeLinear)",
     }
-    (found,) = speed(Facts([case()], [ratio("int8", 1.3, 1.2, 1.4)], [finding, {**finding, "severity": "note"}]))
+    (found,) = speed(DoctorFacts([case()], [ratio("int8", 1.3, 1.2, 1.4)], [finding, {**finding, "severity": "note"}]))
     assert (found.problem, found.because) == ("not faster", "DequantizeLinear")
     assert (
         found.evidence
@@ -55,13 +55,13 @@ def test_one_that_is_not_faster_is_explained_by_its_profile():
 
 
 def test_without_a_profile_it_says_what_to_measure():
-    (found,) = speed(Facts([case()], [ratio("int8", 1.0, 0.9, 1.1)], []))
+    (found,) = speed(DoctorFacts([case()], [ratio("int8", 1.0, 0.9, 1.1)], []))
     assert (found.because, 'check = "profile"' in found.remedy) == ("not explained", True)
 
 
-def side(top1: float, findings: tuple[Any, ...] = (), **more: Any) -> Side:
+def side(top1: float, findings: tuple[Any, ...] = (), **more: Any) -> RunSide:
     measured = [{"name": "m/int8", "metric": "top1", "value": top1}]
-    return Side([case(**more)], measured, [], findings)
+    return RunSide([case(**more)], measured, [], findings)
 
 
 def test_runs_that_answer_alike_have_no_diagnosis():
@@ -98,8 +98,8 @@ def test_a_model_that_was_seen_to_answer_twice_differently_is_the_evidence():
 
 
 def test_errors_are_compared_where_there_is_no_metric():
-    def parity(error: float | None, outcome: str) -> Side:
-        return Side([case()], [], [{"name": "m/int8", "output": "y", "max_abs": error, "outcome": outcome}], ())
+    def parity(error: float | None, outcome: str) -> RunSide:
+        return RunSide([case()], [], [{"name": "m/int8", "output": "y", "max_abs": error, "outcome": outcome}], ())
 
     (found,) = differences(parity(None, "fail"), parity(1e-6, "pass"), {"cpu_model": ("A", "B")})
     assert found.evidence == "y: max_abs 1e-06 (pass) -> not finite (fail)"
