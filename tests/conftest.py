@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +18,19 @@ from typing import Any
 
 import pytest
 
+from assay.runner.suites.suite import shipped_suites
 from assay.schema.store.database import Store
-from tests.places import SOURCES
+from tests.places import ROOT, SOURCES
+
+# For this process and all that it starts. As many workers of pytest run as there are cores: a library that starts a
+# thread a core on top of that spends most of its time waiting for its own threads (quickstart: 101 s instead of 47 s).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hundreds of processes import Assay: none compiles it again, not even where Python was told to keep no bytecode.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pytest_cache" / "bytecode"))
+# A shell that starts the tests in the background tells them to ignore an interrupt, and what they start would as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,18 @@ def assay(
     command = [sys.executable, "-m", "assay", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def until(condition: Callable[[], Any], what: str, within_s: float = 300) -> Any:
+    """What `condition` gives, once it gives something.
+
+    A host under load takes longer, and only a fault takes for ever: the limit is for that one.
+    """
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
+        time.sleep(0.02)
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,15 +142,29 @@ def fake_suite(folder: Path, options: str = "", check: str = '"parity"', version
     return path
 
 
+def hurried(folder: Path, suite: str, launches: int = 3) -> Path:
+    """A shipped suite of the same name and cases that waits for no steady state before it times.
+
+    For tests that read what a run recorded, whatever its figures are: on a host under load each of its benchmarks
+    would wait to the end of its patience, seconds a process. Of fewer than three launches no ratio is decided.
+    """
+    text = shipped_suites()[suite].read_text()
+    timing = re.compile(r"^timing = \{ (.*?)(?:, max_warmup_s = [\d.]+)? \}$", re.MULTILINE)
+    path = folder / f"{suite}.toml"
+    path.write_text(timing.sub(rf"timing = {{ \1, launches = {launches}, max_warmup_s = 0.05 }}", text))
+    return path
+
+
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a failing and a passing version of the shipped models, made by the real command."""
 
     def record(folder: Path) -> None:
         db = folder / "assay.duckdb"
-        first = assay("run", "quickstart", "--version", "scaling=rounded", "--version", "digits=v1", db=db)
+        quickstart = hurried(folder, "quickstart", launches=1)
+        first = assay("run", quickstart, "--version", "scaling=rounded", "--version", "digits=v1", db=db)
         assert first.code == 1, first.err
-        second = assay("run", "quickstart", db=db)
+        second = assay("run", quickstart, db=db)
         assert second.code == 0, second.err
 
     return once(tmp_path_factory, "history", record)[0] / "assay.duckdb"
@@ -229,7 +269,7 @@ check = "benchmark"
 models = ["digits"]
 workloads = ["one"]
 variants = ["fp32", "bad"]
-timing = { rounds = 1, block_ms = 10 }
+timing = { rounds = 1, block_ms = 10, max_warmup_s = 0.05 }
 """
 
     def record(folder: Path) -> list[Any]:
@@ -251,7 +291,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The study of a tiny GPT-2: a database and what the run printed."""
 
     def record(folder: Path) -> Any:
-        done = assay("run", "gpt2-tiny", "--json", db=folder / "assay.duckdb")
+        done = assay("run", hurried(folder, "gpt2-tiny"), "--json", db=folder / "assay.duckdb")
         assert done.code == 0, done.err
         return done.document
 

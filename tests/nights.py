@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from assay.schema import rows
 from assay.schema.metrics import METRICS
 from assay.schema.store import ingest
-from assay.schema.store.database import Store
+from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.spool import write_bundle
 from tests.examples import a_row, a_run, an_environment
 
@@ -63,8 +64,46 @@ def record(
             ]
             for case in (case for case in cases if (case.host, case.suite) == (host, suite)):
                 made += _case(case, night, run.run_id, started, seed)
-            write_bundle(store, run.run_id, made)
+            with patch("os.fsync"):  # a made-up night need not outlive a power cut
+                write_bundle(store, run.run_id, made)
     ingest.sync(store, 30)
+
+
+def repeat_the_newest_run(store: Store, times: int) -> None:
+    """Nights that come out as the newest run did: its rows under ids of their own, figures within 1 % of its.
+
+    One real run and its repetitions are what as many real runs would be on a host whose load never changes.
+    """
+    with reading(snapshot(store)) as connection:
+        newest = connection.execute("select run_id from run order by started_at desc, run_id desc limit 1").fetchone()[
+            0
+        ]
+        kept = {
+            kind: connection.execute(
+                f"select {', '.join(field.name for field in fields(kind))} from {kind.table} where run_id = ?", [newest]
+            ).fetchall()
+            for kind in (rows.Run, rows.RunEnd, rows.CaseResult, rows.Measurement, rows.Verdict)
+        }
+    for number in range(1, times + 1):
+        made = [_repeated(kind(*values), number) for kind, some in kept.items() for values in some]
+        write_bundle(store, f"{newest}-{number}", made)
+    ingest.sync(store, 30)
+
+
+_VARIES = (1.0, 0.996, 1.003, 0.999, 1.005, 0.998, 1.002)
+
+
+def _repeated(row: Any, number: int) -> Any:
+    """A row of the same run's `number`-th repetition."""
+    changes: dict[str, Any] = {
+        name: f"{getattr(row, name)}-{number}" for name in ("run_id", "case_id", "verdict_id") if hasattr(row, name)
+    }
+    if hasattr(row, "started_at"):
+        changes["started_at"] = row.started_at + timedelta(milliseconds=number)
+    if isinstance(row, rows.Measurement) and not METRICS[row.metric].exact:
+        by = _VARIES[number % len(_VARIES)]
+        changes |= {name: old * by for name in ("value", "low", "high") if (old := getattr(row, name)) is not None}
+    return replace(row, **changes)
 
 
 def _fields(row: Any) -> dict[str, Any]:

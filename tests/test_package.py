@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from tests.conftest import fake_suite
-from tests.dashboard.test_browser import free_port, wait_for
+from tests.dashboard.conftest import free_port, wait_for
 from tests.places import GOLDEN, ROOT
 
 pytestmark = pytest.mark.slow

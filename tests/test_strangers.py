@@ -322,7 +322,7 @@ def test_an_installed_dashboard_answers_and_draws_its_pages(installed: Path, tmp
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "Overview"
-    from tests.dashboard.test_browser import free_port, wait_for
+    from tests.dashboard.conftest import free_port, wait_for
 
     port = free_port()
     command = [installed, "dashboard", "--port", str(port), "--db", str(history)]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +14,10 @@ from assay.schema.queries.base import Filters
 from assay.schema.store import ingest
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
-from tests.dashboard.test_browser import browser, free_port, page, settled, wait_for  # noqa: F401  fixtures
+from tests.dashboard.conftest import served
+from tests.dashboard.test_browser import settled
 from tests.dashboard.test_pages import open_page
-from tests.places import ROOT, SOURCES
+from tests.places import ROOT
 
 
 def alerts(db: Path) -> list[dict[str, Any]]:
@@ -126,45 +123,39 @@ def copied(db: Path, folder: Path) -> Path:
 def triage(alarmed: Path, tmp_path_factory: pytest.TempPathFactory):
     """The dashboard for one person, on a copy of the books."""
     db = copied(alarmed, tmp_path_factory.mktemp("triage"))
-    port = free_port()
-    command = [sys.executable, "-m", "assay", "dashboard", "--port", str(port), "--db", str(db), "--triage-as", "mira"]
-    server = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    yield wait_for(server, f"http://127.0.0.1:{port}"), db
-    server.send_signal(signal.SIGTERM)
-    server.wait(10)
+    with served(db, "--triage-as", "mira") as url:
+        yield url, db
 
 
 @pytest.mark.browser
-def test_a_link_from_a_digest_opens_its_alert(page: Page, triage: tuple[str, Path]):  # noqa: F811
+def test_a_link_from_a_digest_opens_its_alert(page: Page, triage: tuple[str, Path]):
     url, db = triage
     wanted = next(alert for alert in alerts(db) if alert["cause_kind"] == "model")
     settled(page, f"{url}/alerts?alert={wanted['alert_id']}")
-    expect(page.get_by_role("heading", name="model m v2")).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("Nights before and after (n = 3 series)").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="model m v2")).to_be_visible()
+    expect(page.get_by_text("Nights before and after (n = 3 series)").first).to_be_visible()
     assert f"alert={wanted['alert_id']}" in page.url
 
 
 @pytest.mark.browser
-def test_an_alert_is_decided_with_the_keyboard_alone(page: Page, triage: tuple[str, Path]):  # noqa: F811
+def test_an_alert_is_decided_with_the_keyboard_alone(page: Page, triage: tuple[str, Path]):
     url, db = triage
     wanted = next(alert for alert in alerts(db) if alert["state"] == "open")
     settled(page, f"{url}/alerts?alert={wanted['alert_id']}")
-    expect(page.get_by_text("Reason (required; Enter records it)")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Reason (required; Enter records it)")).to_be_visible()
     page.keyboard.press("f")
-    expect(page.get_by_text("Fixed by this version or commit")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Fixed by this version or commit")).to_be_visible()
     reason = page.get_by_label("Reason (required; Enter records it)")
     reason.focus()
     page.keyboard.type("the old layout is back")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Recorded: fixed")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Recorded: fixed")).to_be_visible()
     (now,) = [alert for alert in alerts(db) if alert["alert_id"] == wanted["alert_id"]]
     assert (now["state"], now["decided_by"], now["reason"]) == ("fixed", "mira", "the old layout is back")
 
 
 @pytest.mark.browser
-def test_changes_are_drawn_on_their_trend(page: Page, triage: tuple[str, Path]):  # noqa: F811
+def test_changes_are_drawn_on_their_trend(page: Page, triage: tuple[str, Path]):
     settled(page, f"{triage[0]}/trends?metric=latency_p50_ms&model=m&log=false")
-    expect(page.get_by_text("worse from here").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("worse from here").first).to_be_visible()
     expect(page.get_by_text("What moved it")).to_be_visible()

@@ -2,93 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.conftest import Quantized
-from tests.places import SOURCES
+from tests.dashboard.conftest import served
 
 pytestmark = pytest.mark.browser
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def serve(db: Path) -> tuple[subprocess.Popen, str]:
-    port = free_port()
-    command = [sys.executable, "-m", "assay", "dashboard", "--port", str(port), "--db", str(db)]
-    server = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    return server, wait_for(server, f"http://127.0.0.1:{port}")
-
-
-def wait_for(server: subprocess.Popen, url: str) -> str:
-    """The address, once the server answers there."""
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1) as answer:  # noqa: S310  our own server
-                if answer.status == 200:
-                    return url
-        except OSError:
-            time.sleep(0.1)
-    server.kill()
-    raise TimeoutError("the dashboard did not start in 30 s")
 
 
 @pytest.fixture(scope="module")
 def dashboard(history: Path):
-    server, url = serve(history)
-    yield url
-    server.terminate()
-    server.wait(10)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "no Chromium: run `make chromium`"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(params=["light", "dark"])
-def page(browser: Any, request: pytest.FixtureRequest):
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, color_scheme=request.param)
-    yield context.new_page()
-    context.close()
+    with served(history) as url:
+        yield url
 
 
 def settled(page: Page, url: str) -> None:
     page.goto(url)
-    page.wait_for_selector("#assay-done", state="attached", timeout=60_000)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=30_000)
+    page.wait_for_selector("#assay-done", state="attached")
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     assert page.get_by_test_id("stException").count() == 0
 
 
@@ -114,16 +49,16 @@ def test_a_link_shows_its_view_and_a_reload_shows_it_again(
 ):
     settled(page, dashboard + path)
     expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
-    expect(page.get_by_text(says).first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(says).first).to_be_visible()
     expect(
         page.locator(".js-plotly-plot .main-svg").first if charts else page.get_by_test_id("stDataFrame").first
-    ).to_be_visible(timeout=20_000)
+    ).to_be_visible()
     assert page.locator(".js-plotly-plot").count() == charts
     before = page.url
     assert parse_qs(urlsplit(before).query) == parse_qs(urlsplit(path).query)
     page.reload()
-    page.wait_for_selector("#assay-done", state="attached", timeout=60_000)
-    expect(page.get_by_text(says).first).to_be_visible(timeout=20_000)
+    page.wait_for_selector("#assay-done", state="attached")
+    expect(page.get_by_text(says).first).to_be_visible()
     assert page.url == before
 
 
@@ -133,27 +68,28 @@ def test_a_filter_goes_into_the_url_and_survives_a_page_switch(page: Page, dashb
     page.get_by_role("option", name="digits").click()
     expect(page).to_have_url(f"{dashboard}/?model=digits")
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Parity").click()
-    expect(page.get_by_role("heading", name="Parity", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Parity", exact=True)).to_be_visible()
     expect(page).to_have_url(f"{dashboard}/parity?model=digits")
-    expect(page.get_by_text("digits / int8-dynamic / onnxruntime / logits").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("digits / int8-dynamic / onnxruntime / logits").first).to_be_visible()
     assert page.get_by_text("silero_vad / fp32").count() == 0
 
 
 def test_the_failing_version_is_explained_where_it_is_shown(page: Page, dashboard: str):
     settled(page, dashboard + "/parity?model=scaling")
-    expect(page.get_by_text("scaling rounded").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("scaling rounded").first).to_be_visible()
     expect(page.get_by_text("0% of 3").first).to_be_visible()
 
 
-def test_an_empty_store_tells_the_next_command(page: Page, tmp_path: Path):
-    server, url = serve(tmp_path / "none.duckdb")
-    try:
-        page.goto(url)
-        expect(page.get_by_role("heading", name="Nothing is recorded yet")).to_be_visible(timeout=30_000)
-        expect(page.get_by_text("assay run quickstart")).to_be_visible()
-    finally:
-        server.terminate()
-        server.wait(10)
+@pytest.fixture
+def empty_dashboard(tmp_path: Path):
+    with served(tmp_path / "none.duckdb") as url:
+        yield url
+
+
+def test_an_empty_store_tells_the_next_command(empty_dashboard: str, page: Page):
+    page.goto(empty_dashboard)
+    expect(page.get_by_role("heading", name="Nothing is recorded yet")).to_be_visible()
+    expect(page.get_by_text("assay run quickstart")).to_be_visible()
 
 
 def test_selecting_a_run_opens_it_and_selecting_two_compares_them(page: Page, dashboard: str):
@@ -163,20 +99,18 @@ def test_selecting_a_run_opens_it_and_selecting_two_compares_them(page: Page, da
     page.wait_for_timeout(1500)  # the table is a canvas: it has no element to wait for
     box = table.bounding_box()
     page.mouse.click(box["x"] + 15, box["y"] + 55)
-    expect(page.get_by_test_id("stPageLink")).to_contain_text("Open ", timeout=15_000)
+    expect(page.get_by_test_id("stPageLink")).to_contain_text("Open ")
     page.mouse.click(box["x"] + 15, box["y"] + 90)
-    expect(page.get_by_test_id("stPageLink")).to_contain_text("Compare these two", timeout=15_000)
+    expect(page.get_by_test_id("stPageLink")).to_contain_text("Compare these two")
     page.get_by_test_id("stPageLink").locator("a").click()
-    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     assert {"a", "b"} <= set(parse_qs(urlsplit(page.url).query))
 
 
 @pytest.fixture(scope="module")
 def streaming_dashboard(streams: Path):
-    server, url = serve(streams)
-    yield url
-    server.terminate()
-    server.wait(10)
+    with served(streams) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -192,7 +126,7 @@ def test_every_part_of_the_parity_page_is_drawn_from_its_link(
 ):
     settled(page, f"{streaming_dashboard}/parity?look={look}")
     for text in words:
-        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(text).first).to_be_visible()
     assert not page.locator(".stException").count()
 
 
@@ -204,17 +138,15 @@ def test_the_biased_state_is_shown_in_both_modes_and_the_choice_of_output_goes_i
     page.locator("[data-testid=stSelectbox]").filter(has_text="Stream").locator("input").fill("encoder_state_bias")
     page.keyboard.press("Enter")
     legend = page.locator(".legendtext")
-    expect(legend.filter(has_text="closed_loop: outside the tolerance").first).to_be_visible(timeout=20_000)
+    expect(legend.filter(has_text="closed_loop: outside the tolerance").first).to_be_visible()
     expect(legend.filter(has_text="functional").first).to_be_visible()
     page.wait_for_url("**stream=encoder_state_bias**")
 
 
 @pytest.fixture(scope="module")
 def speed_dashboard(study: tuple[Path, dict]):
-    server, url = serve(study[0])
-    yield url
-    server.terminate()
-    server.wait(10)
+    with served(study[0]) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -234,24 +166,22 @@ def test_every_part_of_the_speed_page_is_drawn_from_its_link(
         page.locator("[data-testid=stSelectbox]").filter(has_text="Profile").locator("input").fill("int8-tied")
         page.keyboard.press("Enter")
     for text in words:
-        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(text).first).to_be_visible()
     assert not page.locator(".stException").count()
 
 
 def test_the_axes_of_a_trade_off_are_in_the_url(page: Page, speed_dashboard: str):
     settled(page, f"{speed_dashboard}/trade-offs?x=quality&y=size")
-    expect(page.get_by_text("size against quality").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("size against quality").first).to_be_visible()
     page.reload()
-    expect(page.get_by_text("size against quality").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("size against quality").first).to_be_visible()
     assert {"x", "y"} <= set(parse_qs(urlsplit(page.url).query))
 
 
 @pytest.fixture(scope="module")
 def quantized_dashboard(quantized: Quantized):
-    server, url = serve(quantized.db)
-    yield url
-    server.terminate()
-    server.wait(10)
+    with served(quantized.db) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -267,5 +197,5 @@ def test_every_part_of_the_quantization_page_is_drawn_from_its_link(
 ):
     settled(page, f"{quantized_dashboard}/quantization?quantization={part}")
     for text in words:
-        expect(page.get_by_text(text).first).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(text).first).to_be_visible()
     assert not page.locator(".stException").count()

@@ -17,7 +17,7 @@ from assay.runner.recipes import modelopt
 from assay.runner.recipes.build import Ingredients, build
 from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.workloads.asked import Workload
-from tests.conftest import QUANTIZED, assay
+from tests.conftest import QUANTIZED, assay, once
 from tests.places import ROOT
 
 ENVIRONMENT = ROOT / ".venv-quantizers/bin/python"
@@ -57,11 +57,14 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("modelopt")
-    (folder / "q.toml").write_text(QUANTIZED + CASES)
-    done = assay("run", folder / "q.toml", "--json", db=folder / "assay.duckdb")
-    assert done.code == 0, done.err
-    return Made(folder / "assay.duckdb", done.document)
+    def record(folder: Path) -> Any:
+        (folder / "q.toml").write_text(QUANTIZED + CASES)
+        done = assay("run", folder / "q.toml", "--json", db=folder / "assay.duckdb")
+        assert done.code == 0, done.err
+        return done.document
+
+    folder, document = once(tmp_path_factory, "modelopt", record)
+    return Made(folder / "assay.duckdb", document)
 
 
 @needs_modelopt

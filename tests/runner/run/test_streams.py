@@ -19,7 +19,7 @@ from assay.runner.rules.contract import parse_contract, to_toml
 from assay.schema.queries import base
 from assay.schema.queries import runs as run_queries
 from assay.schema.store.database import Store, reading, snapshot
-from tests.conftest import assay
+from tests.conftest import Done, assay, once
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +36,12 @@ def ask(db: Path, sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def known_faults(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    db = tmp_path_factory.mktemp("faults") / "assay.duckdb"
-    return db, assay("run", "known-faults", "--json", db=db)
+    def record(folder: Path) -> list[Any]:
+        done = assay("run", "known-faults", "--json", db=folder / "assay.duckdb")
+        return [done.code, done.out, done.err]
+
+    folder, done = once(tmp_path_factory, "faults", record)
+    return folder / "assay.duckdb", Done(*done)
 
 
 def test_every_known_fault_is_caught_for_what_it_is(known_faults: Any):

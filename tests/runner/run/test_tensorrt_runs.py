@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assay.schema.store.database import Store, reading, snapshot
-from tests.conftest import assay
+from tests.conftest import assay, once
 from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -93,21 +93,19 @@ timing = { launches = 3, rounds = 2, block_ms = 5, max_warmup_s = 0.3 }
 @pytest.fixture(scope="module")
 def books(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One run: (exit code, cases by name, connection to its rows)."""
-    folder = tmp_path_factory.mktemp("engines")
-    (folder / "mine.py").write_text(MODEL)
-    (folder / "suite.toml").write_text(SUITE)
-    done = assay(
-        "run",
-        folder / "suite.toml",
-        "--json",
-        db=folder / "assay.duckdb",
-        PYTHONPATH=ON_THE_DOUBLE,
-        TENSORRT_DOUBLE="11.4.0.106",
-    )
+
+    def record(folder: Path) -> list[Any]:
+        (folder / "mine.py").write_text(MODEL)
+        (folder / "suite.toml").write_text(SUITE)
+        double = {"PYTHONPATH": ON_THE_DOUBLE, "TENSORRT_DOUBLE": "11.4.0.106"}
+        done = assay("run", folder / "suite.toml", "--json", db=folder / "assay.duckdb", **double)
+        return [done.code, done.document["cases"]]
+
+    folder, (code, cases) = once(tmp_path_factory, "engines", record)
     newest = snapshot(Store(folder / "assay.duckdb"))
-    assert newest is not None, done.err
+    assert newest is not None
     with reading(newest) as connection:
-        yield done.code, {case["case"]: case for case in done.document["cases"]}, connection
+        yield code, {case["case"]: case for case in cases}, connection
 
 
 def test_an_engine_is_compared_with_the_model_it_came_from(books: Any):

@@ -5,9 +5,11 @@ One a cause, never normal by getting old, and what people decide.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,9 +57,10 @@ def actions(nights: list[Night]) -> list[str]:
     return [event.action for night in nights for event in night.events]
 
 
-@pytest.fixture
-def slower(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def slower_books(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three cases of one model are a fifth slower from version v2 on; another model is not."""
+    store = Store(tmp_path_factory.mktemp("slower") / "assay.duckdb")
     cases = [Made(workload=w, value=stepping(20, 1.2), **V2_FROM_20) for w in "abc"] + [
         Made(model="other", workload=w) for w in "ab"
     ]
@@ -65,6 +68,13 @@ def slower(store: Store) -> Store:
     assert look(store, Watching(), at=START + timedelta(days=20)).events == []
     watch(store, cases, 20, 25)
     return store
+
+
+@pytest.fixture
+def slower(slower_books: Store, tmp_path: Path) -> Store:
+    """A copy of them that a test may write to."""
+    shutil.copytree(slower_books.database.parent, tmp_path / "slower")
+    return Store(tmp_path / "slower" / slower_books.database.name)
 
 
 def test_series_that_one_version_moved_are_one_alert_that_names_it(slower: Store):
