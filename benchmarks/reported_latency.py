@@ -17,6 +17,7 @@ from models_to_time import WIDTH, millisecond_model
 from assay.runner.rules.policy import Policy
 from assay.runner.suites.suite import Timing
 from assay.runner.worker.events.facts import BlockTimed, LibraryImported, Ready
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.process import Worker
 from assay.runner.workloads import golden
 
@@ -42,18 +43,17 @@ with tempfile.TemporaryDirectory() as temporary:
     settings.use_deterministic_compute = True
     session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     bare_loop(session, feed, 300)
-    job = {
-        "op": "benchmark",
-        "backend": "onnxruntime",
-        "options": {"threads": 1},
-        "goldens": folder,
-        "golden": "input",
-        "source": {"kind": "onnx", "location": path, "folder": folder},
-        "policy": Policy().model_dump(mode="json"),
-        "rename": {},
-        "rename_inputs": {},
-        "timing": Timing(block_ms=50).model_dump(),
-    }
+    job = CaseJob(
+        op="benchmark",
+        backend="onnxruntime",
+        options={"threads": 1},
+        goldens=str(folder),
+        golden="input",
+        source={"kind": "onnx", "location": str(path), "folder": str(folder)},
+        policy=Policy().model_dump(mode="json"),
+        timing=Timing(block_ms=50).model_dump(),
+    )
+
     ours, bare = [], []
     with Worker(job, python=None, timeout_s=300) as worker:
         worker.until(LibraryImported)

@@ -14,6 +14,7 @@ from assay.runner.errors import EnvironmentMissing
 from assay.runner.recipes import VARIANT_RECIPES
 from assay.runner.suites.suite import load_suite, shipped_suites
 from assay.runner.worker.events.facts import LibraryFound
+from assay.runner.worker.job import InstalledJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden
 from assay.schema.errors import StoreError
@@ -201,7 +202,7 @@ def doctor(store: Store) -> Rows:
 
 def _elsewhere(name: str, python: str) -> dict[str, Any]:
     """What the interpreter that a variable names for a backend says of it."""
-    job = {"op": "installed", "backend": name}
+    job = InstalledJob(backend=name)
     try:
         with Worker(job, python=python, timeout_s=120) as worker:
             told = worker.until(LibraryFound)

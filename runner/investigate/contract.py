@@ -11,6 +11,7 @@ from assay.runner.rules.contract import Contract, load_contract
 from assay.runner.rules.contract_json import guess_states
 from assay.runner.rules.expression import CannotEvaluate, values_of
 from assay.runner.worker.events.facts import PortsRead
+from assay.runner.worker.job import PortsJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
 
@@ -36,7 +37,7 @@ def contract_of_model(model: str) -> Contract:
 
 def _ports(path: Path) -> dict[str, Any]:
     try:
-        with Worker({"op": "ports", "onnx": str(path.absolute())}, python=None, timeout_s=_TIMEOUT_S) as worker:
+        with Worker(PortsJob(onnx=str(path.absolute())), python=None, timeout_s=_TIMEOUT_S) as worker:
             return worker.until(PortsRead).facts()
     except WorkerFailed as failure:
         raise UsageError(failure.message) from None

@@ -21,6 +21,7 @@ from assay.runner.suites.checks import recorded_as
 from assay.runner.suites.suite import Suite, find_suite, load_suite
 from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
 from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
+from assay.runner.worker.job import ExplainJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema import rows
 from assay.schema.queries import parity as parity_queries
@@ -173,7 +174,7 @@ def _job(
     step: int,
     max_memory: int | None,
     out: Path,
-) -> Event:
+) -> ExplainJob:
     source, options = opened_from(suite, folder, prepared, case)
     model = suite.model[case.model]
     reference = None
@@ -184,24 +185,26 @@ def _job(
         if case.variant != "fp32" and case.recipe.recipe not in ("given", "export")
         else None
     )
-    return {
-        "op": "explain",
-        "folder": str(folder),
-        "goldens": store.goldens,
-        "golden": prepared.golden_names[case.workload],
-        "step": step,
-        "max_memory": max_memory,
-        "out": str(out),
-        "rename": model.rename,
-        "rename_inputs": model.rename_inputs,
-        "reference": reference,
-        "float_onnx": made_from["path"] if made_from else None,
-        "candidate": {"name": case.backend, "backend": case.choice.kind, "source": source, "options": options},
+    return ExplainJob(
+        backend=case.choice.kind,
+        source=source,
+        options=options,
+        candidate=case.backend,
+        folder=str(folder),
+        goldens=str(store.goldens),
+        golden=prepared.golden_names[case.workload],
+        step=step,
+        max_memory=max_memory,
+        out=str(out),
+        rename=model.rename,
+        rename_inputs=model.rename_inputs,
+        reference=reference,
+        float_onnx=made_from["path"] if made_from else "",
         **made_for(prepared, case),
-    }
+    )
 
 
-def _ask_worker(job: Event, case: Case, answer: Explained) -> None:
+def _ask_worker(job: ExplainJob, case: Case, answer: Explained) -> None:
     try:
         with Worker(job, python=case.choice.python, timeout_s=_TIMEOUT_S) as worker:
             for event in worker.events():

@@ -26,12 +26,12 @@ class CalibrationData:
     folder: Path
 
     @classmethod
-    def of(cls, named: Mapping[str, Any], job: Mapping[str, Any]) -> Self:
+    def of(cls, named: Mapping[str, Any], seed: int, folder: Path) -> Self:
         """What a job says of a variant's calibration.
 
         `name` and `workload`, made with the job's seed in the suite's folder.
         """
-        return cls(named["name"], Workload.model_validate(named["workload"]), job["seed"], Path(job["folder"]))
+        return cls(named["name"], Workload.model_validate(named["workload"]), seed, folder)
 
     def batches(self) -> Iterator[Tensors]:
         """Its inputs, labels left out; a generator makes them again each time it is asked.

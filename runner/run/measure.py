@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named, timed_check
 from assay.runner.run.findings import device_findings
-from assay.runner.run.outcome import Facts, Outcome, Progress
+from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.prepare import Prepared, made_for, opened_from
 from assay.runner.run.rows import artifact_row
 from assay.runner.suites.case import Case
 from assay.runner.suites.suite import Suite
 from assay.runner.worker.events.facts import Measured, Opened, ReceiptGiven
 from assay.runner.worker.events.wire import name_of
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.database import Store
 from assay.schema.store.spool import now
@@ -92,32 +94,33 @@ def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     return outcome
 
 
-def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case) -> Facts:
+def job_of(suite: Suite, folder: Path, store: Store, prepared: Prepared, case: Case) -> CaseJob:
     """What a case's worker is told."""
     source, options = opened_from(suite, folder, prepared, case)
-    return {
-        "op": case.check,
-        "backend": case.choice.kind,
-        "source": source,
-        "options": options,
+    model = suite.model[case.model]
+    job = CaseJob(
+        op=case.check,
+        backend=case.choice.kind,
+        source=source,
+        options=options,
         **made_for(prepared, case),
-        "goldens": store.goldens,
-        "golden": case.golden or prepared.golden_names[case.workload],
-        "policy": case.policy.model_dump(mode="json"),
-        "rename": suite.model[case.model].rename,
-        "timing": case.timing.model_dump(),
-        "folder": str(folder),
-        "mode": case.mode,
-        "max_steps": case.max_steps,
-        "pad_side": case.pad_side,
-        "lengths": prepared.lengths.get((case.variant, case.workload)),
-        "contract": suite.model[case.model].contract,
-        "contract_options": suite.model[case.model].contract_options,
-        "rename_inputs": suite.model[case.model].rename_inputs,
-        "generate": case.generate.model_dump(),
-        "seed": suite.seed,
-        **check_named(case.check).job(suite, prepared, case),
-    }
+        goldens=str(store.goldens),
+        golden=case.golden or prepared.golden_names[case.workload],
+        policy=case.policy.model_dump(mode="json"),
+        rename=model.rename,
+        timing=case.timing.model_dump(),
+        folder=str(folder),
+        mode=case.mode,
+        max_steps=case.max_steps,
+        pad_side=case.pad_side,
+        lengths=prepared.lengths.get((case.variant, case.workload)),
+        contract=model.contract,
+        contract_options=model.contract_options,
+        rename_inputs=model.rename_inputs,
+        generate=case.generate.model_dump(),
+        seed=suite.seed,
+    )
+    return check_named(case.check).completed(job, suite, prepared, case)
 
 
 def _run_alone(
@@ -134,8 +137,11 @@ def _run_alone(
     case = outcome.case
     try:
         job = job_of(suite, folder, store, prepared, case)
-        job["premises"] = sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)})
-        job["dump"] = str(dump / case.name.replace("/", "_")) if dump else None
+        job = replace(
+            job,
+            premises=sorted({waiver.premise for waiver in waivers if waiver.covers(case.name)}),
+            dump=str(dump / case.name.replace("/", "_")) if dump else None,
+        )
         with Worker(job, python=case.choice.python, timeout_s=case.timeout_s) as worker:
             for event in worker.events():
                 if isinstance(event, Opened):

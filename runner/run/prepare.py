@@ -32,6 +32,7 @@ from assay.runner.worker.events.facts import (
 )
 from assay.runner.worker.events.rows import Noticed, Reached, Scattered
 from assay.runner.worker.events.wire import name_of
+from assay.runner.worker.job import EngineJob, PrepareJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.runner.workloads import golden as goldens
 from assay.schema.store.database import Store
@@ -116,36 +117,35 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         for case in group
         if case.files.fake is None and case.choice.kind != "pytorch"
     }
-    job = {
-        "op": "prepare",
-        "folder": folder,
-        "seed": suite.seed,
-        "model": first.model,
-        "version": version,
-        "reference": reference,
-        "backend": choice.kind,
-        "source": {**source_of(suite, first, choice.kind, folder), "recipe": None},
-        "options": choice.session_options(),
-        "onnx": first.files.onnx,
-        "onnx_options": first.files.onnx_options,
-        "export": suite.model[first.model].export,
-        "variants": sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
-        "workloads": {
+    job = PrepareJob(
+        folder=str(folder),
+        seed=suite.seed,
+        model=first.model,
+        version=version,
+        reference=reference,
+        backend=choice.kind,
+        source={**source_of(suite, first, choice.kind, folder), "recipe": None},
+        options=choice.session_options(),
+        onnx=first.files.onnx,
+        onnx_options=first.files.onnx_options,
+        export=suite.model[first.model].export,
+        variants=sorted(variants.values(), key=lambda v: v["recipe"] not in ("given", "export")),
+        workloads={
             name: suite.workload[name].model_dump(mode="json", exclude_none=True)
             for name in names
             if name in suite.workload
         },
-        "goldens": store.goldens,
-        "golden_names": names,
-        "artifacts": store.artifacts,
-        "given_goldens": {case.workload: case.golden for case in group if case.golden},
-        "policies": {case.workload: case.policy.model_dump(mode="json") for case in group},
-        "advise": any(check_named(case.check).advises for case in group),
-        "max_steps": limit,
-        "contract": suite.model[first.model].contract,
-        "contract_options": suite.model[first.model].contract_options,
-        "rename_inputs": suite.model[first.model].rename_inputs,
-    }
+        goldens=str(store.goldens),
+        golden_names=names,
+        artifacts=str(store.artifacts),
+        given_goldens={case.workload: case.golden for case in group if case.golden},
+        policies={case.workload: case.policy.model_dump(mode="json") for case in group},
+        advise=any(check_named(case.check).advises for case in group),
+        max_steps=limit,
+        contract=suite.model[first.model].contract,
+        contract_options=suite.model[first.model].contract_options,
+        rename_inputs=suite.model[first.model].rename_inputs,
+    )
     prepared.golden_names = names
     try:
         with Worker(job, python=choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
@@ -165,21 +165,20 @@ def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared,
     variants = {case.variant: prepared.artifacts[case.variant] for case in cases if case.variant in prepared.artifacts}
     if not variants:
         return
-    job = {
-        "op": "engine",
-        "backend": first.choice.kind,
-        "options": first.choice.session_options(),
-        "folder": str(folder),
-        "artifacts": store.artifacts,
-        "goldens": store.goldens,
-        "recorded": sorted(
+    job = EngineJob(
+        backend=first.choice.kind,
+        options=first.choice.session_options(),
+        folder=str(folder),
+        artifacts=str(store.artifacts),
+        goldens=str(store.goldens),
+        recorded=sorted(
             {prepared.golden_names[case.workload] for case in cases if case.workload in prepared.workloads}
         ),
-        "contract": model.contract,
-        "contract_options": model.contract_options,
-        "rename_inputs": model.rename_inputs,
-        "variants": [{"name": name, "path": made["path"], "sha256": made["sha256"]} for name, made in variants.items()],
-    }
+        contract=model.contract,
+        contract_options=model.contract_options,
+        rename_inputs=model.rename_inputs,
+        variants=[{"name": name, "path": made["path"], "sha256": made["sha256"]} for name, made in variants.items()],
+    )
     try:
         with Worker(job, python=first.choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
             for event in worker.events():
@@ -246,8 +245,8 @@ def made_for(prepared: Prepared, case: Case) -> Facts:
     """
     engine = prepared.engines.get((case.variant, case.backend))
     return {
-        "onnx": prepared.artifacts.get(case.variant, {}).get("path"),
-        "engine_options": engine and engine["options"],
+        "onnx": prepared.artifacts.get(case.variant, {}).get("path") or "",
+        "engine_options": engine["options"] if engine else {},
     }
 
 

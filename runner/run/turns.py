@@ -8,18 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import numpy as np
 
 from assay.runner.run.checks import timed_check
-from assay.runner.run.outcome import Facts, Launched, Outcome, Progress
+from assay.runner.run.outcome import Launched, Outcome, Progress
 from assay.runner.suites.case import Case
 from assay.runner.timing import gpu, statistics
 from assay.runner.worker.events.facts import BlockTimed, LibraryImported, MemoryHeld, Opened, Ready
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.process import Worker, WorkerFailed
 from assay.schema.store.spool import new_id
 
-JobOf = Callable[[Case], Facts]
+JobOf = Callable[[Case], CaseJob]
 """What a case's worker is told."""
 
 
@@ -49,7 +51,7 @@ def _launch(outcomes: list[Outcome], job: JobOf, rounds: int) -> None:
         for outcome in outcomes:
             with _failing(outcome):
                 worker = Worker(
-                    {**job(outcome.case), "block_calls": outcome.block_calls},
+                    replace(job(outcome.case), block_calls=outcome.block_calls),
                     python=outcome.case.choice.python,
                     timeout_s=outcome.case.timeout_s * len(outcomes),
                 )

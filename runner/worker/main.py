@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import json
 import os
 import signal
 import sys
@@ -20,7 +19,8 @@ from assay.runner.errors import AssayError, UsageError
 from assay.runner.worker.events.event import Event
 from assay.runner.worker.events.facts import Done, JobFailed
 from assay.runner.worker.events.wire import encode
-from assay.runner.worker.jobs.session import Job, plain
+from assay.runner.worker.job import decode
+from assay.runner.worker.jobs.session import plain
 
 
 class Pipe:
@@ -49,9 +49,9 @@ def main() -> None:
     """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
     _die_with_parent()
     events = Pipe()
-    job: Job = json.loads(sys.stdin.readline())
     try:
-        _operation(job["op"]).run(job, events)
+        job = decode(sys.stdin.readline())
+        _operation(job.op).run(job, events)
         events.emit(Done())
     except MemoryError as error:
         events.emit(JobFailed(type="MemoryError", message=f"out of memory: {error}", status="crashed"))

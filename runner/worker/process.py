@@ -21,6 +21,7 @@ from typing import IO, Any, Self, TypeVar
 from assay.runner.worker.events.event import Event
 from assay.runner.worker.events.facts import Done, JobFailed
 from assay.runner.worker.events.wire import decode
+from assay.runner.worker.job import Job, encode
 
 Said = TypeVar("Said", bound=Event)
 _TAIL = 1500
@@ -42,7 +43,7 @@ class WorkerFailed(Exception):
 class Worker:
     """One worker process, from its job to its end; leaving the block kills whatever is left of it."""
 
-    def __init__(self, job: dict[str, Any], *, python: str | None, timeout_s: float) -> None:
+    def __init__(self, job: Job, *, python: str | None, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
@@ -63,7 +64,7 @@ class Worker:
         os.set_blocking(self._process.stdout.fileno(), False)
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
         self._buffer = b""
-        self.send(job)
+        self._write(encode(job))
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +82,13 @@ class Worker:
                     continue
 
     def send(self, message: dict[str, Any]) -> None:
+        """A word to a worker that waits for one: open, block, stop."""
+        self._write(json.dumps(message))
+
+    def _write(self, line: str) -> None:
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
         try:
-            self._process.stdin.write(json.dumps(message, default=str).encode() + b"\n")
+            self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it died: the next event says how

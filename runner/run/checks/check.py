@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.figures import Figure, size
-from assay.runner.run.outcome import Facts, Outcome
+from assay.runner.run.outcome import Outcome
 from assay.runner.suites.case import Case
+from assay.runner.worker.job import CaseJob
 
 if TYPE_CHECKING:
     from assay.runner.run.prepare import Prepared
@@ -24,10 +25,10 @@ class Check:
     advises: ClassVar[bool] = False
     """Whether it proposes a tolerance, for which the reference runs more steps in other arithmetic."""
 
-    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
-        """What its worker is told beside what every worker is."""
+    def completed(self, job: CaseJob, suite: Suite, prepared: Prepared, case: Case) -> CaseJob:
+        """The job with what its worker is told beside what every worker is."""
         del suite, prepared, case
-        return {}
+        return job
 
     def session_options(self, case: Case) -> dict[str, Any]:
         """What the backend is told beside what the suite writes."""

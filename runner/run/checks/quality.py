@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.runner.run.checks.told import ToldCheck
-from assay.runner.run.outcome import Facts
 from assay.runner.suites.case import Case
+from assay.runner.worker.job import CaseJob
 
 if TYPE_CHECKING:
     from assay.runner.run.prepare import Prepared
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class QualityCheck(ToldCheck):
-    def job(self, suite: Suite, prepared: Prepared, case: Case) -> Facts:
-        """The workload itself: its labels and its task."""
+    def completed(self, job: CaseJob, suite: Suite, prepared: Prepared, case: Case) -> CaseJob:
+        """With the workload itself: its labels and its task."""
         del prepared
         if case.workload not in suite.workload:
-            return {}
-        return {"workload": suite.workload[case.workload].model_dump(mode="json", exclude_none=True)}
+            return job
+        return replace(job, workload=suite.workload[case.workload].model_dump(mode="json", exclude_none=True))
 
 
 CHECK = QualityCheck(nothing="no labelled item was answered: there is nothing to count")

@@ -16,7 +16,8 @@ from assay.runner.timing.memory import gpu_bytes, peak_rss_bytes, rss_bytes
 from assay.runner.timing.protocol import calls_per_block, lead_in, timed, warm_up
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import BlockTimed, LibraryImported, MemoryHeld, Ready
-from assay.runner.worker.jobs.session import Job, announce, open_session
+from assay.runner.worker.job import CaseJob
+from assay.runner.worker.jobs.session import announce, open_session
 from assay.runner.workloads import golden
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ Block = Callable[[int], tuple[list[float], dict[str, list[float]]]]
 """Times that many calls: milliseconds of each, and of its phases where they are told apart."""
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """Interactive: one line opens the session, and after `ready` every line on stdin is one block to time."""
-    if job.get("mode", "functional") != "functional":
+    if job.mode != "functional":
         serve(job, events, lambda session: on_device(session, job))
         return
 
@@ -49,7 +50,7 @@ def builds_of(session: Session) -> dict[str, int]:
     return session.builds()
 
 
-def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
+def on_device(session: Session, job: CaseJob) -> tuple[Callable[[], object], Block]:
     """The call bound on the device, timed in the mode that is asked for.
 
     Raises:
@@ -57,11 +58,10 @@ def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
     """
     from assay.runner.timing import device
 
-    mode = device.parse_mode(job["mode"])
+    mode = device.parse_mode(job.mode)
     if session.placement().device != "cuda":
         raise UsageError(
-            f"measurement mode {job['mode']!r} needs a CUDA device, and the session runs on"
-            f" {session.placement().device}."
+            f"measurement mode {job.mode!r} needs a CUDA device, and the session runs on {session.placement().device}."
         )
     call = session.bind(first_inputs(job), cuda_graph=mode.graph)
     phases = device.phases_of(call, mode)
@@ -79,18 +79,18 @@ def on_device(session: Session, job: Job) -> tuple[Callable[[], object], Block]:
     return once, block
 
 
-def first_inputs(job: Job) -> dict[str, Any]:
+def first_inputs(job: CaseJob) -> dict[str, Any]:
     """The recorded inputs of the first step, in the candidate's names."""
-    expected = golden.read(Path(job["goldens"]), job["golden"])
-    return {job["rename_inputs"].get(name, name): array.copy() for name, array in expected.inputs(0).items()}
+    expected = golden.read(Path(job.goldens), job.golden)
+    return {job.rename_inputs.get(name, name): array.copy() for name, array in expected.inputs(0).items()}
 
 
-def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[[], object], Block]]) -> None:
+def serve(job: CaseJob, events: Events, prepare: Callable[[Session], tuple[Callable[[], object], Block]]) -> None:
     """Load the library, open when told, warm up, time blocks.
 
     `prepare` gives what to warm up and what makes a block.
     """
-    load_backend(job["backend"])
+    load_backend(job.backend)
     events.emit(LibraryImported(rss_bytes=rss_bytes()))
     sys.stdin.readline()
     started = time.perf_counter()
@@ -98,11 +98,9 @@ def serve(job: Job, events: Events, prepare: Callable[[Session], tuple[Callable[
         announce(session, events, (time.perf_counter() - started) * 1e3)
         loaded = rss_bytes()
         once, block = prepare(session)
-        timing = job["timing"]
+        timing = job.timing
         warm = warm_up(once, timing["max_warmup_s"])
-        calls = job.get("block_calls") or calls_per_block(
-            warm.typical_ms, timing["block_ms"], timing["min_block_calls"]
-        )
+        calls = job.block_calls or calls_per_block(warm.typical_ms, timing["block_ms"], timing["min_block_calls"])
         events.emit(Ready(**asdict(warm), block_calls=calls))
         built = builds_of(session)
         for line in sys.stdin:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from assay.runner.tensors import Array, Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import LargestErrors, Noted, ReceiptGiven
 from assay.runner.worker.events.rows import Scattered
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.jobs.session import (
-    Job,
     Renamed,
     announce,
     contract_of,
@@ -36,15 +37,15 @@ _ROWS = 4
 Pair = tuple[Tensors, Tensors]
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """For each way to disagree with itself: receipts, and how far the outputs move."""
-    recorded = golden.read(Path(job["goldens"]), job["golden"])
+    recorded = golden.read(Path(job.goldens), job.golden)
     steps = [recorded.inputs(step) for step in spread_steps(len(recorded.steps), _STEPS)]
     contract = contract_of(job)
     started = time.perf_counter()
     with open_session(job) as opened:
         announce(opened, events, (time.perf_counter() - started) * 1e3)
-        session = Renamed(opened, job["rename_inputs"], job["rename"])
+        session = Renamed(opened, job.rename_inputs, job.rename)
         _tell(job, events, "repeat", lambda: [(session.infer(step), session.infer(step)) for step in steps])
         rows = batch_axes(contract, steps)
         batches = list(batched(steps, rows))
@@ -56,38 +57,38 @@ def run(job: Job, events: Events) -> None:
         if opened.placement().device == "cpu":
             _tell(job, events, "threads", lambda: _other_session(job, session, steps, {"threads": 1}))
         _tell(job, events, "rebuilt", lambda: _rebuilt(job, session, steps))
-        if job["options"].get("refit"):
+        if job.options.get("refit"):
             _tell(job, events, "refitted", lambda: _refitted(job, session, steps))
 
 
-def _rebuilt(job: Job, session: Renamed, steps: list[Tensors]) -> list[Pair]:
+def _rebuilt(job: CaseJob, session: Renamed, steps: list[Tensors]) -> list[Pair]:
     """Against the model opened anew; an engine is built anew from its ONNX file, its tactics timed again."""
-    if job["source"]["kind"] != "engine":
+    if job.source["kind"] != "engine":
         return _other_session(job, session, steps, {})
     from assay.runner.worker.jobs.engine import make
 
     with tempfile.TemporaryDirectory() as folder:
-        made = make(job, job["engine_options"], job["onnx"], "rebuilt", Path(folder))
-        source = {**job["source"], "location": str(made.path), "sha256": made.file_sha256}
-        return _other_session({**job, "source": source}, session, steps, {})
+        made = make(job, job.engine_options, job.onnx, "rebuilt", Path(folder))
+        source = {**job.source, "location": str(made.path), "sha256": made.file_sha256}
+        return _other_session(replace(job, source=source), session, steps, {})
 
 
-def _refitted(job: Job, session: Renamed, steps: list[Tensors]) -> list[Pair]:
+def _refitted(job: CaseJob, session: Renamed, steps: list[Tensors]) -> list[Pair]:
     """Against the engine with the weights of its own ONNX file put in again."""
     with open_session(job) as other:
         fitted: Any = other
-        fitted.refit(Path(job["onnx"]))
-        anew = Renamed(other, job["rename_inputs"], job["rename"])
+        fitted.refit(Path(job.onnx))
+        anew = Renamed(other, job.rename_inputs, job.rename)
         return [(session.infer(step), anew.infer(step)) for step in steps]
 
 
-def _other_session(job: Job, session: Renamed, steps: list[Tensors], options: dict[str, Any]) -> list[Pair]:
-    with open_session({**job, "options": {**job["options"], **options}}) as other:
-        anew = Renamed(other, job["rename_inputs"], job["rename"])
+def _other_session(job: CaseJob, session: Renamed, steps: list[Tensors], options: dict[str, Any]) -> list[Pair]:
+    with open_session(replace(job, options={**job.options, **options})) as other:
+        anew = Renamed(other, job.rename_inputs, job.rename)
         return [(session.infer(step), anew.infer(step)) for step in steps]
 
 
-def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]) -> None:
+def _tell(job: CaseJob, events: Events, source: str, pairs: Callable[[], list[Pair]]) -> None:
     """Compare pairs of outputs that should be one, under the case's tolerance."""
     try:
         made = pairs()
@@ -106,7 +107,7 @@ def _tell(job: Job, events: Events, source: str, pairs: Callable[[], list[Pair]]
             )
         )
         return
-    compared = OutputComparison(with_itself(Policy.model_validate(job["policy"])), {})
+    compared = OutputComparison(with_itself(Policy.model_validate(job.policy)), {})
     largest: dict[str, list[float]] = {}
     for number, (first, second) in enumerate(made):
         for receipt in compared.step(number, first, second):

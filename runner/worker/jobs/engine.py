@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,28 +10,29 @@ from typing import Any
 from assay.runner.backends import ENGINES, load_backend
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import EngineMade, NotMade
-from assay.runner.worker.jobs.session import Job, contract_of, plain
+from assay.runner.worker.job import EngineJob, ModelJob
+from assay.runner.worker.jobs.session import contract_of, plain
 from assay.runner.workloads import golden
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: EngineJob, events: Events) -> None:
     """An `engine` event for each variant, `failed` for one that could not be built; the others go on.
 
     Raises:
         EnvironmentMissing: the backend's library is not installed.
     """
-    backend: Any = load_backend(job["backend"])
-    options = {**backend.build_options(job["options"]), "sizes": sizes_of(job)}
-    for variant in job["variants"]:
+    backend: Any = load_backend(job.backend)
+    options = {**backend.build_options(job.options), "sizes": sizes_of(job, job.recorded)}
+    for variant in job.variants:
         try:
-            made = make(job, options, variant["path"], variant["sha256"], Path(job["artifacts"]))
+            made = make(job, options, variant["path"], variant["sha256"], Path(job.artifacts))
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
             continue
         events.emit(EngineMade(variant=variant["name"], options=options, **asdict(made)))
 
 
-def make(job: Job, options: dict[str, Any], onnx: str, origin: str, cache: Path) -> Any:
+def make(job: ModelJob, options: dict[str, Any], onnx: str, origin: str, cache: Path) -> Any:
     """An engine (`assay.runner.recipes.build.Built`) of an ONNX file, from the cache or new."""
     from assay.runner.recipes.build import Ingredients, build
 
@@ -42,18 +44,18 @@ def make(job: Job, options: dict[str, Any], onnx: str, origin: str, cache: Path)
         base=Path(onnx),
         onnx=None,
         onnx_options={},
-        folder=Path(job["folder"]),
+        folder=Path(job.folder),
         output_names=(),
     )
-    return build(ENGINES[job["backend"]], ingredients, origin, cache)
+    return build(ENGINES[job.backend], ingredients, origin, cache)
 
 
-def sizes_of(job: Job) -> dict[str, Any]:
+def sizes_of(job: ModelJob, recorded: Sequence[str]) -> dict[str, Any]:
     """What says how large dynamic axes are (`assay.runner.graphs.engine_sizes.Sizes`), in the candidate's names."""
-    contract, rename = contract_of(job), job["rename_inputs"]
+    contract, rename = contract_of(job), job.rename_inputs
     seen: dict[str, set[tuple[int, ...]]] = {}
-    for name in job["recorded"]:
-        for step in golden.read(Path(job["goldens"]), name).steps:
+    for name in recorded:
+        for step in golden.read(Path(job.goldens), name).steps:
             for tensor, entry in step["inputs"].items():
                 seen.setdefault(rename.get(tensor, tensor), set()).add(tuple(entry["shape"]))
     return {

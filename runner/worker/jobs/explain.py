@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +14,59 @@ from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
 from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
-from assay.runner.worker.jobs.session import Job, Renamed, open_session, spread_steps
+from assay.runner.worker.job import ExplainJob
+from assay.runner.worker.jobs.session import Renamed, open_session, spread_steps
 from assay.runner.workloads import golden
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: ExplainJob, events: Events) -> None:
     """Events: `walk`, an `entry` a node with a counterpart, `reproduction`, and a `blame` for each edge and output."""
-    recorded = golden.read(Path(job["goldens"]), job["golden"])
-    inputs = recorded.inputs(job["step"])
+    recorded = golden.read(Path(job.goldens), job.golden)
+    inputs = recorded.inputs(job.step)
     with ExitStack() as stack:
-        original = stack.enter_context(open_session({**job, **job["reference"]})) if job["reference"] else None
-        if job["candidate"]["source"]["kind"] == "onnx":
+        original = stack.enter_context(open_session(replace(job, **job.reference))) if job.reference else None
+        if job.source["kind"] == "onnx":
             _walk(job, events, original, inputs)
-        elif job["candidate"]["source"]["kind"] == "engine":
+        elif job.source["kind"] == "engine":
             _walk_engine(job, events, inputs)
         else:
             events.emit(NotWalkable(reason="the candidate is no ONNX file: there is no graph to walk, only the chain"))
         from assay.runner.divergence.blame import chain
 
-        steps = [recorded.inputs(step) for step in {*spread_steps(len(recorded.steps)), job["step"]}]
+        steps = [recorded.inputs(step) for step in {*spread_steps(len(recorded.steps)), job.step}]
         for edge in chain([*_links(job, original, stack)], steps):
             events.emit(EdgeBlamed(**edge))
 
 
-def _as_candidate(job: Job, inputs: Tensors) -> Tensors:
+def _as_candidate(job: ExplainJob, inputs: Tensors) -> Tensors:
     """A step's inputs under the candidate's names."""
-    return {job["rename_inputs"].get(name, name): array for name, array in inputs.items()}
+    return {job.rename_inputs.get(name, name): array for name, array in inputs.items()}
 
 
-def _walk_engine(job: Job, events: Events, inputs: Tensors) -> None:
+def _walk_engine(job: ExplainJob, events: Events, inputs: Tensors) -> None:
     """An engine against its own ONNX file; what that file adds, the chain says."""
     from assay.runner.backends import tensorrt_debug
     from assay.runner.divergence.engine_walk import explain_engine
 
     fed = _as_candidate(job, inputs)
-    file, options = Path(job["onnx"]), job["engine_options"]
-    device = job["candidate"]["options"].get("device", "cuda")
+    file, options = Path(job.onnx), job.engine_options
+    device = job.options.get("device", "cuda")
     found = explain_engine(file, lambda marked: tensorrt_debug.observe(file, fed, options, device, marked), fed)
     _tell(job, events, found, reproduces=False)
 
 
-def _walk(job: Job, events: Events, original: Any, inputs: Tensors) -> None:
+def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors) -> None:
     from assay.runner.divergence.explanation import explain
 
     candidate_inputs = _as_candidate(job, inputs)
-    candidate = Path(job["candidate"]["source"]["location"])
+    candidate = Path(job.source["location"])
     reference = _reference(job, original, inputs)
-    renamed = candidate_inputs if job["float_onnx"] else inputs
-    found = explain(candidate, reference, candidate_inputs, max_memory=job["max_memory"], reference_inputs=renamed)
+    renamed = candidate_inputs if job.float_onnx else inputs
+    found = explain(candidate, reference, candidate_inputs, max_memory=job.max_memory, reference_inputs=renamed)
     _tell(job, events, found, reproduces=True)
 
 
-def _tell(job: Job, events: Events, found: Any, *, reproduces: bool) -> None:
+def _tell(job: ExplainJob, events: Events, found: Any, *, reproduces: bool) -> None:
     """What a walk found; `reproduces` is whether ONNX Runtime alone shows the error."""
     from assay.runner.divergence.repro import write_reproduction
 
@@ -86,17 +88,17 @@ def _tell(job: Job, events: Events, found: Any, *, reproduces: bool) -> None:
             local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
             expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
         ))  # fmt: skip
-    if folder := write_reproduction(Path(job["out"]), found, by_candidate=not reproduces):
+    if folder := write_reproduction(Path(job.out), found, by_candidate=not reproduces):
         events.emit(ReproductionWritten(folder=str(folder), between=list(first.between) if first else []))
 
 
-def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
+def _reference(job: ExplainJob, original: Any, inputs: Tensors) -> Any:
     """What the candidate is walked against: the float ONNX file it was made from, or the PyTorch module."""
-    if job["float_onnx"]:
+    if job.float_onnx:
         from assay.runner.divergence.onnx_walk import OnnxReference
         from assay.runner.graphs.onnx_graph import load
 
-        graph = load(Path(job["float_onnx"]), inputs)
+        graph = load(Path(job.float_onnx), inputs)
         return OnnxReference(graph, max(graph.peak_live_bytes() // 6, 1 << 20))
     module = original.module if original is not None else None
     if module is None:
@@ -109,7 +111,7 @@ def _reference(job: Job, original: Any, inputs: Tensors) -> Any:
     return TorchReference(module, inputs)
 
 
-def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
+def _links(job: ExplainJob, original: Any, stack: ExitStack) -> Iterator[Any]:
     """From float64 to what ships."""
     from assay.runner.divergence.blame import Link
 
@@ -117,9 +119,9 @@ def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
         yield Link("torch float64", lambda inputs: original.infer_as(inputs, "float64"))
         yield Link("torch float32", original.infer)
         yield _exported(original)
-    files = [("float ", job["float_onnx"])] if job["float_onnx"] else []
-    if job["candidate"]["source"]["kind"] in ("onnx", "engine"):
-        files.append(("", job["onnx"]))
+    files = [("float ", job.float_onnx)] if job.float_onnx else []
+    if job.source["kind"] in ("onnx", "engine"):
+        files.append(("", job.onnx))
     for word, path in files:
         for level, name in (("none", "unoptimized"), ("all", "optimized")):
             yield _opened(
@@ -128,21 +130,21 @@ def _links(job: Job, original: Any, stack: ExitStack) -> Iterator[Any]:
                 f"{word}ONNX {name}",
                 {
                     "backend": "onnxruntime",
-                    "source": {**job["candidate"]["source"], "kind": "onnx", "location": str(path)},
+                    "source": {**job.source, "kind": "onnx", "location": str(path)},
                     "options": {"graph_optimization": level, "threads": 1},
                 },
             )
-    yield _opened(stack, job, f"as shipped ({job['candidate']['name']})", job["candidate"])
+    yield _opened(stack, job, f"as shipped ({job.candidate})", {})
 
 
-def _opened(stack: ExitStack, job: Job, name: str, how: dict[str, Any]) -> Any:
+def _opened(stack: ExitStack, job: ExplainJob, name: str, how: dict[str, Any]) -> Any:
     from assay.runner.divergence.blame import Link
 
     try:
-        session = stack.enter_context(open_session({**job, **how}))
+        session = stack.enter_context(open_session(replace(job, **how)))
     except Exception as error:  # noqa: BLE001  a link that cannot be made is told, and the chain goes on
         return Link(name, None, str(error)[:200])
-    return Link(name, Renamed(session, job["rename_inputs"], job["rename"]).infer)
+    return Link(name, Renamed(session, job.rename_inputs, job.rename).infer)
 
 
 def _exported(original: Any) -> Any:

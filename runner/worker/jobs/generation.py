@@ -9,31 +9,33 @@ import numpy as np
 
 from assay.runner.errors import UsageError
 from assay.runner.worker.events.event import Events
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.jobs.benchmark import Block, first_inputs, serve
-from assay.runner.worker.jobs.session import Job, contract_of
+from assay.runner.worker.jobs.session import contract_of
 
 if TYPE_CHECKING:
     from assay.runner.session import Session
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """As `benchmark`; a block is one generation: the prompt's milliseconds first, then those of every token."""
-    contract, prompt, ask = contract_of(job), first_inputs(job), job["generate"]
-    theirs = {ours: candidate for candidate, ours in job["rename"].items()}
+    contract, prompt, ask = contract_of(job), first_inputs(job), job.generate
+    theirs = {ours: candidate for candidate, ours in job.rename.items()}
     states = {
-        job["rename_inputs"].get(state.input, state.input): theirs.get(state.output, state.output)
+        job.rename_inputs.get(state.input, state.input): theirs.get(state.output, state.output)
         for state in contract.state
     }
-    token, into = theirs.get(ask["token"], ask["token"]), job["rename_inputs"].get(ask["into"], ask["into"])
+    asked: tuple[str, str] = (ask["token"], ask["into"])
+    token, into = theirs.get(asked[0], asked[0]), job.rename_inputs.get(asked[1], asked[1])
 
-    if job["mode"] == "cached" and not states:
+    if job.mode == "cached" and not states:
         raise UsageError(
             "the model's contract names no states to keep between tokens. Write one (assay contract init), or set"
             ' modes = ["recomputed"].'
         )
 
     def prepare(session: Session) -> tuple[Callable[[], object], Block]:
-        if job["mode"] == "cached":
+        if job.mode == "cached":
             return _warming(lambda tokens: with_states(session, prompt, states, tokens), ask["tokens"])
         if into not in prompt:
             raise UsageError(f"the prompt has no input {into!r} to append tokens to; it has {', '.join(prompt)}.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from assay.runner.backends import DISTRIBUTIONS, load_backend
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import LibraryFound
-from assay.runner.worker.jobs.session import Job
+from assay.runner.worker.job import InstalledJob
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: InstalledJob, events: Events) -> None:
     """One event, `installed`.
 
     Raises:
@@ -16,6 +16,6 @@ def run(job: Job, events: Events) -> None:
     """
     from assay.runner.environment import library_versions
 
-    load_backend(job["backend"])
-    library = DISTRIBUTIONS[job["backend"]]
+    load_backend(job.backend)
+    library = DISTRIBUTIONS[job.backend]
     events.emit(LibraryFound(detail=f"{library} {library_versions().get(library, '')}".strip()))

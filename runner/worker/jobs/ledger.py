@@ -22,7 +22,8 @@ from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Measured
 from assay.runner.worker.events.rows import CodesSeen, Noticed, RangeLearnt
-from assay.runner.worker.jobs.session import Job, announce, open_session
+from assay.runner.worker.job import CaseJob, Facts
+from assay.runner.worker.jobs.session import announce, open_session
 from assay.runner.workloads import golden
 
 _INFLUENCE = 0.2
@@ -33,7 +34,7 @@ _MANY_TO_ONE = 16
 """Values to a code from which a range is called stretched."""
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """Weights, then activations over the workload, then the ranges of the calibration data; each entry is an event.
 
     Raises:
@@ -42,23 +43,23 @@ def run(job: Job, events: Events) -> None:
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
-    reference = golden.read(Path(job["goldens"]), job["golden"])
+    reference = golden.read(Path(job.goldens), job.golden)
     if not reference.steps:
         raise UsageError("the workload is empty: there is nothing to see activations on.")
-    renames = job["rename_inputs"]
+    renames = job.rename_inputs
 
     def batches() -> Iterator[Tensors]:
         for step in range(len(reference.steps)):
             yield {renames.get(name, name): array for name, array in reference.inputs(step).items()}
 
     with tempfile.TemporaryDirectory(prefix="assay-ledger-") as scratch:
-        original, quantized = _float_original(job, Path(scratch)), Path(job["source"]["location"])
+        original, quantized = _float_original(job, Path(scratch)), Path(job.source["location"])
         pair = Pair(original, quantized, next(batches()))
         plain = _simulated(quantized, Path(scratch))
         entries = [
             *ledger.weight_entries(pair),
             *ledger.activation_entries(
-                pair, original, plain, quantized, batches(), job["options"].get("graph_optimization", "all")
+                pair, original, plain, quantized, batches(), job.options.get("graph_optimization", "all")
             ),
         ]
         distinct = {str(entry["name"]): entry.pop("distinct", 0) for entry in entries}
@@ -67,14 +68,14 @@ def run(job: Job, events: Events) -> None:
         _tell(events, entries)
         _kernels(events, entries)
         _stretched(events, entries, distinct)
-        if job.get("calibration"):
-            _ranges(job, events, pair, original)
+        if job.calibration:
+            _ranges(job, job.calibration, events, pair, original)
 
 
-def _float_original(job: Job, scratch: Path) -> Path:
+def _float_original(job: CaseJob, scratch: Path) -> Path:
     """The file that was quantized, prepared as the quantizer prepares it: fused nodes have other weights."""
-    base = Path(job["base"])
-    if not job["recipe"].startswith("onnxruntime") or not job["recipe_options"].get("preprocess", True):
+    base = Path(job.base)
+    if not job.recipe.startswith("onnxruntime") or not job.recipe_options.get("preprocess", True):
         return base
     from assay.runner.graphs.preparation import prepare
 
@@ -195,10 +196,9 @@ def _stretched(events: Events, entries: list[dict[str, Any]], distinct: dict[str
             )
 
 
-def _ranges(job: Job, events: Events, pair: Pair, original: Path) -> None:
+def _ranges(job: CaseJob, named: Facts, events: Events, pair: Pair, original: Path) -> None:
     """Ranges of the original's activations over the calibration data, in a pass of their own."""
-    named = job["calibration"]
-    calibration = CalibrationData.of(named, job)
+    calibration = CalibrationData.of(named, job.seed, Path(job.folder))
     if why := _random(calibration):
         events.emit(
             Noticed(

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from assay.runner.session import NotBuiltFor
 from assay.runner.worker.events.event import Event, Events
 from assay.runner.worker.events.facts import ReceiptGiven
 from assay.runner.worker.events.rows import InvariantWatched, Noticed, Reached, Stepped
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.jobs.session import (
-    Job,
     Renamed,
     announce,
     contract_of,
@@ -40,20 +41,20 @@ _OF_STEPS: dict[str, Callable[[dict[str, Any]], Event]] = {
 """What `assay.runner.parity.steps.walk` tells -> its event."""
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """Receipts and steps of one case, then its probes."""
-    expected = golden.read(Path(job["goldens"]), job["golden"])
-    policy, contract = Policy.model_validate(job["policy"]), contract_of(job)
+    expected = golden.read(Path(job.goldens), job.golden)
+    policy, contract = Policy.model_validate(job.policy), contract_of(job)
     comparison = OutputComparison(policy, {})
     plan = StepPlan(
-        mode=job["mode"],
+        mode=job.mode,
         contract=contract,
-        premises=tuple(parse(text) for text in job["premises"]),
-        rename=job["rename"],
-        rename_inputs=job["rename_inputs"],
-        max_steps=job["max_steps"],
-        pad_side=job.get("pad_side"),
-        dump=Path(job["dump"]) if job.get("dump") else None,
+        premises=tuple(parse(text) for text in job.premises),
+        rename=job.rename,
+        rename_inputs=job.rename_inputs,
+        max_steps=job.max_steps,
+        pad_side=job.pad_side,
+        dump=Path(job.dump) if job.dump else None,
     )
     started = time.perf_counter()
     with open_session(job) as session:
@@ -63,10 +64,10 @@ def run(job: Job, events: Events) -> None:
         for receipt in comparison.merged():
             events.emit(ReceiptGiven(receipt))
         if expected.steps:
-            _probe(job, events, Renamed(session, job["rename_inputs"], job["rename"]), expected, policy)
+            _probe(job, events, Renamed(session, job.rename_inputs, job.rename), expected, policy)
 
 
-def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
+def _probe(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
     """Twice the same, which inputs reach which outputs, and other lengths."""
     contract = contract_of(job)
     some = [expected.inputs(step) for step in spread_steps(len(expected.steps))]
@@ -77,17 +78,17 @@ def _probe(job: Job, events: Events, session: Renamed, expected: golden.Golden, 
     found = probes.reach(session, some, contract)
     for event in found.events("candidate", contract.state_inputs):
         events.emit(Reached(**event))
-    if job["source"]["kind"] == "onnx":
+    if job.source["kind"] == "onnx":
         _simulate(job, events, session, expected, policy)
-    if name := job.get("lengths"):
-        _other_lengths(events, session, golden.read(Path(job["goldens"]), name), policy)
+    if name := job.lengths:
+        _other_lengths(events, session, golden.read(Path(job.goldens), name), policy)
 
 
-def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
+def _simulate(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
     """What quantization costs by itself beside what it costs as it is executed, on a few steps."""
     from assay.runner.graphs.simulate import in_float, integer_operators
 
-    path = Path(job["source"]["location"])
+    path = Path(job.source["location"])
     kinds = integer_operators(path)
     if not kinds:
         return
@@ -99,11 +100,11 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
                 return
             target = path
         options = {
-            **job["options"],
+            **job.options,
             "graph_optimization": "none",
             "session": {"session.disable_quant_qdq": "1"} if pairs else {},
         }
-        simulated = {**job, "options": options, "source": {**job["source"], "location": str(target)}}
+        simulated = replace(job, options=options, source={**job.source, "location": str(target)})
         try:
             stack = contextlib.ExitStack()
             opened = stack.enter_context(open_session(simulated))
@@ -118,7 +119,7 @@ def _simulate(job: Job, events: Events, session: Renamed, expected: golden.Golde
             )
             return
         with stack:
-            other = Renamed(opened, job["rename_inputs"], job["rename"])
+            other = Renamed(opened, job.rename_inputs, job.rename)
             for mode, candidate in (("executed", session), ("simulated", other)):
                 compared = OutputComparison(policy, {})
                 for step in spread_steps(len(expected.steps)):

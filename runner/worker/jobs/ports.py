@@ -7,10 +7,10 @@ from pathlib import Path
 from assay.runner.errors import UsageError
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import PortsRead
-from assay.runner.worker.jobs.session import Job
+from assay.runner.worker.job import PortsJob
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: PortsJob, events: Events) -> None:
     """One event, `ports`.
 
     Raises:
@@ -18,7 +18,7 @@ def run(job: Job, events: Events) -> None:
     """
     from assay.runner.graphs.audit import ports
 
-    path = Path(job["onnx"])
+    path = Path(job.onnx)
     try:
         found = ports(path)
     except Exception as error:

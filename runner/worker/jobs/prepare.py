@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ from assay.runner.worker.events.facts import (
     WorkloadRecorded,
 )
 from assay.runner.worker.events.rows import Noticed, Reached, Scattered
+from assay.runner.worker.job import PrepareJob
 from assay.runner.worker.jobs.session import (
-    Job,
     contract_of,
     open_session,
     plain,
@@ -47,13 +47,13 @@ _MOST_PARAMETERS = 50_000_000
 """Larger references are not run in other arithmetics: a copy in float64 doubles their memory."""
 
 
-def run(job: Job, events: Events) -> None:
-    if job["source"]["kind"] == "onnx":  # the given file is the reference itself
-        job = {**job, "source": {**job["source"], "location": str(_given_base(job))}}
+def run(job: PrepareJob, events: Events) -> None:
+    if job.source["kind"] == "onnx":  # the given file is the reference itself
+        job = replace(job, source={**job.source, "location": str(_given_base(job))})
     contract = contract_of(job)
     with open_session(job) as session:
         state = session.state_hash()
-        version = state[:12] if job["version"] == "artifact" else job["version"]
+        version = state[:12] if job.version == "artifact" else job.version
         parameters = session.parameters()
         events.emit(
             ModelRead(
@@ -62,7 +62,7 @@ def run(job: Job, events: Events) -> None:
                 parameters=parameters[0],
                 parameter_bytes=parameters[1],
                 weights=session.weights_origin(),
-                contract_sha256=contract.sha256() if job.get("contract") else None,
+                contract_sha256=contract.sha256() if job.contract else None,
             )
         )
         training = session.in_training()
@@ -79,7 +79,7 @@ def run(job: Job, events: Events) -> None:
                 )
             )
         recorded = {}
-        for name in job["golden_names"]:
+        for name in job.golden_names:
             try:
                 recorded[name] = _recorded(job, events, session, name, {"version": version, "state": state}, contract)
                 if recorded[name].steps:
@@ -98,22 +98,20 @@ def _example(recorded: golden.Golden) -> Tensors:
 
 
 def _recorded(
-    job: Job, events: Events, session: Session, name: str, facts: dict[str, str], contract: Contract
+    job: PrepareJob, events: Events, session: Session, name: str, facts: dict[str, str], contract: Contract
 ) -> golden.Golden:
     """The reference's outputs for one workload: recorded now, or the golden that the case names."""
     from assay.runner.workloads import make_batches
     from assay.runner.workloads.asked import Workload
 
-    if given := job["given_goldens"].get(name):
-        made = golden.read(Path(job["goldens"]), given)
+    if given := job.given_goldens.get(name):
+        made = golden.read(Path(job.goldens), given)
         _same_generation(job, events, session, name, made, facts["state"])
     else:
-        batches = make_batches(
-            Workload.model_validate(job["workloads"][name]), seed=job["seed"], folder=Path(job["folder"])
-        )
-        facts = {**facts, "model": job["model"], "backend": job["reference"], "workload": name}
-        steps = reference_steps(session, batches[: job["max_steps"]], contract)
-        made = golden.write(Path(job["goldens"]), job["golden_names"][name], facts, steps)
+        batches = make_batches(Workload.model_validate(job.workloads[name]), seed=job.seed, folder=Path(job.folder))
+        facts = {**facts, "model": job.model, "backend": job.reference, "workload": name}
+        steps = reference_steps(session, batches[: job.max_steps], contract)
+        made = golden.write(Path(job.goldens), job.golden_names[name], facts, steps)
     events.emit(
         WorkloadRecorded(
             workload=name,
@@ -129,14 +127,16 @@ def _recorded(
     return made
 
 
-def _same_generation(job: Job, events: Events, session: Session, name: str, given: golden.Golden, state: str) -> None:
+def _same_generation(
+    job: PrepareJob, events: Events, session: Session, name: str, given: golden.Golden, state: str
+) -> None:
     """A golden of another generation of the model is right about another model.
 
     Say so before anyone hunts for the bug.
     """
-    if job["reference"] != "pytorch" or given.facts.get("state") == state or not given.steps:
+    if job.reference != "pytorch" or given.facts.get("state") == state or not given.steps:
         return  # only the original can say what it computes
-    compared = OutputComparison(Policy.model_validate(job["policies"][name]), {})
+    compared = OutputComparison(Policy.model_validate(job.policies[name]), {})
     for step in spread_steps(len(given.steps)):
         list(compared.step(step, given.outputs(step), session.infer(given.inputs(step))))
     off = [r for r in compared.merged() if r["violations"] or r["problem"]]
@@ -163,10 +163,12 @@ def _how_far(receipt: dict[str, Any]) -> str:
     return f"max |error| {receipt['max_abs']:.3g}, relative L2 {receipt['rel_l2']:.2g}"
 
 
-def _probe(job: Job, events: Events, session: Session, name: str, recorded: golden.Golden, contract: Contract) -> None:
+def _probe(
+    job: PrepareJob, events: Events, session: Session, name: str, recorded: golden.Golden, contract: Contract
+) -> None:
     """Whether the reference says the same twice, what reaches its outputs, and what other arithmetic makes of them."""
     some = [recorded.inputs(step) for step in spread_steps(len(recorded.steps))]
-    policy = Policy.model_validate(job["policies"][name])
+    policy = Policy.model_validate(job.policies[name])
     again = OutputComparison(with_itself(policy), {})
     first, second = probes.repeat(session, some[0])
     list(again.step(0, first, second))
@@ -179,7 +181,7 @@ def _probe(job: Job, events: Events, session: Session, name: str, recorded: gold
         return
     for source in _NOISE_SOURCES:
         _other_arithmetic(events, name, source, infer_as, [(some[-1], session.infer(some[-1]))])
-    if job["advise"]:  # a consistency case proposes a tolerance: float64 at more steps says how largest errors vary
+    if job.advise:  # a consistency case proposes a tolerance: float64 at more steps says how largest errors vary
         steps = [recorded.inputs(step) for step in spread_steps(len(recorded.steps), _ADVICE_STEPS)]
         _other_arithmetic(events, name, "float64", infer_as, [(inputs, session.infer(inputs)) for inputs in steps])
 
@@ -240,7 +242,7 @@ def _other_arithmetic(
 
 
 def _build_variants(
-    job: Job,
+    job: PrepareJob,
     events: Events,
     session: Any,
     state: str,
@@ -252,23 +254,23 @@ def _build_variants(
     from assay.runner.recipes import build as recipes
 
     base: Path | None = None
-    for variant in job["variants"]:
+    for variant in job.variants:
         try:
             origin = _origin(job, state)
             if base is None and variant["recipe"] not in ("given", "export"):
-                recipe = "given" if job["onnx"] else "export"
+                recipe = "given" if job.onnx else "export"
                 base = recipes.build(
-                    recipe, _ingredients(job, job["export"], session, example, None), origin, Path(job["artifacts"])
+                    recipe, _ingredients(job, job.export, session, example, None), origin, Path(job.artifacts)
                 ).path
             start = base
             if named := variant.get("base"):
                 ingredients = _ingredients(job, named["options"], session, example, base, named["calibration"])
-                start = recipes.build(named["recipe"], ingredients, origin, Path(job["artifacts"])).path
+                start = recipes.build(named["recipe"], ingredients, origin, Path(job.artifacts)).path
             made = recipes.build(
                 variant["recipe"],
                 _ingredients(job, variant["options"], session, example, start, variant["calibration"]),
                 origin,
-                Path(job["artifacts"]),
+                Path(job.artifacts),
             )
             audited = audit(made.path)
         except Exception as error:  # noqa: BLE001  the other variants go on
@@ -297,7 +299,7 @@ def _build_variants(
 
 
 def _record_lengths(
-    job: Job,
+    job: PrepareJob,
     events: Events,
     session: Session,
     which: dict[str, str],
@@ -306,7 +308,7 @@ def _record_lengths(
     contract: Contract,
 ) -> None:
     """What the reference computes at other sizes of the axes that the artifact leaves open."""
-    ours = {theirs: name for name, theirs in job["rename_inputs"].items()}
+    ours = {theirs: name for name, theirs in job.rename_inputs.items()}
     named = {ours.get(name, name): by_axis for name, by_axis in axes.items() if by_axis}
     steps, labels = [], []
     for label, inputs in probes.lengths(_example(recorded), named, contract):
@@ -317,41 +319,37 @@ def _record_lengths(
         steps.append((inputs, outputs))
         labels.append(label)
     if steps:
-        asked = json.dumps([job["golden_names"][which["workload"]], which])
+        asked = json.dumps([job.golden_names[which["workload"]], which])
         name = f"references/{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
-        golden.write(Path(job["goldens"]), name, {"labels": labels}, steps)
+        golden.write(Path(job.goldens), name, {"labels": labels}, steps)
         events.emit(LengthsRecorded(**which, golden=name))
 
 
-def _origin(job: Job, state: str) -> str:
+def _origin(job: PrepareJob, state: str) -> str:
     """What a recipe starts from, by content: the module's state, or the given file or factory."""
-    if not job["onnx"]:
+    if not job.onnx:
         return state
-    digest = hashlib.sha256(json.dumps([job["onnx"], job["onnx_options"]], sort_keys=True).encode())
-    path = (
-        Path(job["folder"]) / job["onnx"].rpartition(":")[0]
-        if ":" in job["onnx"]
-        else Path(job["folder"]) / job["onnx"]
-    )
+    digest = hashlib.sha256(json.dumps([job.onnx, job.onnx_options], sort_keys=True).encode())
+    path = Path(job.folder) / job.onnx.rpartition(":")[0] if ":" in job.onnx else Path(job.folder) / job.onnx
     if path.is_file():
         digest.update(path.read_bytes())
-    elif ":" in job["onnx"]:
+    elif ":" in job.onnx:
         from assay.runner.source import load_factory
 
-        module = sys.modules[load_factory(job["onnx"], Path(job["folder"])).__module__]
+        module = sys.modules[load_factory(job.onnx, Path(job.folder)).__module__]
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()
 
 
-def _given_base(job: Job) -> Path:
+def _given_base(job: PrepareJob) -> Path:
     from assay.runner.recipes import build as recipes
 
-    made = recipes.build("given", _ingredients(job, {}, None, {}, None), _origin(job, ""), Path(job["artifacts"]))
+    made = recipes.build("given", _ingredients(job, {}, None, {}, None), _origin(job, ""), Path(job.artifacts))
     return made.path
 
 
 def _ingredients(
-    job: Job,
+    job: PrepareJob,
     options: dict[str, Any],
     session: Any,
     example: Any,
@@ -367,9 +365,9 @@ def _ingredients(
         example=example,
         module=session.module if session else None,
         base=base,
-        onnx=job["onnx"],
-        onnx_options=job["onnx_options"],
-        folder=Path(job["folder"]),
+        onnx=job.onnx,
+        onnx_options=job.onnx_options,
+        folder=Path(job.folder),
         output_names=session.output_names if session else (),
-        calibration=CalibrationData.of(calibration, job) if calibration else None,
+        calibration=CalibrationData.of(calibration, job.seed, Path(job.folder)) if calibration else None,
     )

@@ -17,7 +17,8 @@ from assay.runner.tensors import Array
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Measured
 from assay.runner.worker.events.rows import ClassMeasured, Noticed
-from assay.runner.worker.jobs.session import Job, Renamed, announce, open_session
+from assay.runner.worker.job import CaseJob
+from assay.runner.worker.jobs.session import Renamed, announce, open_session
 from assay.runner.workloads import golden, stream
 from assay.runner.workloads.asked import Task, Workload
 from assay.schema.metrics import AVERAGE_PRECISIONS, MAP_50_95, METRICS, PRIMARY
@@ -33,22 +34,22 @@ class _Sides:
     """Evaluators of the candidate and of the reference."""
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """Answers of the candidate and of the reference to the same labelled batches; figures with intervals are events.
 
     Raises:
         UsageError: the workload has no labels or no task.
     """
-    workload = Workload.model_validate(job["workload"])
+    workload = Workload.model_validate(job.workload)
     if workload.task is None or not workload.labels:
         raise UsageError("the check 'quality' needs a workload with labels and a task.")
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
-        renamed = Renamed(session, job["rename_inputs"], job["rename"])
+        renamed = Renamed(session, job.rename_inputs, job.rename)
         sides = _Sides(workload.task, evaluator_for(workload.task), evaluator_for(workload.task))
-        reference = golden.read(Path(job["goldens"]), job["golden"])
-        labelled = stream(workload, seed=job["seed"], folder=Path(job["folder"]))
+        reference = golden.read(Path(job.goldens), job.golden)
+        labelled = stream(workload, seed=job.seed, folder=Path(job.folder))
         steps = range(len(reference.steps))
         for step, (_, labels) in zip(steps, labelled, strict=False):
             sides.mine.add(renamed.infer(reference.inputs(step)), labels)

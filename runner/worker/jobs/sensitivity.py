@@ -12,7 +12,8 @@ from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Measured
 from assay.runner.worker.events.rows import NodeMeasured, Noticed
-from assay.runner.worker.jobs.session import Job, announce, open_session, spread_steps
+from assay.runner.worker.job import CaseJob
+from assay.runner.worker.jobs.session import announce, open_session, spread_steps
 from assay.runner.workloads import golden
 
 _STEPS = 8
@@ -21,28 +22,28 @@ _SHARE = 0.8
 """Of the case's time limit: nodes that are not reached by then are said to be unknown."""
 
 
-def run(job: Job, events: Events) -> None:
+def run(job: CaseJob, events: Events) -> None:
     """One event for each node, in the order of execution, until most of the time limit is spent.
 
     Raises:
         UsageError: the variant has no calibration data.
     """
-    named = job["calibration"]
+    named = job.calibration
     if named is None:
         raise UsageError("the check 'sensitivity' needs a variant with calibration data.")
     started = time.perf_counter()
     with open_session(job) as session:
         announce(session, events, (time.perf_counter() - started) * 1e3)
-    reference = golden.read(Path(job["goldens"]), job["golden"])
-    renames = job["rename_inputs"]
+    reference = golden.read(Path(job.goldens), job.golden)
+    renames = job.rename_inputs
     batches = [
         {renames.get(name, name): array for name, array in reference.inputs(step).items()}
         for step in spread_steps(len(reference.steps), _STEPS)
     ]
-    calibration = CalibrationData.of(named, job)
+    calibration = CalibrationData.of(named, job.seed, Path(job.folder))
     with tempfile.TemporaryDirectory(prefix="assay-sensitivity-") as scratch:
         entries = sensitivities(
-            Path(job["base"]), job["recipe_options"], calibration, batches, Path(scratch), job["timeout_s"] * _SHARE
+            Path(job.base), job.recipe_options, calibration, batches, Path(scratch), job.timeout_s * _SHARE
         )
         known = []
         for entry in entries:

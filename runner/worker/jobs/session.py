@@ -16,12 +16,11 @@ from assay.runner.source import is_factory, load_factory
 from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Opened
+from assay.runner.worker.job import ModelJob, SessionJob
 
 if TYPE_CHECKING:  # a benchmark's process loads no more than it measures
     from assay.runner.rules.contract import Contract
     from assay.runner.rules.policy import Policy
-
-Job = dict[str, Any]
 
 
 def plain(error: Exception) -> str:
@@ -29,23 +28,21 @@ def plain(error: Exception) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", str(error))[:2000]
 
 
-def open_session(job: Job) -> AbstractContextManager[Session]:
+def open_session(job: SessionJob) -> AbstractContextManager[Session]:
     """The session that a job asks for.
 
     Raises:
         UsageError: the backend does not open this kind of source.
     """
-    backend = load_backend(job["backend"])
-    source = Source(**{**job["source"], "folder": Path(job["source"]["folder"])})
-    options = job["options"]
+    backend = load_backend(job.backend)
+    source = Source(**{**job.source, "folder": Path(job.source["folder"])})
+    options = job.options
     if options.get("provider") == "TensorrtExecutionProvider":  # it builds engines as it is opened
         from assay.runner.worker.jobs.engine import sizes_of
 
-        options = {**options, "sizes": sizes_of({**job, "recorded": [job["golden"]]})}
+        options = {**options, "sizes": sizes_of(job, [job.golden])}
     if source.kind not in backend.accepts():
-        raise UsageError(
-            f"backend {job['backend']!r} opens {', '.join(backend.accepts())}; this model is {source.kind}."
-        )
+        raise UsageError(f"backend {job.backend!r} opens {', '.join(backend.accepts())}; this model is {source.kind}.")
     return backend.open_session(source, options)
 
 
@@ -74,7 +71,7 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
         )
 
 
-def contract_of(job: Job) -> Contract:
+def contract_of(job: ModelJob) -> Contract:
     """The contract that the job names: a file beside the suite, or a factory; an empty one without.
 
     Raises:
@@ -82,14 +79,14 @@ def contract_of(job: Job) -> Contract:
     """
     from assay.runner.rules.contract import Contract, load_contract, parse_contract
 
-    reference = job.get("contract")
+    reference = job.contract
     if not reference:
         return Contract()
-    folder = Path(job["folder"])
+    folder = Path(job.folder)
     if not is_factory(reference):
         return load_contract(folder / reference)
     try:
-        return parse_contract(load_factory(reference, folder)(**job.get("contract_options", {})))
+        return parse_contract(load_factory(reference, folder)(**job.contract_options))
     except UsageError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ import pytest
 
 from assay.runner.worker.events.event import Event
 from assay.runner.worker.events.facts import LibraryImported
+from assay.runner.worker.job import CaseJob
 from assay.runner.worker.process import Worker
 from assay.schema.store.database import Store, reading, snapshot
 from tests.conftest import assay
@@ -119,12 +120,8 @@ def test_a_backend_without_a_profiler_says_so(tmp_path: Path, db: Path):
 
 
 def test_a_paused_process_does_nothing_until_it_is_resumed():
-    job = {
-        "op": "benchmark",
-        "backend": "fake",
-        "source": {"kind": "fake", "location": "", "folder": "."},
-        "options": {},
-    }
+    source = {"kind": "fake", "location": "", "folder": "."}
+    job = CaseJob(op="benchmark", backend="fake", source=source, options={})
     with Worker(job, python=None, timeout_s=20) as worker:
         worker.until(LibraryImported)
         worker.pause()
@@ -198,7 +195,8 @@ def test_an_engine_that_is_built_while_blocks_are_timed_fails_the_case(monkeypat
 
     monkeypatch.setattr(benchmark, "open_session", opened)
     monkeypatch.setattr("sys.stdin", io.StringIO('{"open": true}\n{"block": true}\n{"stop": true}\n'))
-    job = {"backend": "fake", "timing": {"max_warmup_s": 0.05, "block_ms": 1.0, "min_block_calls": 1}}
+    timing = {"max_warmup_s": 0.05, "block_ms": 1.0, "min_block_calls": 1}
+    job = CaseJob(op="benchmark", backend="fake", source={}, options={}, timing=timing)
     with pytest.raises(UsageError, match="an engine was built while blocks were timed"):
         benchmark.serve(job, Events(), lambda _: (lambda: time.sleep(0.005), block))
 

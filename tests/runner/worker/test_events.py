@@ -13,6 +13,7 @@ import assay.schema.rows
 from assay.runner.worker import process
 from assay.runner.worker.events import facts, rows
 from assay.runner.worker.events.wire import KINDS, decode, encode
+from assay.runner.worker.job import Job
 from assay.runner.worker.process import Worker, WorkerFailed
 
 KEYS = {"case_id", "run_id", "explanation_id"}
@@ -86,7 +87,7 @@ def worker_that_prints(folder: Path, line: str, monkeypatch: pytest.MonkeyPatch)
     script = folder / "says.py"
     script.write_text(f"import sys\nsys.stdin.readline()\nprint({line!r}, flush=True)\n")
     monkeypatch.setattr(process, "_BOOT", script)
-    return Worker({"op": "none"}, python=None, timeout_s=60)
+    return Worker(Job(op="none"), python=None, timeout_s=60)
 
 
 def test_a_worker_that_says_what_is_no_event_fails_its_case_and_not_the_run(
@@ -103,7 +104,7 @@ def test_a_worker_that_says_what_is_no_event_fails_its_case_and_not_the_run(
 def test_an_operation_that_there_is_not_is_told_by_the_worker():
     for name in ("party", "session"):  # the second is a module beside the operations
         with (
-            Worker({"op": name}, python=None, timeout_s=60) as worker,
+            Worker(Job(op=name), python=None, timeout_s=60) as worker,
             pytest.raises(WorkerFailed, match=f"a worker has no operation '{name}'"),
         ):
             worker.until(facts.Done)
