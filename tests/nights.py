@@ -85,7 +85,11 @@ def repeat_the_newest_run(store: Store, times: int) -> None:
             for kind in (rows.Run, rows.RunEnd, rows.CaseResult, rows.Measurement, rows.Verdict)
         }
     for number in range(1, times + 1):
-        made = [_repeated(kind(*values), number) for kind, some in kept.items() for values in some]
+        made = [
+            _repeated(kind(**dict(zip((field.name for field in fields(kind)), values, strict=True))), number)
+            for kind, some in kept.items()
+            for values in some
+        ]
         write_bundle(store, f"{newest}-{number}", made)
     ingest.sync(store, 30)
 

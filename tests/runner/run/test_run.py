@@ -172,7 +172,8 @@ def test_a_database_that_somebody_holds_does_not_lose_the_run(tmp_path: Path, db
 
 def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path, 'fault = "hang"')
-    suite.write_text(suite.read_text().replace('backends = ["candidate"]', 'backends = ["right", "candidate"]'))
+    text = suite.read_text().replace('backends = ["candidate"]', 'backends = ["sound", "candidate"]')
+    suite.write_text(text + '\n[backend.sound]\nkind = "fake"\n')
     command = [sys.executable, "-m", "assay", "run", str(suite), "--db", str(db)]
     env = {**os.environ, "PYTHONPATH": SOURCES}
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=env) as run:
