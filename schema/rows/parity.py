@@ -82,6 +82,10 @@ class Parity:
     inputs_sha256: str | None
     reference_sha256: str | None
     contract_sha256: str | None = None
+    worst_pair: str | None = None
+    """The pair at `worst_index` as text (JSON), where a double cannot hold it: integers, strings."""
+    detail: str | None = None
+    """What a rule of the field accounted for, e.g. that indices differ among equal scores only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

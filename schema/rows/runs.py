@@ -114,6 +114,10 @@ class Artifact:
     settings: str | None = None
     """What an engine was built with, as JSON: the builder's options, profiles, TensorRT, GPU, driver, hashes of the
     timing cache."""
+    nodes: int | None = None
+    """Nodes of the graph, bodies of control flow included."""
+    nodes_changed: int | None = None
+    """Nodes that the recipe changed, against what it started from; None of a recipe that changes none by its nature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +176,11 @@ class CaseResult:
     """What one call takes, e.g. `input_ids[1,64]`."""
     precision_asked: str | None = None
     """What products were meant to be in (`float16`, `int8`, ...); None where the variant does not say."""
+    model_sha256: str | None = None
+    """Identity of the model: every source file, weight, buffer, attribute and configuration that its answers depend
+    on."""
+    in_force: str | None = None
+    """Threads, affinity, governor and the variables that change speed, as they were in force in the worker (JSON)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
