@@ -49,7 +49,7 @@ Task = Literal["classification", "detection", "segmentation", "transcription", "
 
 
 @dataclass(frozen=True, slots=True)
-class M:
+class NamedMetric:
     """One metric."""
 
     name: str
@@ -83,18 +83,18 @@ class M:
         return Metric(metric=self.name, unit=self.unit, better=self.better, description=self.description)
 
 
-def _of_task(name: str, better: Better, description: str, primary: Task | None = None) -> tuple[M, ...]:
+def _of_task(name: str, better: Better, description: str, primary: Task | None = None) -> tuple[NamedMetric, ...]:
     """A metric of a task, and what is lost of it against the reference."""
     return (
-        M(name, "1", better, description, exact=True, primary=primary),
-        M(
+        NamedMetric(name, "1", better, description, exact=True, primary=primary),
+        NamedMetric(
             f"{name}_drop",
             "1",
             "lower",
             f"What {name} loses against the reference on the same items; positive is worse.",
             exact=True,
         ),
-        M(f"{name}_drop_relative", "1", "lower", f"{name}_drop over the reference's {name}.", exact=True),
+        NamedMetric(f"{name}_drop_relative", "1", "lower", f"{name}_drop over the reference's {name}.", exact=True),
     )
 
 
@@ -115,64 +115,64 @@ _TASKS = (
 )  # fmt: skip
 
 _ROWS = (
-    M(LATENCY_P50_MS, "ms", "lower", "Median wall time of one call, device synchronised, warm-up excluded.", paired=True, shown=True),
-    M(LATENCY_P90_MS, "ms", "lower", "90th percentile wall time of one call.", floor=0.02),
-    M(LATENCY_P95_MS, "ms", "lower", "95th percentile wall time of one call.", floor=0.02),
-    M(LATENCY_P99_MS, "ms", "lower", "99th percentile wall time of one call.", floor=0.03, shown=True),
-    M(LATENCY_MEAN_MS, "ms", "lower", "Mean wall time of one call.", paired=True),
-    M("latency_std_ms", "ms", "lower", "Standard deviation of the wall time of one call.", floor=0.1),
-    M("throughput_per_s", "calls/s", "higher", "1000 / mean wall time in ms, one call at a time.", paired=True, shown=True),
-    M(LATENCY_RATIO, "1", "lower", "Median latency over the reference's, paired by interleaved round; 0.5 is twice as fast."),
-    M("latency_ratio_detectable", "1", "lower", "Smallest relative change that this measurement would show (95 %, power 80 %).", watched=False),
-    M(ENQUEUE_MS, "ms", "lower", "Median time that the host needed to queue the work."),
-    M(H2D_MS, "ms", "lower", "Median time of copying inputs from host to device."),
-    M(COMPUTE_MS, "ms", "lower", "Median time of computing on the device."),
-    M(D2H_MS, "ms", "lower", "Median time of copying outputs from device to host."),
-    M(GPU_CLOCK_MHZ, "MHz", "neither", "Median clock of the streaming multiprocessors while blocks were timed."),
-    M("gpu_memory_clock_mhz", "MHz", "neither", "Median clock of the GPU's memory while blocks were timed."),
-    M(GPU_POWER_W, "W", "lower", "Median power draw of the GPU while blocks were timed."),
-    M("gpu_temperature_c", "C", "lower", "Median temperature of the GPU while blocks were timed.", watched=False),
-    M(GPU_THROTTLED_SHARE, "1", "lower", "Share of looks at the GPU at which it was held back: by power, heat or the hardware.", watched=False),
-    M("first_inference_ms", "ms", "lower", "The first call after loading, with everything that is done once.", floor=0.05),
-    M("load_ms", "ms", "lower", "From the file to a session that can run.", floor=0.05, shown=True),
-    M("warmup_calls", "calls", "neither", "Calls before the time of a call had settled."),
-    M(ITEMS_PER_S, "items/s", "higher", "Items in a call times 1000 / mean wall time in ms; an item is a row of the batch unless the workload says otherwise.", paired=True, shown=True),
-    M(TTFT_MS, "ms", "lower", "Time to first token: median wall time of the prompt's step.", shown=True),
-    M(TOKEN_LATENCY_P50_MS, "ms", "lower", "Median wall time of a step of a generation, the prompt's excluded.", paired=True, shown=True),
-    M("token_latency_p90_ms", "ms", "lower", "90th percentile wall time of a step of a generation.", floor=0.02),
-    M("token_latency_p95_ms", "ms", "lower", "95th percentile wall time of a step of a generation.", floor=0.02),
-    M("token_latency_p99_ms", "ms", "lower", "99th percentile wall time of a step of a generation.", floor=0.03),
-    M(TOKEN_LATENCY_SLOPE_US, "us/step", "lower", "What each step takes longer than the one before: Theil-Sen over the medians of the steps."),
-    M(TOKENS_PER_S, "tokens/s", "higher", "Tokens of all rows of the batch over the time of their steps, the prompt's excluded.", paired=True, shown=True),
-    M("generation_ms", "ms", "lower", "Median wall time of a whole generation, prompt included."),
-    M("launch_noise", "1", "lower", "Standard deviation of the log medians of the launches: what another process does to the same measurement.", watched=False),
-    M("noise", "1", "lower", "Half the middle 80 % range of block medians over their median: the host's noise.", watched=False),
-    M(PEAK_RSS_BYTES, "bytes", "lower", "Largest resident memory of the case's own process.", floor=0.02, shown=True),
-    M("load_rss_bytes", "bytes", "lower", "Growth of the resident memory while the model was loaded, the library being there already.", floor=0.02),
-    M("arena_bytes", "bytes", "lower", "The most that ONNX Runtime's arena held while profiled."),
-    M("allocator_peak_bytes", "bytes", "lower", "The most that ONNX Runtime's allocator had in use while profiled: activations, and weights that were packed."),
-    M("gpu_peak_bytes", "bytes", "lower", "The most that PyTorch's allocator held on the GPU."),
-    M("gpu_memory_bytes", "bytes", "lower", "What the process held on the GPU at the end, as NVML counts it: every allocator, and the context."),
-    M("engine_weights_bytes", "bytes", "lower", "Weights in a TensorRT engine, as it says.", exact=True),
-    M("engine_scratch_bytes", "bytes", "lower", "Scratch memory of one execution context, as the engine says."),
-    M(PARAMETER_BYTES, "bytes", "lower", "Weights in memory of a model that runs from Python.", exact=True),
-    M(MODEL_BYTES, "bytes", "lower", "The artifact on disk, external data included.", exact=True, shown=True),
-    M("mcnemar_p", "1", "neither", "Exact p of McNemar's test: how often items that one side alone has right would fall so unevenly by chance.", exact=True, watched=False),
-    M("agreement", "1", "higher", "Share of answers that are the reference's, right or wrong.", exact=True),
-    M("quality_drop", "1", "lower", "What the task's main metric loses against the reference on the same items; positive is worse.", exact=True),
-    M(QUALITY_DROP_RELATIVE, "1", "lower", "quality_drop over the reference's value.", exact=True),
-    M("weight_sqnr_db", "dB", "higher", "Of the weights in codes, the worst signal-to-quantization-noise ratio.", exact=True),
-    M("activation_sqnr_db", "dB", "higher", "Of the activations in codes, the worst ratio of the original's values through the codes alone.", exact=True),
-    M("node_sqnr_db", "dB", "higher", "Of the nodes that can be quantized by themselves, the worst signal-to-quantization-noise ratio at the outputs.", exact=True),
-    M(ALL_NODES_SQNR_DB, "dB", "higher", "Signal-to-quantization-noise ratio at the outputs with every node quantized, on the batches that sensitivity is measured on.", exact=True),
-    M("weight_max_abs", "1", "lower", "Largest error of any weight in codes.", exact=True),
-    M("weight_mean_abs", "1", "lower", "Mean error of all weights in codes.", exact=True),
-    M("quantized_bits_per_weight", "bits", "lower", "Of the weights in codes: codes, signs, tables, scales and zero points, over their number.", exact=True),
+    NamedMetric(LATENCY_P50_MS, "ms", "lower", "Median wall time of one call, device synchronised, warm-up excluded.", paired=True, shown=True),
+    NamedMetric(LATENCY_P90_MS, "ms", "lower", "90th percentile wall time of one call.", floor=0.02),
+    NamedMetric(LATENCY_P95_MS, "ms", "lower", "95th percentile wall time of one call.", floor=0.02),
+    NamedMetric(LATENCY_P99_MS, "ms", "lower", "99th percentile wall time of one call.", floor=0.03, shown=True),
+    NamedMetric(LATENCY_MEAN_MS, "ms", "lower", "Mean wall time of one call.", paired=True),
+    NamedMetric("latency_std_ms", "ms", "lower", "Standard deviation of the wall time of one call.", floor=0.1),
+    NamedMetric("throughput_per_s", "calls/s", "higher", "1000 / mean wall time in ms, one call at a time.", paired=True, shown=True),
+    NamedMetric(LATENCY_RATIO, "1", "lower", "Median latency over the reference's, paired by interleaved round; 0.5 is twice as fast."),
+    NamedMetric("latency_ratio_detectable", "1", "lower", "Smallest relative change that this measurement would show (95 %, power 80 %).", watched=False),
+    NamedMetric(ENQUEUE_MS, "ms", "lower", "Median time that the host needed to queue the work."),
+    NamedMetric(H2D_MS, "ms", "lower", "Median time of copying inputs from host to device."),
+    NamedMetric(COMPUTE_MS, "ms", "lower", "Median time of computing on the device."),
+    NamedMetric(D2H_MS, "ms", "lower", "Median time of copying outputs from device to host."),
+    NamedMetric(GPU_CLOCK_MHZ, "MHz", "neither", "Median clock of the streaming multiprocessors while blocks were timed."),
+    NamedMetric("gpu_memory_clock_mhz", "MHz", "neither", "Median clock of the GPU's memory while blocks were timed."),
+    NamedMetric(GPU_POWER_W, "W", "lower", "Median power draw of the GPU while blocks were timed."),
+    NamedMetric("gpu_temperature_c", "C", "lower", "Median temperature of the GPU while blocks were timed.", watched=False),
+    NamedMetric(GPU_THROTTLED_SHARE, "1", "lower", "Share of looks at the GPU at which it was held back: by power, heat or the hardware.", watched=False),
+    NamedMetric("first_inference_ms", "ms", "lower", "The first call after loading, with everything that is done once.", floor=0.05),
+    NamedMetric("load_ms", "ms", "lower", "From the file to a session that can run.", floor=0.05, shown=True),
+    NamedMetric("warmup_calls", "calls", "neither", "Calls before the time of a call had settled."),
+    NamedMetric(ITEMS_PER_S, "items/s", "higher", "Items in a call times 1000 / mean wall time in ms; an item is a row of the batch unless the workload says otherwise.", paired=True, shown=True),
+    NamedMetric(TTFT_MS, "ms", "lower", "Time to first token: median wall time of the prompt's step.", shown=True),
+    NamedMetric(TOKEN_LATENCY_P50_MS, "ms", "lower", "Median wall time of a step of a generation, the prompt's excluded.", paired=True, shown=True),
+    NamedMetric("token_latency_p90_ms", "ms", "lower", "90th percentile wall time of a step of a generation.", floor=0.02),
+    NamedMetric("token_latency_p95_ms", "ms", "lower", "95th percentile wall time of a step of a generation.", floor=0.02),
+    NamedMetric("token_latency_p99_ms", "ms", "lower", "99th percentile wall time of a step of a generation.", floor=0.03),
+    NamedMetric(TOKEN_LATENCY_SLOPE_US, "us/step", "lower", "What each step takes longer than the one before: Theil-Sen over the medians of the steps."),
+    NamedMetric(TOKENS_PER_S, "tokens/s", "higher", "Tokens of all rows of the batch over the time of their steps, the prompt's excluded.", paired=True, shown=True),
+    NamedMetric("generation_ms", "ms", "lower", "Median wall time of a whole generation, prompt included."),
+    NamedMetric("launch_noise", "1", "lower", "Standard deviation of the log medians of the launches: what another process does to the same measurement.", watched=False),
+    NamedMetric("noise", "1", "lower", "Half the middle 80 % range of block medians over their median: the host's noise.", watched=False),
+    NamedMetric(PEAK_RSS_BYTES, "bytes", "lower", "Largest resident memory of the case's own process.", floor=0.02, shown=True),
+    NamedMetric("load_rss_bytes", "bytes", "lower", "Growth of the resident memory while the model was loaded, the library being there already.", floor=0.02),
+    NamedMetric("arena_bytes", "bytes", "lower", "The most that ONNX Runtime's arena held while profiled."),
+    NamedMetric("allocator_peak_bytes", "bytes", "lower", "The most that ONNX Runtime's allocator had in use while profiled: activations, and weights that were packed."),
+    NamedMetric("gpu_peak_bytes", "bytes", "lower", "The most that PyTorch's allocator held on the GPU."),
+    NamedMetric("gpu_memory_bytes", "bytes", "lower", "What the process held on the GPU at the end, as NVML counts it: every allocator, and the context."),
+    NamedMetric("engine_weights_bytes", "bytes", "lower", "Weights in a TensorRT engine, as it says.", exact=True),
+    NamedMetric("engine_scratch_bytes", "bytes", "lower", "Scratch memory of one execution context, as the engine says."),
+    NamedMetric(PARAMETER_BYTES, "bytes", "lower", "Weights in memory of a model that runs from Python.", exact=True),
+    NamedMetric(MODEL_BYTES, "bytes", "lower", "The artifact on disk, external data included.", exact=True, shown=True),
+    NamedMetric("mcnemar_p", "1", "neither", "Exact p of McNemar's test: how often items that one side alone has right would fall so unevenly by chance.", exact=True, watched=False),
+    NamedMetric("agreement", "1", "higher", "Share of answers that are the reference's, right or wrong.", exact=True),
+    NamedMetric("quality_drop", "1", "lower", "What the task's main metric loses against the reference on the same items; positive is worse.", exact=True),
+    NamedMetric(QUALITY_DROP_RELATIVE, "1", "lower", "quality_drop over the reference's value.", exact=True),
+    NamedMetric("weight_sqnr_db", "dB", "higher", "Of the weights in codes, the worst signal-to-quantization-noise ratio.", exact=True),
+    NamedMetric("activation_sqnr_db", "dB", "higher", "Of the activations in codes, the worst ratio of the original's values through the codes alone.", exact=True),
+    NamedMetric("node_sqnr_db", "dB", "higher", "Of the nodes that can be quantized by themselves, the worst signal-to-quantization-noise ratio at the outputs.", exact=True),
+    NamedMetric(ALL_NODES_SQNR_DB, "dB", "higher", "Signal-to-quantization-noise ratio at the outputs with every node quantized, on the batches that sensitivity is measured on.", exact=True),
+    NamedMetric("weight_max_abs", "1", "lower", "Largest error of any weight in codes.", exact=True),
+    NamedMetric("weight_mean_abs", "1", "lower", "Mean error of all weights in codes.", exact=True),
+    NamedMetric("quantized_bits_per_weight", "bits", "lower", "Of the weights in codes: codes, signs, tables, scales and zero points, over their number.", exact=True),
     *_TASKS,
-    M("bits_per_weight", "bits", "lower", "8 * bytes of the stored weights / their number.", exact=True),
+    NamedMetric("bits_per_weight", "bits", "lower", "8 * bytes of the stored weights / their number.", exact=True),
 )  # fmt: skip
 
-METRICS: dict[str, M] = {row.name: row for row in _ROWS}
+METRICS: dict[str, NamedMetric] = {row.name: row for row in _ROWS}
 """Name -> metric, in the order in which they are listed."""
 
 PRIMARY: dict[str, str] = {row.primary: row.name for row in _ROWS if row.primary}
@@ -182,6 +182,6 @@ SHOWN = tuple(row.name for row in _ROWS if row.shown)
 NOT_WATCHED = tuple(row.name for row in _ROWS if not row.watched)
 
 
-def known(name: str) -> M:
+def known(name: str) -> NamedMetric:
     """A metric by its name; one that is not here is noisy, lower is better, and of no unit."""
-    return METRICS.get(name) or M(name, "", "lower", "")
+    return METRICS.get(name) or NamedMetric(name, "", "lower", "")

@@ -44,7 +44,7 @@ class Size:
     first: int
     """Feature frames of the first chunk."""
     steady: int
-    """And of every later one."""
+    """Feature frames of every later chunk."""
     new: int
     """Encoded frames that come out of a chunk."""
     expansion: int = 4

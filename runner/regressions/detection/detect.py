@@ -31,7 +31,7 @@ class Rule:
     floor: float = 0.01
     """Smallest change worth a word: of ln(value), about a percent."""
     noises: float = 1.5
-    """And in standard deviations of a night."""
+    """Smallest change worth a word in standard deviations of a night; both floors have to be passed."""
     jump: float = 0.7
     """Share of the change that has to be seen at the boundary."""
     straight: float = 1.05
