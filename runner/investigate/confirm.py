@@ -18,7 +18,7 @@ from assay.runner.investigate.rerun import Budget, Impossible, Rerun, bench, her
 from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
-from assay.schema.metrics import known
+from assay.schema.metrics import LATENCY, known
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries.base import ask
 from assay.schema.rows import Row
@@ -98,12 +98,15 @@ def confirm_alert(
 def clearest(changes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The change that a re-run can tell most of.
 
-    Made on this host, a latency (paired in turns; what a launch tells once has no interval), the smallest p.
+    Made on this host; paired in turns (what a launch tells once has no interval); a median latency before what is made
+    of it (rates, tails); the smallest p.
     """
-    return min(
-        changes,
-        key=lambda row: (row["host"] != here(), not known(row["metric"]).paired, row["p_value"], row["change_id"]),
-    )
+
+    def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        metric = row["metric"]
+        return row["host"] != here(), not known(metric).paired, metric not in LATENCY, row["p_value"], row["change_id"]
+
+    return min(changes, key=order)
 
 
 def run_again(

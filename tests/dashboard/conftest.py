@@ -98,6 +98,8 @@ def page(window: Any) -> Iterator[Any]:
 def in_the_dark(page: Any) -> None:
     """The same view on a dark screen: drawn anew, nothing raised, no text or chart lost."""
     parts = "[data-testid=stHeading], [data-testid=stDataFrame], .js-plotly-plot"
+    # While a script runs the page may hold the old parts beside the new ones; both would be counted.
+    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
     before = page.locator(parts).count()
     assert before
     page.emulate_media(color_scheme="dark")
