@@ -52,7 +52,7 @@ def tally(
         raise ValueError(f"shape {expected.shape} was expected, {actual.shape} came")
     for side in (expected, actual):
         if side.dtype.kind in "cOSUMm" or (side.dtype.kind == "V" and not _is_low_precision(side.dtype)):
-            raise ValueError(f"values of dtype {side.dtype} cannot be compared as numbers")
+            raise ValueError(_no_numbers(side.dtype))
     settings: dict[str, Any] = {"rule": rule, "atol": atol, "rtol": rtol, "nan_equal": nan_equal}
     if compiled is None:
         compiled = expected.size >= _COMPILE_FROM and can_compile()
@@ -74,6 +74,16 @@ def tally(
         whole.merge(part, offset)
         offset += x.size
     return whole
+
+
+def _no_numbers(dtype: np.dtype[Any]) -> str:
+    """Why a dtype cannot be compared as numbers, and what to do."""
+    if dtype.kind == "V":
+        return (
+            f"values of dtype {dtype} are bytes without a type (numpy's files lose the name of bfloat16 and float8):"
+            " write them as safetensors, or as float32"
+        )
+    return f"values of dtype {dtype} cannot be compared as numbers"
 
 
 def _is_low_precision(dtype: np.dtype[Any]) -> bool:

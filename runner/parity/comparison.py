@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from assay.runner.parity.compare import can_compile, tally
+from assay.runner.parity.pairs import going_on, in_pairs
 from assay.runner.parity.receipt import empty_receipt, receipt
 from assay.runner.parity.tally import Tally
+from assay.runner.parity.texts import facts_of, started, tally_texts
 from assay.runner.rules.policy import Policy, Resolved
-from assay.runner.tensors import Array, Tensors
+from assay.runner.tensors import Array, Tensors, dtype_name, is_text
 
 ALL_STEPS = -1
 _MANY_ELEMENTS = 1 << 25
@@ -33,8 +35,12 @@ class OutputComparison:
     ) -> Iterator[dict[str, Any]]:
         """Receipts of one step; a mask (by output, True where it counts) leaves the rest out."""
         renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
+        longer = going_on(expected, renamed)
         for name, right in expected.items():
-            yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
+            made = self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
+            if name in longer:
+                self._problems.setdefault(name, f"step {number}: {longer[name]}")
+            yield {**made, "problem": made["problem"] or longer.get(name)}
 
     def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
         """With one output on each side, the name does not matter."""
@@ -46,15 +52,17 @@ class OutputComparison:
         self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors, mask: Array | None
     ) -> dict[str, Any]:
         tolerance = self._policy.for_output(name)
-        whole = self._tallies.setdefault(name, Tally())
+        whole = self._tallies.setdefault(name, started(right))
+        if candidate is not None:
+            right, candidate, mask = in_pairs(right, candidate, mask)
         facts = {
             "output": name,
             "step": step,
             "rule": tolerance.rule,
             "atol": tolerance.atol,
             "rtol": tolerance.rtol,
-            "expected_dtype": right.dtype.name,
-            "actual_dtype": None if candidate is None else candidate.dtype.name,
+            "expected_dtype": dtype_name(right),
+            "actual_dtype": None if candidate is None else dtype_name(candidate),
             "shape": list(right.shape),
             "problem": None,
         }
@@ -68,7 +76,7 @@ class OutputComparison:
             part = self._tally(right, candidate, mask, tolerance)
         except ValueError as error:
             return self._problem(facts, str(error))
-        made = {**facts, **receipt(part, right.shape)}
+        made = {**facts, **receipt(part, right.shape), **facts_of(part)}
         self._note_places(whole, part, step, made)
         whole.merge(part)
         return made
@@ -83,6 +91,8 @@ class OutputComparison:
             "mask": mask,
         }
         on_device = getattr(candidate, "tally_against", None)
+        if is_text(right) or is_text(candidate):
+            return tally_texts(right, np.asarray(candidate), **rules)
         found: Tally | None = on_device(right, **rules) if on_device else None
         if found is not None:
             return found
@@ -115,6 +125,7 @@ class OutputComparison:
             first = self._firsts[name]
             yield {
                 **receipt(whole, None),
+                **facts_of(whole),
                 **first,
                 "step": ALL_STEPS,
                 "shape": None,

@@ -191,7 +191,8 @@ def _cannot_compare(tolerance: Resolved, merged: Receipt) -> Judgement | None:
 
 def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]) -> Judgement | None:
     words = tolerance.words()
-    if tolerance.bands:
+    is_text = merged["expected_dtype"] == "string"
+    if tolerance.bands and not is_text:
         band = next((band for band in tolerance.bands if _within(band, merged)), None)
         if band is None or band.fails:
             reason = f"graded {band.grade}" if band else "outside every band"
@@ -208,6 +209,8 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
         share = merged["violations"] / merged["elements"]
         reason = f"{merged['violations']} of {merged['elements']} elements ({share:.2%}) are outside the tolerance"
         return Judgement("fail", reason, words, None, *_tightest(tolerance, merged))
+    if is_text:  # it has no ratios
+        return None
     for name, least in (("sqnr_db", tolerance.sqnr_db), ("cosine", tolerance.cosine)):
         if least is not None and (merged[name] is None or not merged[name] >= least):
             return Judgement("fail", f"{name} is {merged[name]}, at least {least:g} is asked", words)
@@ -216,6 +219,8 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
 
 def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
     words = tolerance.words()
+    if merged["expected_dtype"] == "string":
+        return _earned_by_text(tolerance, merged)
     if merged["max_abs"] is None:
         return Judgement("vacuous", "no finite pair was compared", words)
     if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
@@ -229,6 +234,13 @@ def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
     if tolerance.acceptance:
         reason = f"{merged['elements']} elements keep the acceptance over all steps"
     return Judgement("pass", reason, words, None, observed, limit)
+
+
+def _earned_by_text(tolerance: Resolved, merged: Receipt) -> Judgement:
+    """Of text, whose elements are equal by now: agreeing on one text everywhere proves nothing."""
+    if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
+        return Judgement("vacuous", "the reference says one text everywhere: agreeing with it proves nothing", "exact")
+    return Judgement("pass", f"{merged['elements']} texts are equal", "exact", None, 0.0, 0.0)
 
 
 def _within(band: Band, merged: Receipt) -> bool:
