@@ -71,18 +71,42 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         device = onnxruntime_device.own_stream(onnxruntime_device.index_of(options))
         options = {**options, "device_stream": device.handle}
     chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
-    try:
-        session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
-    except Exception as error:  # its exceptions share no base class
-        raise UsageError(
-            f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}"
-        ) from error
+    session, rounded = _opened(Path(source.location), settings, [(provider, chosen)])
     if provider not in (in_force := session.get_providers()):
         raise EnvironmentMissing(
             f"{provider} was asked for and could not be started here; ONNX Runtime would run on {', '.join(in_force)}"
             " instead, a silent fallback. Its own log says which library or device is missing."
         )
-    yield OnnxRuntimeSession(session, Path(source.location), provider, {**options, "chosen": chosen}, device)
+    settled = {**options, "chosen": chosen, "rounded": rounded}
+    yield OnnxRuntimeSession(session, Path(source.location), provider, settled, device)
+
+
+def _opened(path: Path, settings: Any, providers: list[Any]) -> tuple[Any, bool]:
+    """The session, and whether it computes bfloat16 in float32 and rounds after every operator, for want of kernels.
+
+    Raises:
+        UsageError: ONNX Runtime cannot load the file.
+    """
+    try:
+        return ort.InferenceSession(str(path), settings, providers=providers), False
+    except Exception as error:  # its exceptions share no base class
+        refusal = UsageError(f"ONNX Runtime cannot load {path.name}: {_plain(error, path)}")
+        if "NOT_IMPLEMENTED" not in str(error) or providers[0][0] != _CPU:
+            raise refusal from error
+    from assay.runner.graphs.bfloat16 import with_kernels
+
+    try:
+        if (made := with_kernels(path)) is not None:
+            return ort.InferenceSession(made, settings, providers=providers), True
+    except Exception as error:
+        raise refusal from error
+    raise refusal
+
+
+def _plain(error: Exception, path: Path) -> str:
+    """Why a file cannot be loaded: ONNX Runtime's words without the path, which hides the cause behind it."""
+    words = str(error).strip().replace(f"Load model from {path} failed:", "")
+    return words.replace(str(path), path.name)[:600]
 
 
 class OnnxRuntimeSession(Session):
@@ -228,7 +252,8 @@ class OnnxRuntimeSession(Session):
         return Placement(
             device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
-            precision=_precision(self._path, operators),
+            precision=_precision(self._path, operators)
+            + (", bfloat16 computed in float32 and rounded after every node" if self._options.get("rounded") else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
             fell_back=fell_back,
         )

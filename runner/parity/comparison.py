@@ -11,9 +11,8 @@ from assay.runner.parity.compare import can_compile, tally
 from assay.runner.parity.pairs import going_on, in_pairs
 from assay.runner.parity.receipt import empty_receipt, receipt
 from assay.runner.parity.tally import Tally
-from assay.runner.parity.texts import facts_of, started, tally_texts
 from assay.runner.rules.policy import Policy, Resolved
-from assay.runner.tensors import Array, Tensors, dtype_name, is_text
+from assay.runner.tensors import Array, Tensors, dtype_name
 
 ALL_STEPS = -1
 _MANY_ELEMENTS = 1 << 25
@@ -35,12 +34,11 @@ class OutputComparison:
     ) -> Iterator[dict[str, Any]]:
         """Receipts of one step; a mask (by output, True where it counts) leaves the rest out."""
         renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
-        longer = going_on(expected, renamed)
+        for name, problem in going_on(expected, renamed).items():
+            self._problems.setdefault(name, f"step {number}: {problem}")
+        expected, renamed, masks = in_pairs(expected, renamed, masks or {})
         for name, right in expected.items():
-            made = self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
-            if name in longer:
-                self._problems.setdefault(name, f"step {number}: {longer[name]}")
-            yield {**made, "problem": made["problem"] or longer.get(name)}
+            yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
 
     def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
         """With one output on each side, the name does not matter."""
@@ -52,9 +50,7 @@ class OutputComparison:
         self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors, mask: Array | None
     ) -> dict[str, Any]:
         tolerance = self._policy.for_output(name)
-        whole = self._tallies.setdefault(name, started(right))
-        if candidate is not None:
-            right, candidate, mask = in_pairs(right, candidate, mask)
+        whole = self._tallies.setdefault(name, Tally())
         facts = {
             "output": name,
             "step": step,
@@ -76,7 +72,7 @@ class OutputComparison:
             part = self._tally(right, candidate, mask, tolerance)
         except ValueError as error:
             return self._problem(facts, str(error))
-        made = {**facts, **receipt(part, right.shape), **facts_of(part)}
+        made = {**facts, **receipt(part, right.shape)}
         self._note_places(whole, part, step, made)
         whole.merge(part)
         return made
@@ -91,8 +87,6 @@ class OutputComparison:
             "mask": mask,
         }
         on_device = getattr(candidate, "tally_against", None)
-        if is_text(right) or is_text(candidate):
-            return tally_texts(right, np.asarray(candidate), **rules)
         found: Tally | None = on_device(right, **rules) if on_device else None
         if found is not None:
             return found
@@ -125,7 +119,6 @@ class OutputComparison:
             first = self._firsts[name]
             yield {
                 **receipt(whole, None),
-                **facts_of(whole),
                 **first,
                 "step": ALL_STEPS,
                 "shape": None,

@@ -1,12 +1,13 @@
 """Complex numbers compared as pairs of reals, and sequences that go on longer on one side.
 
 ONNX has no complex arithmetic: an exporter writes a complex output as real numbers with a last axis of 2 (real part,
-imaginary part). Compared like that, a complex reference and its export have one form, and both complex too.
+imaginary part). Compared like that, a complex reference and its export have one form, and so have two complex sides:
+their receipts are of the reals, an axis of 2 longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,23 @@ def as_pairs(array: Array) -> Array:
     return flat.view(flat.real.dtype).reshape(*array.shape, 2)
 
 
-def in_pairs(expected: Any, actual: Any, mask: Array | None) -> tuple[Any, Any, Array | None]:
-    """Both sides, and the mask of `expected`'s shape, as reals where a side is complex; as they are where none is."""
-    if not is_complex(expected) and not is_complex(actual):
-        return expected, actual, mask
-    if mask is not None and is_complex(expected):
-        mask = np.repeat(np.asarray(mask, bool)[..., None], 2, axis=-1)
-    right, came = (as_pairs(np.asarray(side)) if is_complex(side) else side for side in (expected, actual))
-    return right, came, mask
+def in_pairs(
+    expected: Mapping[str, Any], actual: Mapping[str, Any], masks: Mapping[str, Array]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Array]]:
+    """Outputs and masks by name, in reals where a side of an output is complex; the others as they are.
+
+    A mask has the shape of what is expected, and counts a pair as a whole.
+    """
+    rights, lefts, counted = dict(expected), dict(actual), dict(masks)
+    for name, right in expected.items():
+        left = actual.get(name)
+        if is_complex(right):
+            rights[name] = as_pairs(right)
+            if name in masks:
+                counted[name] = np.repeat(np.asarray(masks[name], bool)[..., None], 2, axis=-1)
+        if left is not None and is_complex(left):
+            lefts[name] = as_pairs(np.asarray(left))
+    return rights, lefts, counted
 
 
 def going_on(expected: Iterable[str], actual: Iterable[str]) -> dict[str, str]:
