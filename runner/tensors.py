@@ -84,6 +84,15 @@ def texts_of_bytes(raw: bytes, shape: tuple[int, ...]) -> Array:
     return texts(made.reshape(shape))
 
 
+def storable(array: Array) -> Array:
+    """An array as numpy's own files hold it, which know neither bfloat16 nor text of objects: widened, or as `U`."""
+    if is_text(array):
+        return texts(array).astype(np.str_)
+    if array.dtype.kind in "biufc":
+        return array
+    return array.astype(np.int8 if "int" in array.dtype.name else np.float32)
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -18,6 +18,7 @@ from assay.runner.parity.tally import EXACT_QUANTILES, Tally
 from assay.runner.recipes.torch_tensors import to_numpy, to_torch
 from assay.runner.tensors import Array, Tensors
 
+
 def at_host(address: int, size: int) -> torch.Tensor:
     """A copy of bytes in the host's memory."""
     return (

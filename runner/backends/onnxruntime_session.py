@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections import Counter
@@ -21,9 +22,9 @@ import numpy as np
 import onnxruntime as ort
 
 from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_device
+from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
 from assay.runner.backends.onnxruntime_runs import Runs
 from assay.runner.backends.onnxruntime_values import DTYPES, gathered, is_optional, is_sequence, named, value_of, wanted
-from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.session import HostStream, Placement, Session, Source, Stream, fed_back, refused
 from assay.runner.tensors import TEXT, Tensors, dtype_name, hash_file, texts
@@ -48,7 +49,8 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
 
     Raises:
         EnvironmentMissing: this build of ONNX Runtime does not have the provider.
-        UsageError: the file is not a model that it can load, or an option is unknown.
+        UsageError: the file is not a model that it can load, a port has a type that cannot be used, or an option is
+            unknown.
     """
     check_session_options("onnxruntime", options)
     provider = options.get("provider") or (CUDA if device_type(options.get("device", "cpu")) == "cuda" else _CPU)
@@ -77,6 +79,10 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
             f"{provider} was asked for and could not be started here; ONNX Runtime would run on {', '.join(in_force)}"
             " instead, a silent fallback. Its own log says which library or device is missing."
         )
+    for side, ports in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        for port in ports:
+            if why := refused(port.type, side):
+                raise UsageError(f"{side} {port.name!r} of {Path(source.location).name} {why}.")
     settled = {**options, "chosen": chosen, "rounded": rounded}
     yield OnnxRuntimeSession(session, Path(source.location), provider, settled, device)
 
@@ -104,8 +110,9 @@ def _opened(path: Path, settings: Any, providers: list[Any]) -> tuple[Any, bool]
 
 
 def _plain(error: Exception, path: Path) -> str:
-    """Why a file cannot be loaded: ONNX Runtime's words without the path, which hides the cause behind it."""
-    words = str(error).strip().replace(f"Load model from {path} failed:", "")
+    """Why a file cannot be loaded: ONNX Runtime's words without what stands before the cause and hides it."""
+    words = str(error).strip().replace(f"Load model from {path} failed:", "").replace("This is an invalid model. ", "")
+    words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", words)
     return words.replace(str(path), path.name)[:600]
 
 
@@ -200,9 +207,6 @@ class OnnxRuntimeSession(Session):
 
     def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> dict[str, Any]:
         """The inputs that the file takes, as it takes them; those in `fed` are there already."""
-        for name, node in self._inputs.items():
-            if why := refused(node.type):
-                raise ValueError(f"input {name!r} of {self._path.name} {why}")
         given = gathered({name: node.type for name, node in self._inputs.items()}, inputs)
         optional = [name for name, node in self._inputs.items() if is_optional(node.type)]
         if missing := [name for name in self._inputs if name not in given and name not in fed and name not in optional]:
@@ -224,9 +228,7 @@ class OnnxRuntimeSession(Session):
             return [self._fitting(name, element) for element in value]
         node = self._inputs[name]
         if dtype_name(value) != (dtype := wanted(node.type)):
-            raise ValueError(
-                f"input {name!r} of {self._path.name} is {dtype}, the workload has {dtype_name(value)}"
-            )
+            raise ValueError(f"input {name!r} of {self._path.name} is {dtype}, the workload has {dtype_name(value)}")
         fits = len(node.shape) == value.ndim and all(
             not isinstance(want, int) or want == have for want, have in zip(node.shape, value.shape, strict=True)
         )

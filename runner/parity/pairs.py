@@ -56,5 +56,7 @@ def going_on(expected: Iterable[str], actual: Iterable[str]) -> dict[str, str]:
             continue
         last = f"{head}.{int(number) - 1}"
         if last in known:
-            found[last] = f"the sequence {head!r} ends here in the reference, and goes on with {name!r} in the candidate"
+            found[last] = (
+                f"the sequence {head!r} ends here in the reference, and goes on with {name!r} in the candidate"
+            )
     return found

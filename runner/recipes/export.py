@@ -82,9 +82,7 @@ def _too_large(module: Any) -> bool:
     return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) > _PROTOBUF_LIMIT
 
 
-def _by_dynamo(
-    ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None
-) -> dict[str, Any]:
+def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
     """Settings for the dynamo exporter; `arguments` are the tensors by argument, None where they go by position."""
     settings: dict[str, Any] = {
         "model": ingredients.module,
@@ -106,9 +104,7 @@ def _by_dynamo(
     return settings
 
 
-def _by_tracing(
-    ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None
-) -> dict[str, Any]:
+def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
     """A TorchScript file has no Python left for dynamo to trace: it goes through the exporter that reads its graph."""
     axes = {
         name: {int(axis): str(dim) for axis, dim in axes.items()}

@@ -197,9 +197,7 @@ def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
     for values in (found.tensors, _in_order(result, found)):
         if len(values) == len(names):
             return dict(zip(names, map(_tensor, values.values()), strict=True))
-    raise ValueError(
-        f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(found.tensors)}"
-    )
+    raise ValueError(f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(found.tensors)}")
 
 
 def _in_order(result: Any, found: Leaves) -> dict[str, Any]:
