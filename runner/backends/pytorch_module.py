@@ -140,7 +140,7 @@ class PyTorchSession(Session):
             EnvironmentMissing: the session is not on a CUDA device.
         """
         device = cuda_device.open_device(str(self._device))
-        names = parameter_names(self.module)
+        names = parameter_names(self.module, inputs)
 
         def build(placed: dict[str, torch.Tensor]) -> Callable[[], dict[str, Any]]:
             def launch() -> dict[str, Any]:
@@ -244,7 +244,7 @@ class PyTorchSession(Session):
 
     def _bind(self, inputs: Tensors, fed: dict[str, Any]) -> dict[str, Any] | list[Any]:
         """Arguments on the device, those in `fed` are there already; nested ones (`past.0.1`) put together."""
-        names = parameter_names(self.module)
+        names = parameter_names(self.module, [*inputs, *fed])
         tensors = {**{name: self._placed(name, array) for name, array in inputs.items()}, **fed}
         return list(tensors.values()) if names is None else nest(tensors, names)
 

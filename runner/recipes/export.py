@@ -42,7 +42,7 @@ def build(ingredients: Ingredients) -> None:
             f"output {clash[0]!r} has the name of an input, which a graph cannot have: name the outputs, in order, by"
             " the model's `outputs`."
         )
-    names = parameter_names(ingredients.module)
+    names = parameter_names(ingredients.module, tensors)
     arguments = nest(tensors, names) if names is not None else None
     if arguments is not None:
         tensors = {name: tensors[name] for name in flat_names(arguments)}
@@ -99,7 +99,7 @@ def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dic
         shapes = {
             name: {int(axis): symbols[str(dim)] for axis, dim in dynamic.get(name, {}).items()} for name in tensors
         }
-        named = parameter_names(ingredients.module)
+        named = parameter_names(ingredients.module, tensors)
         settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else nest(shapes, named)
     return settings
 
@@ -110,7 +110,7 @@ def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: di
         name: {int(axis): str(dim) for axis, dim in axes.items()}
         for name, axes in ingredients.options.get("dynamic", {}).items()
     }
-    module, names = ingredients.module, parameter_names(ingredients.module)
+    module, names = ingredients.module, parameter_names(ingredients.module, tensors)
     scripted = isinstance(module, torch.jit.ScriptModule)
     if arguments is not None and names is not None and not scripted and list(tensors) != names:
         # nested arguments, or some of them left out: it would take their defaults for inputs

@@ -225,6 +225,8 @@ def _dtype(value: Any) -> torch.dtype:
 def flat_outputs(module: Any, names: tuple[str, ...]) -> Iterator[None]:
     """While it lasts, the module gives a tuple of tensors, those of `names` in order, where it gives what has more.
 
+    Without `names` they are all that there are, as `name_outputs` orders them.
+
     Exporters take tensors in dictionaries and tuples as they are, and nothing else (numbers, dataclasses, caches).
     """
     if isinstance(module, torch.jit.ScriptModule | torch.fx.GraphModule):
@@ -235,7 +237,7 @@ def flat_outputs(module: Any, names: tuple[str, ...]) -> Iterator[None]:
         if all(leaf is None or isinstance(leaf, torch.Tensor) for leaf in _PYTREE.tree_leaves(result)):
             return result
         own = name_outputs(result, None)
-        return tuple((own if tuple(own) == names else name_outputs(result, names)).values())
+        return tuple((own if not names or tuple(own) == names else name_outputs(result, names)).values())
 
     handle = module.register_forward_hook(flattened)
     try:
