@@ -88,7 +88,7 @@ def storable(array: Array) -> Array:
     """An array as numpy's own files hold it, which know neither bfloat16 nor text of objects: widened, or as `U`."""
     if is_text(array):
         return texts(array).astype(np.str_)
-    if array.dtype.kind in "biufc":
+    if array.dtype.isbuiltin == 1:
         return array
     return array.astype(np.int8 if "int" in array.dtype.name else np.float32)
 

@@ -232,7 +232,7 @@ class OnnxRuntimeSession(Session):
         fits = len(node.shape) == value.ndim and all(
             not isinstance(want, int) or want == have for want, have in zip(node.shape, value.shape, strict=True)
         )
-        if not fits and node.type.startswith("tensor("):
+        if not fits and node.shape and node.type.startswith("tensor("):  # none is written where it is open
             raise ValueError(f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {value.shape}")
         array = texts(value) if dtype == TEXT else value
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)

@@ -61,11 +61,12 @@ def value_of(array: Array, device: str = "cpu", index: int = 0) -> Any:
     name = array.dtype.name
     if name not in _ONNX_NUMBERS:
         return ort.OrtValue.ortvalue_from_numpy(array, device, index)
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_packed(np.ascontiguousarray(array)), _ONNX_NUMBERS[name])
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_packed(array), _ONNX_NUMBERS[name])
 
 
 def _packed(array: Array) -> Array:
-    """The bits as ONNX has them, in an array of the same shape; below a byte, its end is unused."""
+    """The bits as ONNX has them, in an array of the same shape, in C order; below a byte, its end is unused."""
+    array = np.asarray(array, order="C")
     bits = _BITS.get(array.dtype.name)
     if bits is None:
         return array.view(np.uint16 if array.dtype.itemsize == 2 else np.uint8)
