@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from assay.runner.errors import UsageError, nearest
@@ -39,6 +41,55 @@ def present_name(reference: str, folder: Path) -> str:
     return f"assay.{reference}" if (_PACKAGE / module).is_file() else reference
 
 
+_RELATIVE = re.compile(r"^[ \t]*from[ \t]+\.", re.MULTILINE)
+
+
+def _name_of(path: Path, folder: Path) -> str:
+    """What a file is imported as: alone, or inside its package where it has one, so that relative imports work.
+
+    Its package begins below the suite's folder or, outside of it, at its highest folder with an `__init__.py`. It has
+    its own name where nobody else has that already.
+    """
+    alone = f"_assay_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    top = _top(path, folder)
+    if top is None:
+        return alone
+    names = path.relative_to(top).with_suffix("").parts
+    return ".".join(names if _is_at(names[0], top / names[0]) else (alone, *names))
+
+
+def _top(path: Path, folder: Path) -> Path | None:
+    """The folder that a file's package lies in; None where it is no part of one, or of one without need."""
+    top = path.parent
+    while (top / "__init__.py").is_file() and top != top.parent:
+        top = top.parent
+    if path.is_relative_to(folder) and folder in top.parents and _RELATIVE.search(path.read_text("utf-8", "replace")):
+        top = folder  # folders without an `__init__.py` are packages too
+    return top if top != path.parent else None
+
+
+def _is_at(package: str, place: Path) -> bool:
+    """Whether the package of this name is, or would be, the one in that folder."""
+    try:
+        held = sys.modules.get(package)
+        spec = importlib.util.find_spec(package) if held is None else held.__spec__
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and str(place) in [
+        str(Path(where).resolve()) for where in spec.submodule_search_locations or ()
+    ]
+
+
+def _packages(name: str, top: Path) -> None:
+    """Import the packages that a module lies in, as an import by name would."""
+    outer, *inner = name.split(".")[:-1]
+    if outer.startswith("_assay_user_") and outer not in sys.modules:
+        root = ModuleType(outer)
+        root.__path__ = [str(top)]
+        sys.modules[outer] = root
+    importlib.import_module(".".join([outer, *inner]))
+
+
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
     """The function that `reference` names.
 
@@ -56,8 +107,13 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
             path = (folder / head).resolve()
             if not path.is_file():
                 raise UsageError(f"{path} is not there (from {reference!r}).")  # noqa: TRY301  said as it is below
-            digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-            spec = importlib.util.spec_from_file_location(f"_assay_user_{digest}", path)
+            top = _top(path, folder.resolve())
+            if top is not None and str(top) not in sys.path:
+                sys.path.insert(0, str(top))
+            own_name = _name_of(path, folder.resolve())
+            if top is not None:
+                _packages(own_name, top)
+            spec = importlib.util.spec_from_file_location(own_name, path)
             assert spec is not None  # noqa: S101  a .py file always has a loader
             loader = spec.loader
             assert loader is not None  # noqa: S101
@@ -70,7 +126,8 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"importing {head!r} failed: {type(error).__name__}: {error}") from error
+        words = re.sub(r"_assay_user_[0-9a-f]{12}\.?", "", str(error))
+        raise UsageError(f"importing {head!r} failed: {type(error).__name__}: {words}") from error
     if not hasattr(module, name):
         public = [attribute for attribute in dir(module) if not attribute.startswith("_")]
         raise UsageError(f"{head!r} has no {name!r}.{nearest(name, public)}")

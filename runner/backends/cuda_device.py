@@ -11,40 +11,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import ml_dtypes
-import numpy as np
 import torch
 
 from assay.runner.errors import EnvironmentMissing
 from assay.runner.parity.tally import EXACT_QUANTILES, Tally
+from assay.runner.recipes.torch_tensors import to_numpy, to_torch
 from assay.runner.tensors import Array, Tensors
-
-_CARRIED = {
-    torch.bfloat16: (torch.int16, ml_dtypes.bfloat16),
-    torch.float8_e4m3fn: (torch.uint8, ml_dtypes.float8_e4m3fn),
-    torch.float8_e5m2: (torch.uint8, ml_dtypes.float8_e5m2),
-}
-"""Types that numpy has only by ml_dtypes: they travel as integers of their size."""
-_BY_NAME = {np.dtype(theirs).name: ours for ours, (_, theirs) in _CARRIED.items()}
-
-
-def to_torch(array: Array) -> torch.Tensor:
-    """A tensor on the host with the array's values, bfloat16 and the float8 types included; the memory is its own."""
-    own = np.array(array, order="C")
-    if own.dtype.name in _BY_NAME:
-        kind = _BY_NAME[own.dtype.name]
-        return torch.from_numpy(own.view(f"i{own.dtype.itemsize}" if own.dtype.itemsize > 1 else "u1")).view(kind)
-    return torch.from_numpy(own)
-
-
-def to_numpy(tensor: torch.Tensor) -> Array:
-    """The tensor's values on the host; the array is the caller's to keep."""
-    host = tensor.detach().cpu().contiguous()
-    if host.dtype in _CARRIED:
-        carrier, kind = _CARRIED[host.dtype]
-        return host.view(carrier).clone().numpy().view(kind)
-    array: Array = host.clone().numpy()
-    return array
 
 
 def at_host(address: int, size: int) -> torch.Tensor:

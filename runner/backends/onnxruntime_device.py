@@ -103,7 +103,8 @@ def bind(session: Any, names: tuple[str, ...], device: Any, dtypes: Mapping[str,
     """
     import torch
 
-    from assay.runner.backends.cuda_device import DeviceCall, to_numpy
+    from assay.runner.backends.cuda_device import DeviceCall
+    from assay.runner.recipes.torch_tensors import to_numpy
 
     index = torch.device(device.name).index or 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections import Counter
@@ -22,9 +23,11 @@ import onnxruntime as ort
 
 from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_device
 from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
+from assay.runner.backends.onnxruntime_runs import Runs
+from assay.runner.backends.onnxruntime_values import DTYPES, gathered, is_optional, is_sequence, named, value_of, wanted
 from assay.runner.errors import EnvironmentMissing, UsageError
-from assay.runner.session import Placement, Session, Source, Stream, fed_back
-from assay.runner.tensors import Tensors, hash_file
+from assay.runner.session import HostStream, Placement, Session, Source, Stream, fed_back, refused
+from assay.runner.tensors import TEXT, Tensors, dtype_name, hash_file, texts
 
 _CPU = "CPUExecutionProvider"
 OPTIMIZATION = {
@@ -34,11 +37,6 @@ OPTIMIZATION = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 """Words for how far ONNX Runtime rewrites a graph."""
-_DTYPES = {
-    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
-    "tensor(bfloat16)": "bfloat16", "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
-    "tensor(int8)": "int8", "tensor(uint8)": "uint8", "tensor(bool)": "bool",
-}  # fmt: skip
 
 
 def accepts() -> tuple[str, ...]:
@@ -51,7 +49,8 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
 
     Raises:
         EnvironmentMissing: this build of ONNX Runtime does not have the provider.
-        UsageError: the file is not a model that it can load, or an option is unknown.
+        UsageError: the file is not a model that it can load, a port has a type that cannot be used, or an option is
+            unknown.
     """
     check_session_options("onnxruntime", options)
     provider = options.get("provider") or (CUDA if device_type(options.get("device", "cpu")) == "cuda" else _CPU)
@@ -74,18 +73,47 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         device = onnxruntime_device.own_stream(onnxruntime_device.index_of(options))
         options = {**options, "device_stream": device.handle}
     chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
-    try:
-        session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
-    except Exception as error:  # its exceptions share no base class
-        raise UsageError(
-            f"ONNX Runtime cannot load {Path(source.location).name}: {str(error).strip()[:600]}"
-        ) from error
+    session, rounded = _opened(Path(source.location), settings, [(provider, chosen)])
     if provider not in (in_force := session.get_providers()):
         raise EnvironmentMissing(
             f"{provider} was asked for and could not be started here; ONNX Runtime would run on {', '.join(in_force)}"
             " instead, a silent fallback. Its own log says which library or device is missing."
         )
-    yield OnnxRuntimeSession(session, Path(source.location), provider, {**options, "chosen": chosen}, device)
+    for side, ports in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        for port in ports:
+            if why := refused(port.type, side):
+                raise UsageError(f"{side} {port.name!r} of {Path(source.location).name} {why}.")
+    settled = {**options, "chosen": chosen, "rounded": rounded}
+    yield OnnxRuntimeSession(session, Path(source.location), provider, settled, device)
+
+
+def _opened(path: Path, settings: Any, providers: list[Any]) -> tuple[Any, bool]:
+    """The session, and whether it computes bfloat16 in float32 and rounds after every operator, for want of kernels.
+
+    Raises:
+        UsageError: ONNX Runtime cannot load the file.
+    """
+    try:
+        return ort.InferenceSession(str(path), settings, providers=providers), False
+    except Exception as error:  # its exceptions share no base class
+        refusal = UsageError(f"ONNX Runtime cannot load {path.name}: {_plain(error, path)}")
+        if "NOT_IMPLEMENTED" not in str(error) or providers[0][0] != _CPU:
+            raise refusal from error
+    from assay.runner.graphs.bfloat16 import with_kernels
+
+    try:
+        if (made := with_kernels(path)) is not None:
+            return ort.InferenceSession(made, settings, providers=providers), True
+    except Exception as error:
+        raise refusal from error
+    raise refusal
+
+
+def _plain(error: Exception, path: Path) -> str:
+    """Why a file cannot be loaded: ONNX Runtime's words without what stands before the cause and hides it."""
+    words = str(error).strip().replace(f"Load model from {path} failed:", "").replace("This is an invalid model. ", "")
+    words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", words)
+    return words.replace(str(path), path.name)[:600]
 
 
 class OnnxRuntimeSession(Session):
@@ -97,24 +125,26 @@ class OnnxRuntimeSession(Session):
         self._options = options
         self._on = BACKENDS["onnxruntime"].providers.get(provider, "cpu")
         self._inputs = {node.name: node for node in session.get_inputs()}
-        self.output_names: tuple[str, ...] = tuple(node.name for node in session.get_outputs())
+        self._kinds = {node.name: node.type for node in session.get_outputs()}
+        self.output_names: tuple[str, ...] = tuple(self._kinds)
+        self._runs = Runs(session, {name: node.type for name, node in self._inputs.items()}, self._kinds)
 
     def infer(self, inputs: Tensors) -> Tensors:
         feed = self._checked(inputs)
         try:
-            values = self._session.run(self.output_names, feed)
+            values = self._runs.once(feed)
         except Exception as error:
             raise ValueError(f"ONNX Runtime could not run {self._path.name}: {str(error).strip()[:600]}") from error
-        return {name: np.asarray(value) for name, value in zip(self.output_names, values, strict=True)}
+        self.left_out = tuple(f"{name!r} (without a value)" for name, value in values.items() if value is None)
+        return dict(pair for name, value in values.items() for pair in named(name, value, self._kinds[name]))
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
         feed = self._checked(inputs)
-        if self._on != "cuda":
-            run, names = self._session.run, self.output_names
-            return lambda: run(names, feed)
+        if self._on != "cuda" or not self._runs.can_bind:
+            return self._runs.prepared(feed)
         binding = self._session.io_binding()
         index = onnxruntime_device.index_of(self._options)
-        self._bound = {n: ort.OrtValue.ortvalue_from_numpy(a, "cuda", index) for n, a in feed.items()}
+        self._bound = {n: value_of(a, "cuda", index) for n, a in feed.items()}
         for name, value in self._bound.items():
             binding.bind_ortvalue_input(name, value)
         for name in self.output_names:
@@ -134,7 +164,12 @@ class OnnxRuntimeSession(Session):
         """
         if self._device is None or cuda_graph != bool(self._options.get("cuda_graph")):
             raise ValueError("this session was not opened to be timed on a device")
-        return onnxruntime_device.bind(self._session, self.output_names, self._device, _DTYPES, self._checked(inputs))
+        if not self._runs.plain:
+            raise ValueError(
+                f"{self._path.name} has ports that are no tensors of numbers in numpy's own dtypes: they cannot be bound"
+                " on a device (mode functional times it)"
+            )
+        return onnxruntime_device.bind(self._session, self.output_names, self._device, DTYPES, self._checked(inputs))
 
     def builds(self) -> dict[str, int]:
         """The engines that the TensorRT provider has built, with the time of each; empty for other providers."""
@@ -151,8 +186,9 @@ class OnnxRuntimeSession(Session):
         from assay.runner.timing.traces import as_written, onnxruntime_layers
 
         feed = self._checked(inputs)
+        call = self._runs.prepared(feed)
         for _ in range(warm_up + calls):
-            self._session.run(self.output_names, feed)
+            call()
         written = Path(self._session.end_profiling())
         try:
             layers, memory = onnxruntime_layers(json.loads(written.read_text()), calls)
@@ -161,35 +197,45 @@ class OnnxRuntimeSession(Session):
         finally:
             written.unlink(missing_ok=True)
 
-    def open_stream(self, states: Mapping[str, str]) -> OnnxRuntimeStream | OnnxRuntimeDeviceStream:
+    def open_stream(self, states: Mapping[str, str]) -> Stream:
+        if not self._runs.plain:
+            return HostStream(self, states)
         if self._on != "cuda":
             return OnnxRuntimeStream(self._session, states, self._checked)
         index = onnxruntime_device.index_of(self._options)
         return OnnxRuntimeDeviceStream(self._session, states, self._checked, index)
 
-    def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> Tensors:
+    def _checked(self, inputs: Tensors, fed: Collection[str] = ()) -> dict[str, Any]:
         """The inputs that the file takes, as it takes them; those in `fed` are there already."""
-        if missing := [name for name in self._inputs if name not in inputs and name not in fed]:
+        given = gathered({name: node.type for name, node in self._inputs.items()}, inputs)
+        optional = [name for name, node in self._inputs.items() if is_optional(node.type)]
+        if missing := [name for name in self._inputs if name not in given and name not in fed and name not in optional]:
+            lists = [name for name in missing if is_sequence(self._inputs[name].type)]
             raise ValueError(
                 f"{self._path.name} takes {', '.join(self._inputs)}; the workload has no {', '.join(missing)} "
                 f"(it has {', '.join(inputs)})"
+                + (f"; name the tensors of a sequence {lists[0]}.0, {lists[0]}.1 and so on" if lists else "")
             )
-        for name, node in self._inputs.items():
-            if name not in inputs:
-                continue
-            array, wanted = inputs[name], _DTYPES.get(node.type, node.type)
-            if array.dtype.name != wanted:
-                raise ValueError(
-                    f"input {name!r} of {self._path.name} is {wanted}, the workload has {array.dtype.name}"
-                )
-            fits = len(node.shape) == array.ndim and all(
-                not isinstance(want, int) or want == have for want, have in zip(node.shape, array.shape, strict=True)
-            )
-            if not fits:
-                raise ValueError(
-                    f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {array.shape}"
-                )
-        return {name: np.ascontiguousarray(inputs[name]) for name in self._inputs if name in inputs}
+        return {name: self._fitting(name, value) for name, value in given.items()}
+
+    def _fitting(self, name: str, value: Any) -> Any:
+        """An array as the port takes it, in C order; of a sequence each of its elements.
+
+        Raises:
+            ValueError: its dtype or shape is not the port's.
+        """
+        if isinstance(value, list):
+            return [self._fitting(name, element) for element in value]
+        node = self._inputs[name]
+        if dtype_name(value) != (dtype := wanted(node.type)):
+            raise ValueError(f"input {name!r} of {self._path.name} is {dtype}, the workload has {dtype_name(value)}")
+        fits = len(node.shape) == value.ndim and all(
+            not isinstance(want, int) or want == have for want, have in zip(node.shape, value.shape, strict=True)
+        )
+        if not fits and node.shape and node.type.startswith("tensor("):  # none is written where it is open
+            raise ValueError(f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {value.shape}")
+        array = texts(value) if dtype == TEXT else value
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
     def placement(self) -> Placement:
         nodes: Counter[str] = Counter()
@@ -208,7 +254,8 @@ class OnnxRuntimeSession(Session):
         return Placement(
             device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
-            precision=_precision(self._path, operators),
+            precision=_precision(self._path, operators)
+            + (", bfloat16 computed in float32 and rounded after every node" if self._options.get("rounded") else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
             fell_back=fell_back,
         )

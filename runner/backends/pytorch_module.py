@@ -24,14 +24,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.runner.backends import BACKENDS, check_session_options, cuda_device
-from assay.runner.backends.cuda_device import DeviceArray, DeviceCall, to_numpy
+from assay.runner.backends.cuda_device import DeviceArray, DeviceCall
 from assay.runner.errors import UsageError
 from assay.runner.recipes.torch_modules import Signed, parameter_names
+from assay.runner.recipes.torch_tensors import leaves_of, name_outputs, nest, to_numpy, to_torch
 from assay.runner.session import Placement, Session, Source, Stream, fed_back
 from assay.runner.source import load_factory
 from assay.runner.tensors import Tensors
 
 _AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+_REAL = ("float32", "float16", "bfloat16")
+"""Dtypes of inputs that `float64` arithmetic widens, as it widens the parameters."""
 _DROPPED_BITS = {"tf32": 13, "bfloat16": 16}
 
 
@@ -112,7 +115,7 @@ class PyTorchSession(Session):
         return {name: to_numpy(tensor) for name, tensor in named.items()}
 
     def prepare(self, inputs: Tensors) -> Callable[[], object]:
-        arguments, call = self._bind(inputs), self._call
+        arguments, call = self._bind(inputs, {}), self._call
         names, values = (list(arguments), list(arguments.values())) if isinstance(arguments, dict) else ([], arguments)
         feed = dict(zip(names, values, strict=True)) if names else {}
         positional = [] if names else values
@@ -137,12 +140,12 @@ class PyTorchSession(Session):
             EnvironmentMissing: the session is not on a CUDA device.
         """
         device = cuda_device.open_device(str(self._device))
-        names = parameter_names(self.module)
+        names = parameter_names(self.module, inputs)
 
         def build(placed: dict[str, torch.Tensor]) -> Callable[[], dict[str, Any]]:
             def launch() -> dict[str, Any]:
                 with torch.inference_mode():
-                    result = self._call(**placed) if names is not None else self._call(*placed.values())
+                    result = self._call(*placed.values()) if names is None else self._call(**nest(placed, names))
                 return name_outputs(result, self._source.outputs)
 
             return launch
@@ -193,8 +196,7 @@ class PyTorchSession(Session):
 
     def call_on_device(self, inputs: Tensors, fed: dict[str, Any]) -> tuple[dict[str, Any], float]:
         """One step: outputs as tensors where they lie, and the wall time in ms; `fed` are tensors already there."""
-        bound = self._bind(inputs)
-        arguments = {**bound, **fed} if isinstance(bound, dict) else [*bound, *fed.values()]
+        arguments = self._bind(inputs, fed)
         started = time.perf_counter_ns()
         with torch.inference_mode(), self._rounded():
             result = self._call(**arguments) if isinstance(arguments, dict) else self._call(*arguments)
@@ -203,6 +205,7 @@ class PyTorchSession(Session):
         took = (time.perf_counter_ns() - started) / 1e6
         named = name_outputs(result, self._source.outputs)
         self.output_names = tuple(named)
+        self.left_out = tuple(leaves_of(result).left_out)
         return named, took
 
     def infer_as(self, inputs: Tensors, arithmetic: str) -> Tensors:
@@ -218,7 +221,7 @@ class PyTorchSession(Session):
             with _RoundedProducts(_DROPPED_BITS[arithmetic]):
                 return self.infer(inputs)
         exact = PyTorchSession(copy.deepcopy(self.module).double(), self._source, self._device, {})
-        return exact.infer({n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in inputs.items()})
+        return exact.infer({n: a.astype(np.float64) if a.dtype.name in _REAL else a for n, a in inputs.items()})
 
     def in_training(self) -> list[str]:
         """What stays in training mode although eval() was called: modules, or operators that were traced so."""
@@ -239,14 +242,17 @@ class PyTorchSession(Session):
         rounding = self._options.get("rounding")
         return _RoundedProducts(_DROPPED_BITS[rounding]) if rounding else contextlib.nullcontext()
 
-    def _bind(self, inputs: Tensors) -> dict[str, Any] | list[Any]:
-        tensors = {name: torch.from_numpy(np.array(array)).to(self._device) for name, array in inputs.items()}
-        names = parameter_names(self.module)
-        if names is None:
-            return list(tensors.values())
-        if unknown := [name for name in tensors if name not in names]:
-            raise ValueError(f"the module takes {', '.join(names)}; the workload has {', '.join(unknown)} beside them")
-        return tensors
+    def _bind(self, inputs: Tensors, fed: dict[str, Any]) -> dict[str, Any] | list[Any]:
+        """Arguments on the device, those in `fed` are there already; nested ones (`past.0.1`) put together."""
+        names = parameter_names(self.module, [*inputs, *fed])
+        tensors = {**{name: self._placed(name, array) for name, array in inputs.items()}, **fed}
+        return list(tensors.values()) if names is None else nest(tensors, names)
+
+    def _placed(self, name: str, array: Any) -> torch.Tensor:
+        try:
+            return to_torch(array).to(self._device)
+        except ValueError as error:
+            raise ValueError(f"input {name!r}: {error}") from None
 
     def placement(self) -> Placement:
         tensors = [*self.module.parameters(), *_packed_weights(self.module)]
@@ -396,19 +402,3 @@ def _source_of(cls: type) -> str:
         return inspect.getsource(inspect.getmodule(cls) or cls)
     except (OSError, TypeError):  # made at run time: its weights have to speak for it
         return cls.__qualname__
-
-
-def name_outputs(result: Any, names: tuple[str, ...] | None) -> dict[str, Any]:
-    """Outputs by the given names, by their own keys, or as `output`, `output_1`, ... in order.
-
-    Raises:
-        ValueError: more or fewer outputs than names.
-    """
-    if isinstance(result, Mapping) and names is None:
-        return {str(key): value for key, value in result.items()}
-    values = [v for v in torch.utils._pytree.tree_leaves(result) if isinstance(v, torch.Tensor)]  # noqa: SLF001
-    if names is not None:
-        if len(names) != len(values):
-            raise ValueError(f"the suite names {len(names)} outputs ({', '.join(names)}), the model has {len(values)}")
-        return dict(zip(names, values, strict=True))
-    return {f"output_{i}" if i else "output": value for i, value in enumerate(values)}

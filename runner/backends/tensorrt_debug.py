@@ -11,11 +11,11 @@ import tensorrt as trt
 import torch
 
 from assay.runner.backends import cuda_device
-from assay.runner.backends.cuda_device import to_numpy
 from assay.runner.backends.tensorrt_build import checked, parse, serialize
 from assay.runner.backends.tensorrt_engine import TYPES, TensorRTSession
 from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_sizes import Sizes, profiles
+from assay.runner.recipes.torch_tensors import to_numpy
 from assay.runner.tensors import Tensors
 
 _NAME = ctypes.pythonapi.PyCapsule_GetName

@@ -21,12 +21,13 @@ import tensorrt as trt
 import torch
 
 from assay.runner.backends import BACKENDS, check_session_options, cuda_device
-from assay.runner.backends.cuda_device import Cuda, DeviceArray, DeviceCall, to_numpy, to_torch
+from assay.runner.backends.cuda_device import Cuda, DeviceArray, DeviceCall
 from assay.runner.backends.tensorrt_build import OPTIONS, Log
 from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_layers import Engine, read
 from assay.runner.graphs.engine_pair import audit
 from assay.runner.graphs.engine_sizes import Range, fitting
+from assay.runner.recipes.torch_tensors import to_numpy, to_torch
 from assay.runner.session import NotBuiltFor, Placement, Session, Source, Stream, fed_back
 from assay.runner.tensors import Tensors, hash_file
 

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 
 from assay.runner.divergence.reference import RefNode
 from assay.runner.errors import UsageError
 from assay.runner.recipes.torch_modules import parameter_names
+from assay.runner.recipes.torch_tensors import flat_names, flat_outputs, nest, to_numpy, to_torch
 from assay.runner.tensors import Array, Tensors
 
 
@@ -29,12 +29,9 @@ class TorchReference:
         self._module = self._program.module(check_guards=False)
         graph = self._module.graph
         self.inputs = [node.target for node in graph.nodes if node.op == "placeholder"]
-        order = list(example)
-        self._fed = (
-            dict(zip(self.inputs, order, strict=False))
-            if parameter_names(module) is None
-            else {name: name for name in self.inputs}
-        )
+        plain = parameter_names(module, example) is not None and set(self.inputs) <= set(example)
+        order = self.inputs if plain else list(_arguments(module, example)[2])
+        self._fed = dict(zip(self.inputs, order, strict=False))
         data = {node.name for node in graph.nodes if node.op == "placeholder"}
         names = {node.name: node.target for node in graph.nodes if node.op == "placeholder"}
         self.nodes: list[RefNode] = []
@@ -52,14 +49,14 @@ class TorchReference:
     def values(self, inputs: Tensors) -> Iterator[tuple[str, Array]]:
         """Of every node that gives a tensor; each is computed when it is asked for."""
         walk = torch.fx.Interpreter(self._module, garbage_collect_values=True)
-        walk.args_iter = iter([torch.from_numpy(np.array(inputs[self._fed[name]])) for name in self.inputs])
+        walk.args_iter = iter([to_torch(inputs[self._fed[name]]) for name in self.inputs])
         with torch.inference_mode():
             for node in self._module.graph.nodes:
                 if node.op == "output":
                     return
                 value = walk.env[node] = walk.run_node(node)
                 if isinstance(value, torch.Tensor) and node.op != "get_attr":
-                    yield node.name, value.detach().cpu().numpy()
+                    yield node.name, _array(value)
                 del value
                 for dead in walk.user_to_last_uses.get(node, []):
                     del walk.env[dead]
@@ -79,14 +76,15 @@ def exported_program(module: Any, example: Tensors) -> Any:
         raise UsageError(
             "a TorchScript file has no graph that can be walked: explain needs the Python module, or an ONNX reference."
         )
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in example.items()}
-    by_name = parameter_names(module) is not None
-    arguments, named = ((), tensors) if by_name else (tuple(tensors.values()), {})
+    arguments, named, tensors = _arguments(module, example)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         if isinstance(module, torch.fx.GraphModule):
             return torch.export.export(module, tuple(tensors.values()), strict=False).run_decompositions({})
+        stack.enter_context(flat_outputs(module, ()))
         try:
             return torch.onnx.export(
                 module, arguments, kwargs=named, dynamo=True, verbose=False, optimize=False
@@ -98,6 +96,24 @@ def exported_program(module: Any, example: Tensors) -> Any:
                 raise UsageError(
                     f"the reference cannot be exported to a graph: {type(error).__name__}: {str(error)[:400]}"
                 ) from error
+
+
+def _arguments(module: Any, example: Tensors) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+    """What a module is called with: by position, by name; and the tensors in the order of their places."""
+    tensors = {name: to_torch(array) for name, array in example.items()}
+    names = parameter_names(module, tensors)
+    if names is None:
+        return tuple(tensors.values()), {}, tensors
+    named = nest(tensors, names)
+    return (), named, {name: tensors[name] for name in flat_names(named)}
+
+
+def _array(value: torch.Tensor) -> Array:
+    """A value as it lies, without a copy; complex numbers and what numpy has no dtype for are copied."""
+    if value.is_complex() or value.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+        return to_numpy(value)
+    array: Array = value.detach().cpu().numpy()
+    return array
 
 
 def _op(target: Any) -> str:

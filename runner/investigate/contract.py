@@ -67,6 +67,11 @@ def _ports_of_suite_model(suite_name: str, name: str) -> dict[str, Any]:
 
 
 def _from_ports(name: str, found: dict[str, Any]) -> Contract:
+    """A contract has tensors: sequences and maps, whose sizes nothing says, are left out of it."""
+    found = {
+        side: {port: facts for port, facts in found[side].items() if facts["dtype"] and "(" not in facts["dtype"]}
+        for side in ("inputs", "outputs")
+    }
     states = guess_states(found["inputs"], found["outputs"])
     symbols = {
         d

@@ -14,6 +14,8 @@ import ml_dtypes  # noqa: F401  registers bfloat16 and the float8 types with num
 import numpy as np
 
 from assay.runner.parity.tally import EXACT_QUANTILES, Tally, fine_bins
+from assay.runner.parity.texts import tally_texts
+from assay.runner.tensors import is_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -43,16 +45,20 @@ def tally(
     Rules for one finite pair, d = actual - expected: `mixed` |d| <= atol + rtol |expected|; `either` |d| <= atol or
     |d| <= rtol |expected|; `exact` equal values. Equal infinities agree under every rule and take no part in the
     statistics; two NaN agree only with `nan_equal`. Integers of 64 bits are subtracted exactly.
+    Text is compared exactly, whatever the rule.
     `compiled` None picks the faster implementation that is installed.
 
     Raises:
-        ValueError: the shapes differ (nothing is broadcast), or a dtype has no order (text, complex, object).
+        ValueError: the shapes differ (nothing is broadcast), one side alone is text, or a dtype has no order (objects
+            that are no text; complex numbers, which `assay.runner.parity.pairs` makes reals of).
     """
     if expected.shape != actual.shape:
         raise ValueError(f"shape {expected.shape} was expected, {actual.shape} came")
+    if is_text(expected) or is_text(actual):
+        return tally_texts(expected, actual, mask)
     for side in (expected, actual):
-        if side.dtype.kind in "cOSUMm" or (side.dtype.kind == "V" and not _is_low_precision(side.dtype)):
-            raise ValueError(f"values of dtype {side.dtype} cannot be compared as numbers")
+        if side.dtype.kind in "cMm" or (side.dtype.kind == "V" and not _is_low_precision(side.dtype)):
+            raise ValueError(_no_numbers(side.dtype))
     settings: dict[str, Any] = {"rule": rule, "atol": atol, "rtol": rtol, "nan_equal": nan_equal}
     if compiled is None:
         compiled = expected.size >= _COMPILE_FROM and can_compile()
@@ -74,6 +80,16 @@ def tally(
         whole.merge(part, offset)
         offset += x.size
     return whole
+
+
+def _no_numbers(dtype: np.dtype[Any]) -> str:
+    """Why a dtype cannot be compared as numbers, and what to do."""
+    if dtype.kind == "V":
+        return (
+            f"values of dtype {dtype} are bytes without a type (numpy's files lose the name of bfloat16 and float8):"
+            " write them as safetensors, or as float32"
+        )
+    return f"values of dtype {dtype} cannot be compared as numbers"
 
 
 def _is_low_precision(dtype: np.dtype[Any]) -> bool:

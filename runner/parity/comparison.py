@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from assay.runner.parity.compare import can_compile, tally
+from assay.runner.parity.pairs import going_on, in_pairs
 from assay.runner.parity.receipt import empty_receipt, receipt
 from assay.runner.parity.tally import Tally
 from assay.runner.rules.policy import Policy, Resolved
-from assay.runner.tensors import Array, Tensors
+from assay.runner.tensors import Array, Tensors, dtype_name
 
 ALL_STEPS = -1
 _MANY_ELEMENTS = 1 << 25
@@ -33,6 +34,9 @@ class OutputComparison:
     ) -> Iterator[dict[str, Any]]:
         """Receipts of one step; a mask (by output, True where it counts) leaves the rest out."""
         renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
+        for name, problem in going_on(expected, renamed).items():
+            self._problems.setdefault(name, f"step {number}: {problem}")
+        expected, renamed, masks = in_pairs(expected, renamed, masks or {})
         for name, right in expected.items():
             yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
 
@@ -53,8 +57,8 @@ class OutputComparison:
             "rule": tolerance.rule,
             "atol": tolerance.atol,
             "rtol": tolerance.rtol,
-            "expected_dtype": right.dtype.name,
-            "actual_dtype": None if candidate is None else candidate.dtype.name,
+            "expected_dtype": dtype_name(right),
+            "actual_dtype": None if candidate is None else dtype_name(candidate),
             "shape": list(right.shape),
             "problem": None,
         }

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from assay.runner.parity.pairs import as_pairs
 from assay.runner.rules.contract import Contract
-from assay.runner.tensors import Array, Tensors
+from assay.runner.tensors import Array, Tensors, is_text
 
 _TRIED_STEPS = 3
 _MAX_BYTES = 1 << 30
@@ -119,6 +120,10 @@ def _distance(right: Array, moved: Array | None) -> float:
         return np.inf
     if right.size == 0:
         return 0.0
+    if is_text(right) or is_text(moved):
+        return 0.0 if np.array_equal(right, moved) else np.inf
+    if right.dtype.kind == "c" and moved.dtype.kind == "c":
+        right, moved = as_pairs(right), as_pairs(moved)
     x, y = right.astype(np.float64), moved.astype(np.float64)
     if not np.array_equal(np.isfinite(x), np.isfinite(y)):
         return np.inf

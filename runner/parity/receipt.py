@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -81,6 +82,20 @@ def receipt(tally: Tally, shape: tuple[int, ...] | None) -> dict[str, Any]:
         "worst_actual": worst_pair[1] if worst >= 0 else None,
         "first_failing_index": _index(tally.first_failing, shape),
         "histogram": tally.histogram(),
+        **_said(tally),
+    }
+
+
+def _said(tally: Tally) -> dict[str, Any]:
+    """What a receipt of text has in place of numbers: the pair as JSON, and a spread of 0 where one text is all."""
+    if tally.text is None:
+        return {}
+    pair = tally.text.pair
+    return {
+        "worst_expected": None,
+        "worst_actual": None,
+        "worst_pair": None if pair is None else json.dumps(pair, ensure_ascii=False),
+        "expected_std": 0.0 if tally.text.only is not None else None,
     }
 
 

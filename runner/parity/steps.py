@@ -20,7 +20,7 @@ from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.contract import Contract, fit
 from assay.runner.rules.expression import CannotEvaluate, InvariantExpression, values_of
 from assay.runner.session import Stream
-from assay.runner.tensors import Tensors
+from assay.runner.tensors import Tensors, storable
 
 FUNCTIONAL = "functional"
 CLOSED_LOOP = "closed_loop"
@@ -234,7 +234,9 @@ class _Loop:
     def dump_step(self, step: int, folder: Path, feed: Tensors, expected: Tensors, actual: Tensors) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sides = (("input", feed), ("expected", expected), ("actual", actual))
-        named: dict[str, Any] = {f"{side}.{name}": array for side, arrays in sides for name, array in arrays.items()}
+        named: dict[str, Any] = {
+            f"{side}.{name}": storable(np.asarray(array)) for side, arrays in sides for name, array in arrays.items()
+        }
         np.savez(folder / f"step-{step:05d}.npz", **named)
         self.dumped += 1
 

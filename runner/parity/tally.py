@@ -24,6 +24,24 @@ FINE_BASE = ((1023 + _LOWEST) << 7) - 1
 """Bits of a float64 shifted right by 45 (exponent and 7 bits of fraction), minus this, is the bin."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Of text, which has no figures."""
+
+    pair: tuple[str, str] | None = None
+    """Expected and actual text of the first element that differs."""
+    only: str | None = None
+    """The expected text while it is one and the same everywhere; None before the first."""
+    varied: bool = False
+    """Whether two expected elements differ."""
+
+    def then(self, later: Said) -> Said:
+        """Of both, the elements of `later` coming after these."""
+        both = [said.only for said in (self, later) if said.only is not None]
+        varied = self.varied or later.varied or len(set(both)) > 1
+        return Said(self.pair or later.pair, None if varied or not both else both[0], varied)
+
+
 @dataclass(slots=True)
 class Tally:
     """Additive facts of a comparison; indices count elements in C order from the start of the whole."""
@@ -61,6 +79,8 @@ class Tally:
     fine: np.ndarray[Any, np.dtype[np.int64]] = field(default_factory=lambda: np.zeros(FINE_BINS, np.int64))
     kept: list[np.ndarray[Any, np.dtype[np.float64]]] | None = field(default_factory=list)
     """Every |error| so far while there are few, else None."""
+    text: Said | None = None
+    """What was said, where text was compared: `violations` counts elements that differ, and nothing is finite."""
 
     def merge(self, other: Tally, offset: int = 0) -> None:
         """Add a tally of elements that come later; `offset` shifts its indices into ours."""
@@ -81,6 +101,8 @@ class Tally:
         if self.first_failing < 0 <= other.first_failing:
             self.first_failing = other.first_failing + offset
         self.fine += other.fine
+        if other.text is not None:
+            self.text = other.text if self.text is None else self.text.then(other.text)
         if self.kept is not None:
             self.kept = None if other.kept is None or self.finite > EXACT_QUANTILES else self.kept + other.kept
 

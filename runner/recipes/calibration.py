@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from assay.runner.errors import UsageError
-from assay.runner.tensors import Tensors
+from assay.runner.tensors import Tensors, dtype_name, to_bytes
 from assay.runner.workloads import stream
 from assay.runner.workloads.asked import Workload
 
@@ -52,8 +52,8 @@ class CalibrationData:
         batches = items = 0
         for batch in self.batches():
             for name, array in sorted(batch.items()):
-                digest.update(f"{name}/{array.dtype.name}{array.shape}".encode())
-                digest.update(array.tobytes())
+                digest.update(f"{name}/{dtype_name(array)}{array.shape}".encode())
+                digest.update(to_bytes(array))
             batches += 1
             items += next((array.shape[0] for array in batch.values() if array.ndim), 1)
         return Fingerprint(digest.hexdigest(), batches, items)

@@ -22,6 +22,7 @@ from assay.runner.errors import UsageError
 from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.torch_modules import parameter_names
+from assay.runner.recipes.torch_tensors import ByPosition, flat_names, flat_outputs, nest, to_torch
 from assay.runner.source import load_factory
 from assay.runner.tensors import Tensors
 
@@ -30,24 +31,33 @@ def build(ingredients: Ingredients) -> None:
     """Export the module, traced on the workload's first batch; weights go into the file.
 
     Raises:
-        UsageError: there is no module, or an option is not as it should be.
+        UsageError: there is no module, an option is not as it should be, or an output has the name of an input.
     """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
     options = known_options("export", ingredients.options)
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in _example(ingredients).items()}
+    tensors = {name: to_torch(array) for name, array in _example(ingredients).items()}
+    if clash := [name for name in ingredients.output_names if name in tensors]:
+        raise UsageError(
+            f"output {clash[0]!r} has the name of an input, which a graph cannot have: name the outputs, in order, by"
+            " the model's `outputs`."
+        )
+    names = parameter_names(ingredients.module, tensors)
+    arguments = nest(tensors, names) if names is not None else None
+    if arguments is not None:
+        tensors = {name: tensors[name] for name in flat_names(arguments)}
     scripted = options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            ingredients.module,
-            f=str(ingredients.target),
-            input_names=list(tensors),
-            output_names=list(ingredients.output_names),
-            verbose=False,
-            **(_from_torchscript(ingredients, tensors) if scripted else _by_dynamo(ingredients, tensors)),
-        )
+        with flat_outputs(ingredients.module, ingredients.output_names):
+            torch.onnx.export(
+                f=str(ingredients.target),
+                input_names=list(tensors),
+                output_names=list(ingredients.output_names),
+                verbose=False,
+                **(_by_tracing if scripted else _by_dynamo)(ingredients, tensors, arguments),
+            )
 
 
 def _example(ingredients: Ingredients) -> Tensors:
@@ -72,11 +82,12 @@ def _too_large(module: Any) -> bool:
     return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) > _PROTOBUF_LIMIT
 
 
-def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
-    named = parameter_names(ingredients.module) is not None
+def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
+    """Settings for the dynamo exporter; `arguments` are the tensors by argument, None where they go by position."""
     settings: dict[str, Any] = {
-        "args": () if named else tuple(tensors.values()),
-        "kwargs": tensors if named else None,
+        "model": ingredients.module,
+        "args": tuple(tensors.values()) if arguments is None else (),
+        "kwargs": arguments,
         "dynamo": True,
         "external_data": _too_large(ingredients.module),
         "optimize": bool(ingredients.options.get("optimize", True)),
@@ -88,17 +99,24 @@ def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, A
         shapes = {
             name: {int(axis): symbols[str(dim)] for axis, dim in dynamic.get(name, {}).items()} for name in tensors
         }
-        settings["dynamic_shapes"] = shapes if named else tuple(shapes.values())
+        named = parameter_names(ingredients.module, tensors)
+        settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else nest(shapes, named)
     return settings
 
 
-def _from_torchscript(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
+def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
     """A TorchScript file has no Python left for dynamo to trace: it goes through the exporter that reads its graph."""
     axes = {
         name: {int(axis): str(dim) for axis, dim in axes.items()}
         for name, axes in ingredients.options.get("dynamic", {}).items()
     }
+    module, names = ingredients.module, parameter_names(ingredients.module, tensors)
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    if arguments is not None and names is not None and not scripted and list(tensors) != names:
+        # nested arguments, or some of them left out: it would take their defaults for inputs
+        module = ByPosition(module, list(tensors), names)
     return {
+        "model": module,
         "args": tuple(tensors.values()),
         "dynamo": False,
         "opset_version": int(ingredients.options.get("opset", 17)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -144,8 +145,11 @@ class Signed(torch.nn.Module):
         return self.changed(*args, **{self._own_names.get(name, name): value for name, value in kwargs.items()})
 
 
-def parameter_names(module: Any) -> list[str] | None:
-    """Names of forward's arguments, or None where inputs have to go in by position."""
+def parameter_names(module: Any, given: Iterable[str] = ()) -> list[str] | None:
+    """Names of forward's arguments, or None where inputs have to go in by position.
+
+    A forward with `**kwargs` takes inputs by name where all that are `given` (`past.0.1` by `past`) are arguments of it.
+    """
     if isinstance(module, torch.jit.ScriptModule):
         return [argument.name for argument in module.forward.schema.arguments[1:]]
     if isinstance(
@@ -155,4 +159,9 @@ def parameter_names(module: Any) -> list[str] | None:
     if isinstance(module, Signed):
         return module.argument_names
     names = list(inspect.signature(module.forward).parameters)
-    return None if "args" in names or "kwargs" in names else names
+    if "args" in names:
+        return None
+    if "kwargs" not in names:
+        return names
+    own, heads = [name for name in names if name != "kwargs"], {name.partition(".")[0] for name in given}
+    return own if heads and heads <= set(own) else None

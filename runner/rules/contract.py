@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationEr
 from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.expression import InvariantExpression, parse
 from assay.runner.rules.strict import StrictModel
-from assay.runner.tensors import Array, Tensors, dtype_named
+from assay.runner.tensors import Array, Tensors, dtype_name, dtype_named
 
 Dimension = int | str
 
@@ -188,8 +188,8 @@ class Contract(StrictModel):
                 if array is None:
                     found.append(f"{name!r} is missing")
                     continue
-                if array.dtype.name != port.dtype:
-                    found.append(f"{name!r} is {array.dtype.name}, the contract says {port.dtype}")
+                if dtype_name(array) != port.dtype:
+                    found.append(f"{name!r} is {dtype_name(array)}, the contract says {port.dtype}")
                 if port.shape and len(port.shape) != array.ndim:
                     found.append(f"{name!r} has shape {array.shape}, the contract says {list(port.shape)}")
                     continue

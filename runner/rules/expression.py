@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.tensors import Array
+from assay.runner.tensors import Array, dtype_name
 
 _MAX_LENGTH = 500
 _MAX_DEPTH = 30
 _ATTRIBUTES: dict[str, Callable[[Any], Any]] = {
-    "shape": lambda a: a.shape, "ndim": lambda a: a.ndim, "size": lambda a: a.size, "dtype": lambda a: a.dtype.name,
+    "shape": lambda a: a.shape, "ndim": lambda a: a.ndim, "size": lambda a: a.size, "dtype": dtype_name,
     "min": lambda a: a.min(), "max": lambda a: a.max(), "mean": lambda a: a.mean(dtype=np.float64), "std": lambda a: a.std(dtype=np.float64),
 }  # fmt: skip
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {

@@ -158,6 +158,8 @@ def judge_output(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt])
 
     Failures are looked for first; what is left is a pass only if something was really compared.
     """
+    if is_text(merged["expected_dtype"]):
+        return _cannot_compare(tolerance, merged) or _judge_text(tolerance, merged, steps)
     return _cannot_compare(tolerance, merged) or _breaks_limit(tolerance, merged, steps) or _earned(tolerance, merged)
 
 
@@ -331,3 +333,37 @@ def judge_measurement(limit: Limit, value: float, low: float | None = None, high
 def _between(limit: Limit, value: float) -> bool:
     """Whether the value itself keeps both limits, though neither end of its interval does."""
     return (limit.max is None or value <= limit.max) and (limit.min is None or value >= limit.min)
+
+
+def is_text(dtype: str | None) -> bool:
+    """Whether a receipt's dtype is text: `string`, or numpy's own name of such an array."""
+    return dtype is not None and dtype.startswith(("str", "object", "bytes"))
+
+
+def _judge_text(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]) -> Judgement:
+    """Text is equal or not: no rule for distances, no ratio and no band means anything; an acceptance counts it."""
+    asked, few = tolerance.acceptance, None
+    if asked and asked.least_steps is not None and len(steps) < asked.least_steps:
+        few = f"{len(steps)} steps were compared, at least {asked.least_steps} are asked"
+    if asked and (asked.pass_rate is not None or asked.violations is not None):
+        broken = _pass_rate(asked, merged, steps) or _share(asked, merged, steps)
+    else:
+        broken = _other_text(merged)
+    if broken and not few:
+        return Judgement("fail", broken, "exact")
+    if few:
+        return Judgement("vacuous", few, "exact")
+    if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
+        return Judgement("vacuous", "the reference says one text everywhere: agreeing with it proves nothing", "exact")
+    reason = "texts are equal" if not merged["violations"] else "texts keep the acceptance over all steps"
+    return Judgement("pass", f"{merged['elements']} {reason}", "exact")
+
+
+def _other_text(merged: Receipt) -> str | None:
+    """How many texts differ, and the first of them."""
+    if not merged["violations"]:
+        return None
+    share = merged["violations"] / merged["elements"]
+    pair = json.loads(merged.get("worst_pair") or "null")
+    first = f": {pair[0]!r} was expected, {pair[1]!r} came" if pair else ""
+    return f"{merged['violations']} of {merged['elements']} texts ({share:.2%}) differ{first}"

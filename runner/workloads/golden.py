@@ -21,7 +21,7 @@ import numpy as np
 import zstandard
 
 from assay.runner.errors import UsageError, nearest
-from assay.runner.tensors import Array, Tensors, dtype_named, hash_array
+from assay.runner.tensors import TEXT, Array, Tensors, dtype_name, dtype_named, hash_array, texts_of_bytes, to_bytes
 
 FORMAT = 1
 _WORTH_COMPRESSING = 0.8
@@ -79,9 +79,8 @@ def _stored(folder: Path, sha256: str) -> Path:
 
 
 def _write_object(folder: Path, array: Array) -> dict[str, Any]:
-    sha256 = hash_array(array)
+    sha256, data = hash_array(array), memoryview(to_bytes(array))
     if not _stored(folder, sha256).exists():
-        data: Any = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         compressor = zstandard.ZstdCompressor(level=3)
         middle = max(0, (data.nbytes - _SAMPLE) // 2)
         sample = data[middle : middle + _SAMPLE]
@@ -95,27 +94,31 @@ def _write_object(folder: Path, array: Array) -> dict[str, Any]:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise UsageError(f"cannot write to {folder}: {error.strerror}. The golden was not recorded.") from None
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256, "bytes": array.nbytes}
+    return {"dtype": dtype_name(array), "shape": list(array.shape), "sha256": sha256, "bytes": data.nbytes}
 
 
 def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
     path = _stored(folder, entry["sha256"])
-    dtype, shape = dtype_named(entry["dtype"]), tuple(entry["shape"])
+    text, shape = entry["dtype"] == TEXT, tuple(entry["shape"])
     try:
+        dtype = dtype_named(entry["dtype"])
         if path.suffix == ".raw":
             if path.stat().st_size != entry["bytes"]:
                 raise ValueError(f"{path.stat().st_size} bytes are there, {entry['bytes']} were recorded")  # noqa: TRY301
-            if entry["bytes"]:
+            if entry["bytes"] and not text:
                 return np.memmap(path, dtype, "r", shape=shape)
-        raw = (
-            zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=entry["bytes"])
-            if entry["bytes"]
-            else b""
-        )
-        array: Array = np.frombuffer(raw, dtype).reshape(shape)
+        raw = _raw(path, entry["bytes"])
+        array: Array = texts_of_bytes(raw, shape) if text else np.frombuffer(raw, dtype).reshape(shape)
     except (OSError, zstandard.ZstdError, ValueError) as error:
         raise UsageError(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
     return array
+
+
+def _raw(path: Path, size: int) -> bytes:
+    """The bytes of a stored array; none are none, however the file holds them."""
+    if not size or path.suffix == ".raw":
+        return path.read_bytes() if size else b""
+    return bytes(zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=size))
 
 
 def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[Tensors, Tensors]]) -> Golden:

@@ -112,6 +112,11 @@ def _recorded(
         facts = {**facts, "model": job.model, "backend": job.reference, "workload": name}
         steps = reference_steps(session, batches[: job.max_steps], contract)
         made = golden.write(Path(job.goldens), job.golden_names[name], facts, steps)
+        for what in session.left_out:
+            message = f"the reference gives {what}, which is no tensor: it is left out, and nothing is compared there"
+            events.emit(
+                Noticed(workload=name, kind="no_tensor", subject=what.split("'")[1], severity="note", message=message)
+            )
     events.emit(
         WorkloadRecorded(
             workload=name,
@@ -212,7 +217,8 @@ def _other_arithmetic(
             )
             return
         wide = {name: array.astype("float64") for name, array in right.items() if array.dtype.kind == "f"}
-        for receipt in compared.step(number, wide, {name: array.astype("float64") for name, array in other.items()}):
+        same = {name: array.astype("float64") for name, array in other.items() if name in wide}
+        for receipt in compared.step(number, wide, same):
             if receipt["max_abs"] is not None:
                 largest.setdefault(receipt["output"], []).append(receipt["max_abs"])
     for r in compared.merged():

@@ -432,11 +432,11 @@ class OnHost:
 def test_onnx_runtime_is_timed_on_a_device_without_waiting_at_the_end_of_a_run(folder: Path):
     import onnxruntime as ort
 
-    from assay.runner.backends import onnxruntime_device, onnxruntime_session
+    from assay.runner.backends import onnxruntime_device, onnxruntime_values
 
     real = ort.InferenceSession(str(onnx_affine(folder / "a.onnx")), providers=["CPUExecutionProvider"])
     session = OnHost(real)
-    call = onnxruntime_device.bind(session, ("y",), HostCuda(), onnxruntime_session._DTYPES, {"x": X})
+    call = onnxruntime_device.bind(session, ("y",), HostCuda(), onnxruntime_values.DTYPES, {"x": X})
     assert session.waited
     address = call.inputs["x"].data_ptr()
     call.inputs["x"].copy_(call.inputs["x"] * 2)

@@ -98,11 +98,13 @@ def test_large_integers_that_float64_cannot_tell_apart_still_differ():
     assert made(np.array([-(2**63)]), np.array([2**63 - 1]))["max_abs"] == float(2**64 - 1)
 
 
-def test_other_shapes_and_text_are_refused_by_name():
+def test_other_shapes_and_values_without_an_order_are_refused_by_name():
     with pytest.raises(ValueError, match=r"shape \(2,\) was expected, \(3,\) came"):
         tally(np.zeros(2), np.zeros(3))
     with pytest.raises(ValueError, match="cannot be compared as numbers"):
-        tally(np.array(["a"]), np.array(["a"]))
+        tally(np.array(["2026-11-25"], "datetime64[D]"), np.array(["2026-11-25"], "datetime64[D]"))
+    with pytest.raises(ValueError, match="bytes without a type"):
+        tally(np.zeros(2, "V2"), np.zeros(2, "V2"))
 
 
 floats = st.floats(width=32, allow_nan=True, allow_infinity=True)
