@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.tensors import Array, dtype_named
+from assay.runner.tensors import Array, dtype_named, family_of, range_of
 from assay.runner.workloads.asked import Inputs
-from assay.runner.workloads.kinds import family_of, float_range, integer_range, kind_of, range_of
+from assay.runner.workloads.kinds import float_range, integer_range, kind_of
 
 
 def draw(spec: Inputs, random: np.random.Generator) -> Array:

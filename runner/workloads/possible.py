@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from assay.runner.tensors import dtype_named
-from assay.runner.workloads.kinds import family_of, float_range, integer_range, kind_of, range_of
+from assay.runner.tensors import dtype_named, family_of, range_of
+from assay.runner.workloads.kinds import float_range, integer_range, kind_of
 
 if TYPE_CHECKING:
     from assay.runner.workloads.asked import Inputs
