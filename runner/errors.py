@@ -8,7 +8,6 @@ AssayError (exit 2)
 
 from __future__ import annotations
 
-import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
