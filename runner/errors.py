@@ -8,7 +8,11 @@ AssayError (exit 2)
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+from collections.abc import Iterator
 from enum import IntEnum
+from pathlib import Path
 
 from assay.schema.errors import nearest
 
@@ -18,7 +22,10 @@ __all__ = [
     "ExitCode",
     "NothingMeasured",
     "UsageError",
+    "first_cause",
+    "in_full",
     "nearest",
+    "says_its_cause",
 ]
 
 
@@ -51,3 +58,62 @@ class EnvironmentMissing(AssayError):
 
 class NothingMeasured(AssayError):
     exit_code = ExitCode.NOTHING
+
+
+_LOOKUPS = (KeyError, AttributeError, StopIteration, IndexError)
+"""What libraries catch and go on from: an error that merely came up meanwhile is not caused by one of these."""
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The error that began it: the first of the chain that Python keeps, and the error itself where it has none."""
+    seen = [error]
+    while (before := _before(seen[-1])) is not None and before not in seen:
+        seen.append(before)
+    return seen[-1]
+
+
+def _before(error: BaseException) -> BaseException | None:
+    if error.__cause__ is not None:
+        return error.__cause__
+    meanwhile = error.__context__
+    if error.__suppress_context__ or isinstance(meanwhile, _LOOKUPS):
+        return None
+    return meanwhile
+
+
+def in_full(error: BaseException, most: int = 1200) -> str:
+    """An error of somebody else's library: a line that says what began it and where, then its own words.
+
+    The line has the type, the first line that says something, and the user's line that was reached last, if any.
+    """
+    cause = first_cause(error)
+    line = f"{type(cause).__name__}: {_first_line(cause)}{_place(cause)}"
+    own = str(error).strip()
+    rest = own.partition("\n")[2].strip() if cause is error else f"{type(error).__name__}: {own}"
+    return f"{line}\n{rest[:most]}".strip()
+
+
+def says_its_cause(error: BaseException) -> bool:
+    """Whether the first line of an error has what began it, so that nothing is to be put before it."""
+    return _first_line(first_cause(error)) in _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "it says nothing more")
+
+
+def _place(error: BaseException) -> str:
+    """Where in the user's own code it was: the innermost line outside Assay, the libraries and Python itself."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_a_librarys(frame.filename)]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno}, in {own[-1].name})" if own else ""
+
+
+def _is_a_librarys(filename: str) -> bool:
+    installed = {"site-packages", "dist-packages"} & {*Path(filename).parts}
+    return bool(installed) or filename.startswith(("<", *_library_places()))
+
+
+def _library_places() -> Iterator[str]:
+    paths = sysconfig.get_paths()
+    yield from {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"]}
+    yield from {str(Path(__file__).parent), str(Path(__file__).resolve().parent)}

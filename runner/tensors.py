@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -104,3 +104,37 @@ def hash_array(array: Array) -> str:
     digest = hashlib.sha256(f"{dtype_name(array)}{array.shape}".encode())
     digest.update(to_bytes(array))
     return digest.hexdigest()
+
+
+Family = Literal["bool", "integer", "float", "complex"]
+
+
+def family_of(dtype: np.dtype[Any]) -> Family:
+    """What a dtype counts as; the types of `ml_dtypes` are whole numbers or floats like any other.
+
+    Raises:
+        ValueError: it holds no numbers.
+    """
+    if dtype.kind in "biufc":
+        families: dict[str, Family] = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "c": "complex"}
+        return families[dtype.kind]
+    for family, info in (("integer", ml_dtypes.iinfo), ("float", ml_dtypes.finfo)):
+        try:
+            info(dtype)
+        except ValueError:
+            continue
+        found: Family = "integer" if family == "integer" else "float"
+        return found
+    raise ValueError(f"{dtype.name} holds no numbers: give such inputs by a generator or a file")
+
+
+def range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the largest finite value of a dtype; of a complex one, of its parts."""
+    family = family_of(dtype)
+    if family == "bool":
+        return 0, 1
+    if family == "integer":
+        whole: Any = ml_dtypes.iinfo(dtype)
+        return int(whole.min), int(whole.max)
+    info: Any = ml_dtypes.finfo(dtype)
+    return float(info.min), float(info.max)

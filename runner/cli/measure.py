@@ -24,7 +24,14 @@ from assay.runner.cli.options import (
     several,
     store_at,
 )
-from assay.runner.cli.running import finish, pad_sides, pairs, progress_of
+from assay.runner.cli.running import (
+    can_be_written,
+    finish,
+    pad_sides,
+    pairs,
+    progress_of,
+    say_what_changes_nothing,
+)
 from assay.runner.errors import ExitCode, UsageError
 
 family = Family(Panel.MEASURE)
@@ -61,15 +68,18 @@ def run(
 
     Example: assay run quickstart --only scaling
     """
-    from assay.runner.run.execute import Options, planned, run_suite
+    from assay.runner.run.execute import Options, asked_for, planned, run_suite
     from assay.runner.suites.suite import find_suite, load_suite
 
+    can_be_written(summary_json, "--summary-json")
     path = find_suite(suite)
     loaded = load_suite(path)
     options = Options(
         suite, pairs(version or []), only, resume, trigger, wait, max_steps, pad_sides(pad_side), dump_dir
     )
-    with progress_of(len(planned(loaded, options))) as progress:
+    cases = planned(asked_for(loaded, options), options)
+    say_what_changes_nothing(cases, pad_side, max_steps)
+    with progress_of(len(cases)) as progress:
         finished = run_suite(loaded, path.parent.absolute(), store_at(db), options, progress)
     finish(finished, summary_json, wide=wide, json=json)
 
@@ -113,9 +123,10 @@ def parity(
 
     from assay.runner.backends import check_settings
     from assay.runner.rules.policies import find_policy
-    from assay.runner.run.execute import Options, planned, run_suite
+    from assay.runner.run.execute import Options, asked_for, planned, run_suite
     from assay.runner.suites.suite import BackendChoice, CaseTable, Model, Suite
 
+    can_be_written(summary_json, "--summary-json")
     if not model.is_file():
         raise UsageError(f"ONNX file {model} is not there.")
     check_settings("onnxruntime", {"provider": provider} if provider else {})
@@ -139,7 +150,9 @@ def parity(
         wait_s=wait,
         reproduce=shlex.join(["assay", *sys.argv[1:]]),
     )
-    with progress_of(len(planned(suite, options))) as progress:
+    cases = planned(asked_for(suite, options), options)
+    say_what_changes_nothing(cases, pad_side, max_steps)
+    with progress_of(len(cases)) as progress:
         finished = run_suite(suite, Path.cwd(), store_at(db), options, progress)
     finish(finished, summary_json, wide=wide, json=json)
 

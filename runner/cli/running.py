@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from assay.runner.errors import UsageError
 if TYPE_CHECKING:
     from assay.runner.run.execute import Finished
     from assay.runner.run.outcome import Progress
+    from assay.runner.suites.case import Case
 
 _PAD_SIDES: dict[PadSide, tuple[str | None, ...]] = {
     PadSide.CONTRACT: (None,),
@@ -67,9 +68,31 @@ def progress_of(total: int, budget_s: float | None = None) -> Iterator[Progress]
         yield live
 
 
+def can_be_written(path: Path | None, option: str) -> None:
+    """Before hours of measuring, not after them.
+
+    Raises:
+        UsageError: the file's folder is not there, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file in it.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: the folder {path.absolute().parent} is not there.")
+
+
+def say_what_changes_nothing(cases: Sequence[Case], side: PadSide, max_steps: int | None) -> None:
+    """Options that no case of a run takes; on stderr."""
+    if side is not PadSide.CONTRACT and not any(case.has_sides for case in cases):
+        print(f"note: --pad-side {side} changes nothing: no case feeds states back", file=sys.stderr)
+    if max_steps is not None and all(case.is_timed for case in cases):
+        print("note: --max-steps changes nothing: no case compares steps", file=sys.stderr)
+
+
 def finish(finished: Finished, summary_json: Path | None, *, wide: bool, json: bool) -> None:
     """Print a run, write its summary, and end with its exit code."""
-    from assay.runner.reports import console
+    from assay.runner.reports import console, left_out
     from assay.runner.reports import run as run_report
 
     if summary_json is not None:
@@ -82,4 +105,6 @@ def finish(finished: Finished, summary_json: Path | None, *, wide: bool, json: b
         console.print_json(run_report.run_document(finished))
     else:
         run_report.print_run(finished, wide=wide)
+        if finished.asked is not None:
+            print("".join(f"{line}\n" for line in left_out.lines(finished.asked)), end="")
     raise typer.Exit(int(finished.exit_code))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.runner.errors import AssayError, UsageError
+from assay.runner.errors import AssayError, UsageError, in_full
 from assay.runner.recipes import RECIPES
 from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.recipes.options import defaults
@@ -105,7 +105,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     except AssayError:
         raise
     except Exception as error:
-        raise UsageError(f"recipe {recipe!r} failed: {type(error).__name__}: {str(error).strip()[:1200]}") from error
+        raise UsageError(f"recipe {recipe!r} failed: {in_full(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return replace(built, path=folder / name)

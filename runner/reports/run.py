@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from assay.runner.reports import left_out
 from assay.runner.reports.console import COLOURS, coloured, console, interval
 from assay.runner.reports.progress import headline, state, verdict_words
 from assay.runner.reports.tables import print_table
@@ -65,6 +66,7 @@ def run_document(finished: Finished) -> dict[str, Any]:
         "exit_code": int(finished.exit_code),
         "summary": summary(finished.outcomes),
         "cases": [as_document(outcome) for outcome in finished.outcomes],
+        **(left_out.as_document(finished.asked) if finished.asked is not None else {}),
     }
 
 

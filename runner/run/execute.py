@@ -9,14 +9,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from assay.runner import environment
-from assay.runner.errors import ExitCode, NothingMeasured, nearest
+from assay.runner.errors import ExitCode, NothingMeasured, UsageError, nearest
 from assay.runner.rules.waiver import Waiver, in_force
 from assay.runner.run.measure import run_group
 from assay.runner.run.outcome import Context, Outcome, Progress
 from assay.runner.run.prepare import prepare_models
+from assay.runner.run.refused import refuse
 from assay.runner.run.rows import case_rows
 from assay.runner.run.verdicts import judge
-from assay.runner.suites.case import Case, expand
+from assay.runner.suites.case import Case, Expansion, expansion
 from assay.runner.suites.suite import Suite
 from assay.schema import rows
 from assay.schema.errors import StoreError
@@ -52,16 +53,23 @@ class Finished:
     exit_code: ExitCode
     not_published: str | None
     """Why the snapshot does not show this run yet; its bundles are safe in the spool."""
+    asked: Expansion | None = None
+    """What the suite came to: what was left out, and what was asked for and could not be met."""
 
 
 def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progress: Progress) -> Finished:
     """Run every case of a suite, each in its own process, and record each as it ends.
 
+    What is wrong with the suite or its options is said before anything is recorded.
+
     Raises:
+        UsageError: a golden that a case names is not there, or something else that `refuse` looks at.
         NothingMeasured: `only` matches no case, or there is nothing to resume.
         StoreError: a row could not be written; what was written before is intact.
     """
-    cases = planned(suite, options)
+    asked = asked_for(suite, options)
+    cases = planned(asked, options)
+    refuse(suite, folder, store, cases)
     begun = _resumed(suite, store, options) if options.resume else Begun(new_id())
     run_id, context = (
         begun.run_id,
@@ -72,24 +80,48 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
     outcomes = []
     waivers = waivers_of(store)
     left = [case for case in cases if case.name not in begun.cases]
-    for prepared, group in prepare_models(suite, folder, store, left, progress):
-        for outcome in run_group(suite, folder, store, prepared, group, progress, waivers, options.dump):
-            judge(outcome, waivers)
-            write_bundle(store, run_id, case_rows(outcome, _seen_from(context, outcome)))
-            outcomes.append(outcome)
-            progress.finished(outcome)
-    exit_code = verdict_of_run(outcomes, begun.outcomes)
+    try:
+        for prepared, group in prepare_models(suite, folder, store, left, progress):
+            for outcome in run_group(suite, folder, store, prepared, group, progress, waivers, options.dump):
+                judge(outcome, waivers)
+                write_bundle(store, run_id, case_rows(outcome, _seen_from(context, outcome)))
+                outcomes.append(outcome)
+                progress.finished(outcome)
+    except UsageError as error:  # it would be refused the same way again: there is nothing to resume
+        write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(error.exit_code))])
+        raise
+    exit_code = verdict_of_run(outcomes, begun.outcomes, unmet=bool(asked.unmet))
     write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
-    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s))
+    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s), asked)
 
 
-def planned(suite: Suite, options: Options) -> list[Case]:
-    """The cases that a run has, with what its options change in them.
+def asked_for(suite: Suite, options: Options) -> Expansion:
+    """What a run's suite comes to, as far as its options choose.
 
     Raises:
-        NothingMeasured: none is left.
+        UsageError: a version or model that the suite does not have.
+        NothingMeasured: no case is left, or none matches `only`; the nearest name is told.
     """
-    cases = chosen(expand(suite, options.versions), options.only)
+    found = expansion(suite, options.versions)
+    only = options.only
+    chosen = found if only is None else found.only(lambda name: fnmatch(name, only) or only in name)
+    if chosen.cases:
+        return chosen
+    if chosen.left_out:
+        named = "; ".join(f"{one.name}: {one.why}" for one in chosen.left_out[:_FEW])
+        more = f"; and {len(chosen.left_out) - _FEW} more" if len(chosen.left_out) > _FEW else ""
+        raise NothingMeasured(f"everything that was asked for is left out: {named}{more}.")
+    if only is None:
+        raise NothingMeasured(f"suite {suite.name!r} has no case.")
+    raise NothingMeasured(f"no case matches {only!r}.{nearest(only, [case.name for case in found.cases])}")
+
+
+_FEW = 5
+
+
+def planned(asked: Expansion, options: Options) -> list[Case]:
+    """The cases that a run has, with what its options change in them."""
+    cases = asked.cases
     if options.max_steps is not None:
         cases = [replace(case, max_steps=min(options.max_steps, case.max_steps or options.max_steps)) for case in cases]
     return [
@@ -115,10 +147,11 @@ def _publish(store: Store, wait_s: float) -> str | None:
     return "; ".join(f"bundle {name} was rejected: {reason}" for name, reason in rejected.items()) or None
 
 
-def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset()) -> ExitCode:
+def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(), *, unmet: bool = False) -> ExitCode:
     """The exit code: a failure first, then a missing backend, then a case that compared nothing.
 
-    `earlier` holds the words (statuses, verdicts) that a resumed run had recorded before.
+    `earlier` holds the words (statuses, verdicts) that a resumed run had recorded before; `unmet` says that the suite
+    asks for something of which there is no case at all.
     """
     broken = [o for o in outcomes if o.status in ("failed", "crashed", "timeout") and not _refused_as_expected(o)]
     missing = [o for o in broken if o.error_type == "EnvironmentMissing"]
@@ -133,7 +166,8 @@ def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(
     if missing:
         return ExitCode.ENVIRONMENT
     if (
-        not (outcomes or earlier)
+        unmet
+        or not (outcomes or earlier)
         or "vacuous" in earlier
         or any(o.status == "vacuous" and not o.case.expect for o in outcomes)
     ):
@@ -144,20 +178,6 @@ def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(
 def _refused_as_expected(outcome: Outcome) -> bool:
     """Whether a known-bad case was refused for the reason that it had to be."""
     return any(subject == "expectation" and j.outcome == "pass" for subject, _, j in outcome.judgements)
-
-
-def chosen(cases: list[Case], only: str | None) -> list[Case]:
-    """The cases whose name matches a pattern or contains it; all of them without one.
-
-    Raises:
-        NothingMeasured: none does; the nearest name is told.
-    """
-    if only is None:
-        return cases
-    chosen = [case for case in cases if fnmatch(case.name, only) or only in case.name]
-    if not chosen:
-        raise NothingMeasured(f"no case matches {only!r}.{nearest(only, [case.name for case in cases])}")
-    return chosen
 
 
 @dataclass(frozen=True, slots=True)

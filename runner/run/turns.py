@@ -128,7 +128,7 @@ def _block(worker: Worker, *, alone: bool) -> BlockTimed:
 
 def add_ratios(outcomes: list[Outcome]) -> None:
     """Latency over that of the case that the others are compared with, where it was timed in the same turns."""
-    base = next((o for o in outcomes if o.case.is_base), None)
+    base = min((o for o in outcomes if o.case.is_base), key=lambda o: not o.case.is_reference, default=None)
     for outcome in outcomes:
         if base is not None and base.status == "ok" and outcome is not base and outcome.status == "ok":
             outcome.ratio = statistics.paired_ratio(timed_calls(outcome), timed_calls(base))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,7 +12,7 @@ from assay.runner.recipes import MODULE_RECIPES, asked_of
 from assay.runner.rules.policy import Policy
 from assay.runner.source import is_factory
 from assay.runner.suites.checks import CHECKS, Combination
-from assay.runner.suites.suite import BackendChoice, Generate, ModelFiles, Suite, Timing, Variant
+from assay.runner.suites.suite import BackendChoice, CaseTable, Generate, ModelFiles, Suite, Timing, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class Case:
         return f"{self.model}/{self.variant}/{self.backend}/{self.workload}/{asked}{side}"
 
     @property
+    def is_reference(self) -> bool:
+        """Whether it is what its reference's outputs are recorded from: the same backend on the same source."""
+        if self.reference is None or self.backend != self.reference:
+            return False
+        if self.choice.kind == "pytorch":
+            return self.recipe.recipe not in MODULE_RECIPES
+        return self.choice.kind == "fake" or self.recipe.recipe == "given"
+
+    @property
     def is_base(self) -> bool:
         """Whether the others of its table are compared with its time."""
         if self.against is None:
@@ -87,10 +97,62 @@ class Case:
         return hashlib.sha256(f"{self.suite}/{self.name}".encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A combination that a `[[case]]` table asks for and that is no case."""
+
+    name: str
+    """As a case, it would be called so."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A check of a model that a table asks for, of which nothing is left."""
+
+    model: str
+    check: str
+    table: int
+    """Which `[[case]]`, from 1 on."""
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def words(self) -> str:
+        reasons = "; ".join(dict.fromkeys(one.why for one in self.left_out))
+        return f"case {self.table} asks for {self.check} of {self.model!r}, and nothing of it can be done: {reasons}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """What a suite comes to: its cases, and what it asks for that is none."""
+
+    cases: list[Case]
+    left_out: list[LeftOut]
+    unmet: list[Unmet]
+
+    def only(self, matches: Callable[[str], bool]) -> Expansion:
+        """The part whose names match; what is asked for and not met counts where one of its names does."""
+        return Expansion(
+            [case for case in self.cases if matches(case.name)],
+            [one for one in self.left_out if matches(one.name)],
+            [one for one in self.unmet if any(matches(combination.name) for combination in one.left_out)],
+        )
+
+
 def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     """Every case of a suite; `versions` picks one of a model's named versions (its last is the default).
 
-    Combinations that mean nothing are left out: a backend that cannot open what a variant's recipe makes.
+    Raises:
+        UsageError: a version or model that the suite does not have.
+    """
+    return expansion(suite, versions).cases
+
+
+def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion:
+    """Every case of a suite, and every combination that is none with why.
+
+    Left out is what a backend cannot open, what means nothing to a check, and the reference itself where a table
+    compares something with it; where it compares nothing else, the reference stays, and its verdict is vacuous.
 
     Raises:
         UsageError: a version or model that the suite does not have.
@@ -99,34 +161,68 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
     for model in versions:
         if model not in suite.model:
             raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
-    cases = []
+    found = Expansion([], [], [])
     for group, table in enumerate(suite.case):
-        asked = [(check, mode) for check in table.checks for mode in CHECKS[check].modes(table.modes)]
-        combinations = product(
-            table.models, table.workloads or (table.golden or "",), table.variants, table.backends, asked
-        )
-        for model_name, workload, variant, backend, (check, mode) in combinations:
-            version, files = _version(suite, model_name, versions.get(model_name))
-            recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
-            reference = table.reference or _default_reference(files)
-            if not _can_open(choice.kind, recipe.recipe, files):
-                continue
-            alone = len(table.backends) == 1
-            together = Combination(backend, choice.kind, recipe, reference, table.golden, alone)
-            if not CHECKS[check].combines(together):
-                continue
-            policy = table.tolerance or (suite.policy_named(table.policy) if table.policy else Policy())
-            cases.append(
-                Case(
-                    suite=suite.name, model=model_name, version=version, files=files, variant=variant, recipe=recipe,
-                    backend=backend, choice=choice, workload=workload, check=check,
-                    reference=None if table.golden else reference, golden=table.golden,
-                    policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
-                    timing=table.timing, generate=table.generate, against=table.against, timeout_s=table.timeout_s or suite.timeout_s, group=group,
-                    mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
-                )
-            )  # fmt: skip
-    return cases
+        made = [
+            _combined(suite, group, _version(suite, combination[0], versions.get(combination[0])), combination)
+            for combination in _combinations(table)
+        ]
+        compared = {_compared_as(case) for case, why in made if why is None and not case.is_reference}
+        told: list[tuple[Case, str | None]] = []
+        for case, why in made:
+            itself = why is None and CHECKS[case.check].compares and case.is_reference
+            told.append((case, _ITSELF if itself and _compared_as(case) in compared else why))
+        found.cases.extend(case for case, why in told if why is None)
+        found.left_out.extend(LeftOut(case.name, why) for case, why in told if why is not None)
+        found.unmet.extend(_unmet(group, told))
+    return found
+
+
+_ITSELF = "it is the reference itself, which the others are compared with"
+
+
+_Combined = tuple[str, str, str, str, tuple[str, str]]
+"""Model, workload, variant, backend, and check with its mode."""
+
+
+def _combinations(table: CaseTable) -> Iterator[_Combined]:
+    """Everything that a table asks for, in the order in which it runs."""
+    asked = [(check, mode) for check in table.checks for mode in CHECKS[check].modes(table.modes)]
+    yield from product(table.models, table.workloads or (table.golden or "",), table.variants, table.backends, asked)
+
+
+def _combined(
+    suite: Suite, group: int, made_from: tuple[str, ModelFiles], combination: _Combined
+) -> tuple[Case, str | None]:
+    """One combination as a case, and why it is none."""
+    model, workload, variant, backend, (check, mode) = combination
+    table, (version, files) = suite.case[group], made_from
+    recipe, choice = suite.variant_named(variant, model, files), suite.backend_named(backend)
+    policy = table.tolerance or (suite.policy_named(table.policy) if table.policy else Policy())
+    case = Case(
+        suite=suite.name, model=model, version=version, files=files, variant=variant, recipe=recipe,
+        backend=backend, choice=choice, workload=workload, check=check,
+        reference=None if table.golden else table.reference or _default_reference(files), golden=table.golden,
+        policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
+        timing=table.timing, generate=table.generate, against=table.against, timeout_s=table.timeout_s or suite.timeout_s, group=group,
+        mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
+    )  # fmt: skip
+    cannot = _cannot_open(choice.kind, recipe.recipe, files)
+    return case, cannot or CHECKS[check].refuses(Combination(choice.kind, recipe))
+
+
+def _compared_as(case: Case) -> tuple[str, str, str, str]:
+    """What cases of one table have in common that are held against the same outputs."""
+    return case.model, case.workload, case.check, case.mode
+
+
+def _unmet(group: int, told: list[tuple[Case, str | None]]) -> Iterator[Unmet]:
+    """Checks of a model of which a table has no case at all."""
+    met = {(case.model, case.check) for case, why in told if why is None}
+    for model, check in dict.fromkeys((case.model, case.check) for case, _ in told):
+        if (model, check) not in met:
+            left = tuple(LeftOut(c.name, why) for c, why in told if (c.model, c.check) == (model, check) and why)
+            yield Unmet(model, check, group + 1, left)
 
 
 def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:
@@ -145,14 +241,19 @@ def _default_reference(files: ModelFiles) -> str:
     return "fake" if files.fake is not None else "onnxruntime"
 
 
-def _can_open(kind: str, recipe: str, files: ModelFiles) -> bool:
+def _cannot_open(kind: str, recipe: str, files: ModelFiles) -> str | None:
+    """Why a backend cannot run what a recipe makes of a model; None where it can."""
     if kind == "pytorch":
-        return files.pytorch is not None and recipe in ("export", "given", *MODULE_RECIPES)
+        if files.pytorch is None:
+            return "the model has no `pytorch`, which is all that the pytorch backend opens"
+        runs = recipe in ("export", "given", *MODULE_RECIPES)
+        return None if runs else f"recipe {recipe!r} makes an ONNX file, which the pytorch backend does not open"
     if recipe in MODULE_RECIPES:
-        return False
+        return f"recipe {recipe!r} changes the module itself, which the pytorch backend alone runs"
     if kind == "fake":
-        return files.fake is not None
-    return files.fake is None or files.onnx is not None
+        return None if files.fake is not None else "the model has no `fake`, which is all that the fake backend opens"
+    is_fake = files.fake is not None and files.onnx is None
+    return "the model is a fake, which the fake backend alone opens" if is_fake else None
 
 
 def pytorch_kind(location: str) -> str:

@@ -26,18 +26,13 @@ Row = TypeVar("Row", bound=Mapping[str, Any])
 class Combination:
     """What a `[[case]]` table puts together, of which not everything means something to every check."""
 
-    backend: str
     kind: str
     """Of the backend."""
     recipe: Variant
-    reference: str
-    golden: str | None
-    alone: bool
-    """Whether the table names one backend only."""
 
 
-def _anything(_: Combination) -> bool:
-    return True
+def _anything(_: Combination) -> str | None:
+    return None
 
 
 def _stream_mode(mode: str) -> str:
@@ -60,8 +55,12 @@ class CheckKind:
     """A mode as it is kept; UsageError for one that there is not. None: it runs in its default mode alone."""
     named_by_mode: bool = True
     """Whether a mode says enough for a case's name (`closed_loop`) or stands behind the check (`benchmark-events`)."""
-    combines: Callable[[Combination], bool] = _anything
-    """Whether a combination means something; what does not is left out."""
+    compares: bool = False
+    """Whether its cases are held against their reference, so that the reference itself is nothing to hold."""
+    proves: bool = False
+    """Whether it holds what is computed against what is right; the others measure it, or hold it against itself."""
+    refuses: Callable[[Combination], str | None] = _anything
+    """Why a combination means nothing to it, and is left out; None where it means something."""
 
     def modes(self, asked: Iterable[str]) -> tuple[str, ...]:
         """The modes that its cases run in, each once; those of another check in the same table are not its own.
@@ -88,33 +87,33 @@ def _generation_mode(mode: str) -> str:
     return mode
 
 
-def _not_with_itself(asked: Combination) -> bool:
-    """A reference that is listed beside others is listed to be timed, not to be compared with itself."""
-    return asked.alone or asked.golden is not None or asked.reference != asked.backend
-
-
-def _has_codes(asked: Combination) -> bool:
+def _without_codes(asked: Combination) -> str | None:
     """A float file has no tensor in codes: made by a quantizer, or given beside the float file that it is `from`."""
-    quantized = RECIPES[asked.recipe.recipe].quantizes or asked.recipe.base is not None
-    return asked.kind == "onnxruntime" and quantized
+    if asked.kind != "onnxruntime":
+        return f"it looks at an ONNX file as ONNX Runtime runs it, not at what the {asked.kind} backend runs"
+    if RECIPES[asked.recipe.recipe].quantizes or asked.recipe.base is not None:
+        return None
+    return f"recipe {asked.recipe.recipe!r} makes a float file, which has no tensor in codes"
 
 
-def _quantized_by_node(asked: Combination) -> bool:
+def _not_by_node(asked: Combination) -> str | None:
     """Nodes are quantized one by one by that recipe alone."""
-    return _has_codes(asked) and asked.recipe.recipe == "onnxruntime-static"
+    if (why := _without_codes(asked)) or asked.recipe.recipe == "onnxruntime-static":
+        return why
+    return f"recipe {asked.recipe.recipe!r} does not quantize node by node, as 'onnxruntime-static' does"
 
 
 CHECKS: dict[str, CheckKind] = {
-    "parity": CheckKind(streams=True, parse_mode=_stream_mode, combines=_not_with_itself),
+    "parity": CheckKind(streams=True, parse_mode=_stream_mode, compares=True, proves=True),
     "benchmark": CheckKind(
         timed=True, in_turns=True, parse_mode=lambda mode: str(parse_mode(mode)), named_by_mode=False
     ),
     "consistency": CheckKind(),
     "generation": CheckKind(timed=True, in_turns=True, default_mode=GENERATION_MODES[0], parse_mode=_generation_mode),
     "profile": CheckKind(timed=True),
-    "quality": CheckKind(),
-    "ledger": CheckKind(combines=_has_codes),
-    "sensitivity": CheckKind(combines=_quantized_by_node),
+    "quality": CheckKind(proves=True),
+    "ledger": CheckKind(refuses=_without_codes),
+    "sensitivity": CheckKind(refuses=_not_by_node),
 }
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.source import load_factory
-from assay.runner.tensors import Array, Tensors, dtype_named
-from assay.runner.workloads.asked import Inputs, Workload
+from assay.runner.tensors import Tensors
+from assay.runner.workloads.asked import Workload
+from assay.runner.workloads.drawing import draw
 
 
 def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors]:
@@ -46,21 +47,7 @@ def _batches(workload: Workload, seed: int, folder: Path) -> Iterator[Tensors]:
     else:
         random = np.random.default_rng(seed)
         for _ in range(workload.batches):
-            yield {name: _draw(spec, random) for name, spec in workload.inputs.items()}
-
-
-def _draw(spec: Inputs, random: np.random.Generator) -> Array:
-    values: Any
-    if spec.distribution == "normal":
-        values = random.standard_normal(spec.shape) * spec.scale
-    elif spec.distribution == "uniform":
-        values = random.uniform(spec.low, spec.high, spec.shape)
-    elif spec.distribution == "integers":
-        values = random.integers(int(spec.low), int(spec.high), spec.shape)
-    else:
-        values = np.zeros(spec.shape)
-    drawn: Array = np.asarray(values).astype(dtype_named(spec.dtype))
-    return drawn
+            yield {name: draw(spec, random) for name, spec in workload.inputs.items()}
 
 
 def _generated(workload: Workload, reference: str, seed: int, folder: Path) -> Iterator[Tensors]:

@@ -7,22 +7,46 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from assay.runner.rules.strict import StrictModel
-from assay.runner.tensors import dtype_named
+from assay.runner.workloads.possible import refuse_impossible
 
 
 class Inputs(StrictModel):
-    """One input array, drawn from a seeded generator."""
+    """One input array, drawn from a seeded generator, by its dtype unless a distribution is named.
+
+    Floats are normal, or uniform where `low` or `high` is given; integers are whole numbers from `low` up to `high`
+    (0 and 1 if neither is given; all values of int8 and uint8); bools are both.
+    """
 
     shape: tuple[int, ...]
-    dtype: str = "float32"
-    distribution: Literal["normal", "uniform", "integers", "zeros"] = "normal"
-    low: float = Field(default=0.0, description="Of uniform and integers.")
-    high: float = Field(default=1.0, description="Of uniform and integers; integers exclude it.")
+    dtype: str = Field(default="float32", description="int64 if left out of tokens and masks.")
+    distribution: Literal["normal", "uniform", "integers", "zeros", "ones", "value", "tokens", "mask"] | None = Field(
+        default=None,
+        description=(
+            "By the dtype if left out. `tokens` are ids below `vocabulary`; a `mask` is ones up to a length of each"
+            " row's own along the last axis, then zeros."
+        ),
+    )
+    low: float | None = Field(default=None, description="The least value of normal, uniform, integers and tokens.")
+    high: float | None = Field(
+        default=None, description="The end of normal, uniform and integers; the last two leave it out."
+    )
     scale: float = Field(default=1.0, description="Standard deviation of normal.")
+    value: float | None = Field(default=None, description="What every element is.")
+    vocabulary: PositiveInt | None = Field(default=None, description="How many token ids there are.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_what_is_given(cls, data: Any) -> Any:
+        """`value` and `vocabulary` say their distribution; ids and masks are whole numbers."""
+        if not isinstance(data, dict):
+            return data
+        said = "tokens" if "vocabulary" in data else "value" if "value" in data else None
+        data = {**data} if said is None else {"distribution": said, **data}
+        return {"dtype": "int64", **data} if data.get("distribution") in ("tokens", "mask") else data
 
     @model_validator(mode="after")
-    def _dtype_exists(self) -> Inputs:
-        dtype_named(self.dtype)
+    def _can_be_drawn(self) -> Inputs:
+        refuse_impossible(self)
         return self
 
 

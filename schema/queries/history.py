@@ -7,6 +7,11 @@ import duckdb
 from assay.schema.metrics import LATENCY
 from assay.schema.queries.base import CASES, MAIN, TIMED, Answer, Filters, ask, bound
 
+_WORST = """list_position(['fail', 'vacuous', 'unknown', 'waived', 'pass'], v.outcome), v.subject <> 'parity',
+    coalesce(v.margin, if(v.outcome = 'pass', 'inf'::double, 0)), v.name"""
+"""Of several verdicts the one that is told: its margin, its reason and its name belong together."""
+_NAMED = "if(v.subject = 'parity', '', v.subject || ' ') || v.name"
+
 
 def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
     """Each model x variant x backend: its newest verdicts, latency, size, and the latencies before.
@@ -25,8 +30,8 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
             select l.model, l.variant, l.backend,
                 count(*) filter (v.outcome = 'pass') as passed, count(*) filter (v.outcome = 'fail') as failed,
                 count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived,
-                    min(v.margin) as worst_margin,
-                first(v.reason order by v.outcome = 'pass', v.margin) as reason
+                first(v.margin order by {_WORST}) as worst_margin,
+                first({_NAMED} || ': ' || v.reason order by {_WORST}) as reason
             from lately l join current_verdict v on v.case_id = l.case_id where l.age = 1 group by all
         ),
         judged as (

@@ -9,6 +9,7 @@ from assay.runner.run import verdicts
 from assay.runner.run.checks.check import Check
 from assay.runner.run.findings import gather
 from assay.runner.run.outcome import Outcome
+from assay.runner.run.unknown_names import unknown_names
 
 
 class ComparedCheck(Check):
@@ -28,6 +29,7 @@ class ComparedCheck(Check):
         if outcome.status != "ok":
             return
         gather(outcome)
+        outcome.told["finding"] += unknown_names(outcome, waivers)
         self.explain(outcome)
         verdicts.judge_outputs(outcome)
         verdicts.judge_probes(outcome)

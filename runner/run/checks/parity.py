@@ -12,7 +12,10 @@ class ParityCheck(ComparedCheck):
         outcome.told["finding"] += parity_findings(outcome)
 
     def compared(self, outcome: Outcome) -> bool:
-        return any(receipt["step"] < 0 and is_main(receipt) for receipt in outcome.receipts)
+        return any(
+            receipt["step"] < 0 and is_main(receipt) and not outcome.case.policy.for_output(receipt["output"]).ignore
+            for receipt in outcome.receipts
+        )
 
 
-CHECK = ParityCheck(nothing="the model has no outputs: nothing was compared")
+CHECK = ParityCheck(nothing="nothing was compared: the model has no outputs, or the policy ignores every one")

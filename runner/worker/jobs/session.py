@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.runner.backends import load_backend
-from assay.runner.errors import UsageError
+from assay.runner.errors import AssayError, UsageError, in_full, says_its_cause
 from assay.runner.session import Session, Source
 from assay.runner.source import is_factory, load_factory
 from assay.runner.tensors import Tensors
@@ -24,8 +24,9 @@ if TYPE_CHECKING:  # a benchmark's process loads no more than it measures
 
 
 def plain(error: Exception) -> str:
-    """The message without the colours that some libraries put into it."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error))[:2000]
+    """The message without the colours that some libraries put into it; its first line says what began it."""
+    said = str(error) if isinstance(error, AssayError) or says_its_cause(error) else in_full(error)
+    return re.sub(r"\x1b\[[0-9;]*m", "", said)[:2000]
 
 
 def open_session(job: SessionJob) -> AbstractContextManager[Session]:

@@ -9,17 +9,8 @@ from assay.runner.suites.checks import CHECKS, Combination, recorded_as, validat
 from assay.runner.suites.suite import CaseTable, Variant
 
 
-def combination(
-    recipe: str, *, backend: str = "onnxruntime", kind: str = "onnxruntime", alone: bool = False
-) -> Combination:
-    return Combination(backend, kind, Variant(recipe=recipe), reference="pytorch", golden=None, alone=alone)
-
-
-def test_a_reference_beside_others_is_timed_and_not_compared_with_itself():
-    beside, alone = (combination("export", backend="pytorch", kind="pytorch", alone=alone) for alone in (False, True))
-    assert not CHECKS["parity"].combines(beside)
-    assert CHECKS["parity"].combines(alone)
-    assert CHECKS["benchmark"].combines(beside)
+def combination(recipe: str, *, kind: str = "onnxruntime") -> Combination:
+    return Combination(kind, Variant(recipe=recipe))
 
 
 def test_only_what_holds_codes_has_a_ledger_and_only_a_static_recipe_a_sensitivity():
@@ -27,7 +18,7 @@ def test_only_what_holds_codes_has_a_ledger_and_only_a_static_recipe_a_sensitivi
         (check, recipe)
         for check in ("ledger", "sensitivity")
         for recipe in ("export", "given", "onnxruntime-dynamic", "onnxruntime-static")
-        if not CHECKS[check].combines(combination(recipe))
+        if CHECKS[check].refuses(combination(recipe))
     }
     assert left_out == {
         ("ledger", "export"),
@@ -37,9 +28,14 @@ def test_only_what_holds_codes_has_a_ledger_and_only_a_static_recipe_a_sensitivi
         ("sensitivity", "onnxruntime-dynamic"),
     }
     given_beside_its_original = Variant.model_validate({"recipe": "given", "from": "fp32"})
-    asked = Combination("ort", "onnxruntime", given_beside_its_original, "pytorch", None, alone=False)
-    assert CHECKS["ledger"].combines(asked)
-    assert not CHECKS["ledger"].combines(combination("onnxruntime-static", backend="trt", kind="tensorrt"))
+    assert CHECKS["ledger"].refuses(Combination("onnxruntime", given_beside_its_original)) is None
+    assert "'onnxruntime-dynamic' does not quantize node by node" in str(
+        CHECKS["sensitivity"].refuses(combination("onnxruntime-dynamic"))
+    )
+    assert "not at what the tensorrt backend runs" in str(
+        CHECKS["ledger"].refuses(combination("onnxruntime-static", kind="tensorrt"))
+    )
+    assert CHECKS["benchmark"].refuses(combination("export", kind="pytorch")) is None
 
 
 @pytest.mark.parametrize(
