@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from assay.runner.parity.compare import can_compile, tally
+from assay.runner.parity.compare import can_compile
+from assay.runner.parity.judged import Compared, compared
+from assay.runner.parity.pairing import Sides
 from assay.runner.parity.receipt import empty_receipt, receipt
 from assay.runner.parity.tally import Tally
-from assay.runner.rules.policy import Policy, Resolved
+from assay.runner.rules.agreement import detail
+from assay.runner.rules.policy import Policy
+from assay.runner.rules.tolerance import Resolved
 from assay.runner.tensors import Array, Tensors
 
 ALL_STEPS = -1
@@ -26,6 +28,8 @@ class OutputComparison:
         self._tallies: dict[str, Tally] = {}
         self._firsts: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
+        self._counts: dict[str, dict[str, int]] = {}
+        self._within: dict[str, str] = {}
         self._elements = 0
 
     def step(
@@ -33,8 +37,9 @@ class OutputComparison:
     ) -> Iterator[dict[str, Any]]:
         """Receipts of one step; a mask (by output, True where it counts) leaves the rest out."""
         renamed = self._match({self._rename.get(name, name): array for name, array in actual.items()}, expected)
-        for name, right in expected.items():
-            yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
+        sides = Sides(self._policy, expected, renamed)
+        for name in expected:
+            yield self._compare(number, name, sides, actual, (masks or {}).get(name))
 
     def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
         """With one output on each side, the name does not matter."""
@@ -43,14 +48,15 @@ class OutputComparison:
         return actual
 
     def _compare(
-        self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors, mask: Array | None
+        self, step: int, name: str, sides: Sides, actual: Tensors, mask: Array | None
     ) -> dict[str, Any]:
-        tolerance = self._policy.for_output(name)
+        right, candidate = sides.expected[name], sides.actual.get(name)
+        tolerance = self._policy.for_output(name, right.dtype.name)
         whole = self._tallies.setdefault(name, Tally())
         facts = {
             "output": name,
             "step": step,
-            "rule": tolerance.rule,
+            "rule": tolerance.recorded_rule,
             "atol": tolerance.atol,
             "rtol": tolerance.rtol,
             "expected_dtype": right.dtype.name,
@@ -65,28 +71,24 @@ class OutputComparison:
         if facts["actual_dtype"] != self._firsts[name]["actual_dtype"]:
             return self._problem(facts, f"dtype changed to {facts['actual_dtype']} at step {step}")
         try:
-            part = self._tally(right, candidate, mask, tolerance)
+            found = compared(name, tolerance, sides, mask, compiled=True if self._many(right.size) else None)
         except ValueError as error:
             return self._problem(facts, str(error))
-        made = {**facts, **receipt(part, right.shape)}
-        self._note_places(whole, part, step, made)
-        whole.merge(part)
+        made = {**facts, **receipt(found.tally, right.shape)}
+        made["worst_pair"] = found.exact_pair(made["worst_index"])
+        made["detail"] = detail(tolerance.rule, found.counts, found.within)
+        self._note_places(whole, found.tally, step, made)
+        whole.merge(found.tally)
+        self._firsts[name]["detail"] = self._counted(name, tolerance, found)
         return made
 
-    def _tally(self, right: Array, candidate: Any, mask: Array | None, tolerance: Resolved) -> Tally:
-        """On the device where the candidate lies on one and can be compared there, else on the host."""
-        rules: dict[str, Any] = {
-            "rule": tolerance.rule,
-            "atol": tolerance.atol,
-            "rtol": tolerance.rtol,
-            "nan_equal": tolerance.nan_equal,
-            "mask": mask,
-        }
-        on_device = getattr(candidate, "tally_against", None)
-        found: Tally | None = on_device(right, **rules) if on_device else None
-        if found is not None:
-            return found
-        return tally(right, np.asarray(candidate), compiled=True if self._many(right.size) else None, **rules)
+    def _counted(self, name: str, tolerance: Resolved, found: Compared) -> str | None:
+        """The words for what was counted in all steps so far."""
+        total = self._counts.setdefault(name, {})
+        for key, number in found.counts.items():
+            total[key] = total.get(key, 0) + number
+        self._within[name] = found.within or self._within.get(name, "")
+        return detail(tolerance.rule, total, self._within[name])
 
     def _many(self, more: int) -> bool:
         """Whether so much has been compared that the compiled kernel pays for small arrays too.
@@ -102,13 +104,13 @@ class OutputComparison:
         mismatch_is_new = whole.first_mismatch < 0 <= part.first_mismatch
         larger = whole.first_mismatch < 0 and part.first_mismatch < 0 and part.max_abs > whole.max_abs
         if mismatch_is_new or larger:
-            first["worst_index"] = [step, *made["worst_index"]]
+            first["worst_index"], first["worst_pair"] = [step, *made["worst_index"]], made["worst_pair"]
         if whole.first_failing < 0 <= part.first_failing:
-            first["first_failing_index"] = [step, *made["first_failing_index"]]
+            first["first_failing_index"] = [step, *(made["first_failing_index"] or [])]
 
     def _problem(self, facts: dict[str, Any], problem: str) -> dict[str, Any]:
         self._problems.setdefault(str(facts["output"]), f"step {facts['step']}: {problem}")
-        return {**facts, **empty_receipt(), "problem": problem}
+        return {**facts, **empty_receipt(), "problem": problem, "worst_pair": None, "detail": None}
 
     def merged(self) -> Iterator[dict[str, Any]]:
         for name, whole in self._tallies.items():
@@ -121,4 +123,6 @@ class OutputComparison:
                 "problem": self._problems.get(name),
                 "worst_index": first.get("worst_index"),
                 "first_failing_index": first.get("first_failing_index"),
+                "worst_pair": first.get("worst_pair"),
+                "detail": first.get("detail"),
             }

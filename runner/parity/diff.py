@@ -20,7 +20,7 @@ def diff_files(expected: Path, actual: Path, policy: Policy) -> dict[str, tuple[
     comparison = OutputComparison(policy, {})
     results = {}
     for receipt in comparison.step(0, left, right):
-        judgement = judge_output(policy.for_output(receipt["output"]), receipt, [receipt])
+        judgement = judge_output(policy.for_output(receipt["output"], receipt["expected_dtype"]), receipt, [receipt])
         if judgement.outcome == "pass" and expected.samefile(actual):
             judgement = Judgement("vacuous", "both paths are the same file", judgement.rule)
         results[receipt["output"]] = (receipt, judgement)
