@@ -47,9 +47,7 @@ class OutputComparison:
             return dict(zip(expected, actual.values(), strict=True))
         return actual
 
-    def _compare(
-        self, step: int, name: str, sides: Sides, actual: Tensors, mask: Array | None
-    ) -> dict[str, Any]:
+    def _compare(self, step: int, name: str, sides: Sides, actual: Tensors, mask: Array | None) -> dict[str, Any]:
         right, candidate = sides.expected[name], sides.actual.get(name)
         tolerance = self._policy.for_output(name, right.dtype.name)
         whole = self._tallies.setdefault(name, Tally())

@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.parity import ties
+from assay.runner.parity.boxes import match
 from assay.runner.rules.policy import Policy
 from assay.runner.rules.tolerance import Resolved
 from assay.runner.tensors import Array, Tensors
@@ -131,7 +132,9 @@ def _by_index(tolerance: Resolved, right: Array, left: Array, ids: Array, came: 
     there = places >= 0
     spread = (slice(None),) * ids.ndim + (None,) * (right.ndim - ids.ndim)
     actual = np.take_along_axis(left, np.where(there, places, 0)[spread], axis=ids.ndim + axis)
-    own = np.broadcast_to(np.arange(ids.shape[axis]).reshape([-1 if i == ids.ndim + axis else 1 for i in range(ids.ndim)]), ids.shape)
+    own = np.broadcast_to(
+        np.arange(ids.shape[axis]).reshape([-1 if i == ids.ndim + axis else 1 for i in range(ids.ndim)]), ids.shape
+    )
     counts = {"of": ids.size, "elsewhere": int((there & (places != own)).sum()), "left_out": int((~there).sum())}
     return Paired(right, actual, counts, mask=np.broadcast_to(there[spread], right.shape))
 
@@ -206,7 +209,7 @@ def _boxes(name: str, tolerance: Resolved, sides: Sides, right: Array, left: Arr
     there = np.zeros(actual.shape, bool)
     counts = dict.fromkeys(("of", "paired", "elsewhere", "alone_expected", "alone_actual"), 0)
     for number, (mine, theirs, kinds) in enumerate(batches):
-        rows, columns = match_boxes(mine, theirs, kinds, own)
+        rows, columns = match(mine, theirs, kinds, own)
         actual[number, rows] = flat[number, columns]
         there[number, rows] = True
         counts["of"] += len(mine)
@@ -239,37 +242,6 @@ def _box_batches(x: Array, y: Array, classes: tuple[Array, Array] | None) -> lis
     return [(sides[0][i], sides[1][i], None if kinds is None else (kinds[0][i], kinds[1][i])) for i in range(count)]
 
 
-def match_boxes(x: Array, y: Array, kinds: tuple[Array, Array] | None, tolerance: Resolved) -> tuple[Array, Array]:
-    """Pairs of boxes, one to one: the largest sum of intersections over unions (Kuhn 1955), none below `iou`.
-
-    Only boxes of one class are paired. Boxes without area are paired where they are equal.
-    """
-    overlap = _iou(_corners(x, tolerance.format), _corners(y, tolerance.format))
-    overlap[(x[:, None] == y[None]).all(axis=-1)] = 1.0
-    able = overlap >= tolerance.iou
-    if kinds is not None:
-        able &= kinds[0][:, None] == kinds[1][None]
-    rows, columns = linear_sum_assignment(np.where(able, 1.0 + overlap, 0.0), maximize=True)
-    kept = able[rows, columns]
-    return rows[kept], columns[kept]
-
-
-def _corners(boxes: Array, form: str) -> Array:
-    if form == "xyxy":
-        return boxes
-    low = boxes[:, :2] - (boxes[:, 2:] / 2 if form == "cxcywh" else 0)
-    return np.concatenate([low, low + boxes[:, 2:]], axis=1)
-
-
-def _iou(x: Array, y: Array) -> Array:
-    """Intersection over union of every pair of (n, 4) and (m, 4) corners; 0 where the union is empty."""
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        low, high = np.maximum(x[:, None, :2], y[None, :, :2]), np.minimum(x[:, None, 2:], y[None, :, 2:])
-        shared = np.clip(high - low, 0, None).prod(axis=-1)
-        areas = [np.clip(side[:, 2:] - side[:, :2], 0, None).prod(axis=-1) for side in (x, y)]
-        return np.nan_to_num(shared / (areas[0][:, None] + areas[1][None] - shared), posinf=0.0)
-
-
 def _tokens(_: str, tolerance: Resolved, __: Sides, right: Array, left: Array) -> Paired:
     """Sequences up to the reference's end, which counts too; they may be padded to different lengths after it."""
     if not tolerance.whole or left.dtype.kind not in "iu":
@@ -285,7 +257,11 @@ def _tokens(_: str, tolerance: Resolved, __: Sides, right: Array, left: Array) -
     counted[(slice(None),) * axis + (slice(0, 1),)] = 0
     counts = counted == 0  # the reference has not ended before this place
     both, one = counts & here_x & here_y, counts & (here_x ^ here_y)
-    told = {"of": int((both | one).sum()), "sequences": x.size // max(length, 1), "padding": int((~counts & here_x).sum())}
+    told = {
+        "of": int((both | one).sum()),
+        "sequences": x.size // max(length, 1),
+        "padding": int((~counts & here_x).sum()),
+    }
     missing = np.flatnonzero(one)
     first = int(missing[0]) if missing.size and length == right.shape[axis] else -1
     cut = (slice(None),) * axis + (slice(0, right.shape[axis]),)
@@ -293,7 +269,7 @@ def _tokens(_: str, tolerance: Resolved, __: Sides, right: Array, left: Array) -
 
 
 def _without(array: Array, axis: int) -> tuple[int, ...]:
-    return array.shape[:axis] + array.shape[axis + 1 :]
+    return (*array.shape[:axis], *array.shape[axis + 1 :])
 
 
 def _filled(array: Array, axis: int, length: int) -> tuple[Array, Array]:

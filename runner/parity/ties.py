@@ -61,13 +61,13 @@ def rows_along(array: Array, axis: int) -> Array:
 def near(a: Array, b: Array, rule: Resolved) -> Array:
     """Whether scores count as equal: within their own rule for elements, exactly where they have none."""
     with np.errstate(invalid="ignore"):
-        equal = a == b
+        equal: Array = a == b
         if rule.rule not in ("mixed", "either"):
             return equal
         error, size = np.abs(a - b), np.minimum(np.abs(a), np.abs(b))
-        if rule.rule == "mixed":
-            return equal | (error <= rule.atol + rule.rtol * size)
-        return equal | (error <= np.maximum(rule.atol, rule.rtol * size))
+        relative = rule.rtol * size
+        allowed: Array = rule.atol + relative if rule.rule == "mixed" else np.maximum(rule.atol, relative)
+        return np.asarray(equal | (error <= allowed))
 
 
 def _among_all(e: Array, a: Array, scores: Array, rule: Resolved, counts: dict[str, int]) -> Array:
@@ -80,7 +80,7 @@ def _among_all(e: Array, a: Array, scores: Array, rule: Resolved, counts: dict[s
     differ = e != a
     counts["tied"] += int((differ & holds & (mine == theirs)).sum())
     counts["near"] += int((differ & holds & (mine != theirs)).sum())
-    return (differ | ~once) & ~holds
+    return np.asarray((differ | ~once) & ~holds)
 
 
 def _first_of_its_kind(a: Array) -> Array:
@@ -119,7 +119,7 @@ def _cut(scores: Array) -> Array:
     """The score of the last one kept: the last of sorted scores, the smallest of others (as of an unsorted top-k)."""
     steps = np.diff(scores)
     in_order = bool((steps <= 0).all() or (steps >= 0).all())
-    return scores[-1] if in_order else scores.min()
+    return np.asarray(scores[-1] if in_order else scores.min())
 
 
 def partners(expected: Array, actual: Array) -> Array:

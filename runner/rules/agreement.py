@@ -1,4 +1,4 @@
-"""What a rule of the field accounted for, as the words of a receipt's `detail`; and back, where a verdict needs them."""
+"""What a rule of the field accounted for: the words of a receipt's `detail`, and back where a verdict needs them."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Policy(Tolerance):
     @model_validator(mode="after")
     def _rules_of_the_field_are_per_output(self) -> Policy:
         if self.rule in FIELD_RULES:
-            raise ValueError(f"rule {self.rule} belongs in an output's own entry: outputs.NAME.rule = \"{self.rule}\"")
+            raise ValueError(f'rule {self.rule} belongs in an output\'s own entry: outputs.NAME.rule = "{self.rule}"')
         return self
 
     def for_output(self, name: str, dtype: str | None = None) -> Resolved:
@@ -210,8 +210,8 @@ def _earned_words(tolerance: Resolved, merged: Receipt) -> str:
     if tolerance.acceptance and tolerance.acceptance.limits:
         held += " keep the acceptance over all steps"
     elif tolerance.asks_elements:
-        exact = tolerance.whole and not tolerance.atol and tolerance.rule not in FIELD_RULES
-        held += " are equal" if exact else " within the tolerance"
+        exact = " are equal" if tolerance.whole and not tolerance.atol else " within the tolerance"
+        held += " keep the rule" if tolerance.rule in FIELD_RULES else exact
     ratios = [
         f"{name} {merged[name]:.4g}"
         for name in ("sqnr_db", "cosine")

@@ -75,16 +75,15 @@ def violations_under(receipt: Receipt, tolerance: Resolved) -> tuple[int, int]:
     if stored == (tolerance.recorded_rule, tolerance.atol, tolerance.rtol) or receipt["max_abs"] is None:
         return receipt["violations"], receipt["violations"]
     mismatches = receipt["nonfinite_mismatches"]
-    if tolerance.rule == LIMITS:
+    if tolerance.rule == LIMITS or (receipt["max_abs"] == 0 and not receipt["violations"]):
         return mismatches, mismatches
-    if receipt["max_abs"] == 0 and not receipt["violations"]:
-        return 0, 0
     if tolerance.rule in FIELD_RULES and tolerance.rule != "angle":
-        return mismatches, receipt["elements"]  # who is paired depends on the limits, and who is alone is in no histogram
+        return mismatches, receipt[
+            "elements"
+        ]  # who is paired depends on the limits, and who is alone is in no histogram
     if tolerance.rule == "exact":
-        unequal = mismatches + sum(receipt["histogram"][1:])
-        return unequal, unequal
-    if receipt["max_abs"] <= tolerance.atol or receipt["max_rel"] <= tolerance.rtol:
+        mismatches += sum(receipt["histogram"][1:])
+    if tolerance.rule == "exact" or receipt["max_abs"] <= tolerance.atol or receipt["max_rel"] <= tolerance.rtol:
         return mismatches, mismatches
     low, high = _beyond(receipt, tolerance)
     if (

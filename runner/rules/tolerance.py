@@ -105,9 +105,13 @@ class Tolerance(StrictModel):
             " `boxes`: the output with the boxes, for what belongs to each of them."
         ),
     )
-    axis: int | None = Field(default=None, description="Of `order`, `set`, `tokens`: along which; the last if left out.")
+    axis: int | None = Field(
+        default=None, description="Of `order`, `set`, `tokens`: along which; the last if left out."
+    )
     period: PositiveFloat | None = Field(default=None, description="Of `angle`: 360, or 6.283185307179586.")
-    end: int | None = Field(default=None, description="Of `tokens`: the id that ends a sequence; what follows is padding.")
+    end: int | None = Field(
+        default=None, description="Of `tokens`: the id that ends a sequence; what follows is padding."
+    )
     classes: str | None = Field(default=None, description="Of `boxes`: the output with the class of each box.")
     iou: float | None = Field(
         default=None, gt=0, le=1, description="Of `boxes`: least intersection over union of a pair; 0.5 if left out."
@@ -194,7 +198,7 @@ class Resolved(StrictModel):
         """As a receipt keeps it: a rule of the field with everything that decides what is compared with what."""
         options = {name: getattr(self, name) for name in _OPTIONS.get(self.rule, ())}
         told = [
-            f"{name} {value:.17g}" if isinstance(value, float) else f"{name} {value}"
+            f"{name} {value}"
             for name, value in options.items()
             if value is not None and not (self.rule == "boxes" and self.by and name != "by")
         ]
@@ -225,9 +229,8 @@ class Resolved(StrictModel):
             told.append(f"{said} (counted by {element})" if self.acceptance.counts_elements else said)
         if element and self.asks_elements:
             told.append(element)
-        for name in ("sqnr_db", "cosine", "top1"):
-            if (least := getattr(self, name)) is not None:
-                told.append(f"{name} at least {least:g}")
+        ratios = ((name, getattr(self, name)) for name in ("sqnr_db", "cosine", "top1"))
+        told += [f"{name} at least {least:g}" for name, least in ratios if least is not None]
         return "; ".join(told)
 
     def _element_words(self) -> str:
