@@ -36,10 +36,13 @@ def receipts() -> None:
         border=True,
     )
     right.markdown(f"**Why:** {theme.markdown(str(row['reason']))}")
+    expected, actual = parity_tables.worst_pair(row) or map(theme.element, (row["worst_expected"], row["worst_actual"]))
     right.markdown(
-        f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.element(row['worst_expected'])}"
-        f" expected, {theme.element(row['worst_actual'])} came"
+        f"**Worst element** at {theme.markdown(str(row['worst_index']))}: {theme.markdown(expected)} expected,"
+        f" {theme.markdown(actual)} came"
     )
+    if isinstance(row.get("detail"), str):
+        right.markdown(f"**Accounted for:** {theme.markdown(row['detail'])}")
     right.code(row["reproduce"], language="bash")
     st.subheader("Newest receipts")
     st.dataframe(parity_tables.receipts(newest), hide_index=True, key="receipts")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
+
+
+def worst_pair(row: Any) -> tuple[str, str] | None:
+    """The worst pair in all its digits, where doubles do not hold it (integers, text); else None."""
+    text = row.get("worst_pair")
+    return tuple(json.loads(text)) if isinstance(text, str) else None
 
 
 def receipts(found: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +38,15 @@ def receipts(found: pd.DataFrame) -> pd.DataFrame:
         "worst_index",
         "worst_expected",
         "worst_actual",
+        "detail",
         "reference",
     ]
+    pairs = [worst_pair(row) for _, row in found.iterrows()]
+    exact = {"worst_expected": 0, "worst_actual": 1}
+    for name, side in exact.items():
+        if name in found.columns and any(pairs):
+            cells = [str(value) if pair is None else pair[side] for pair, value in zip(pairs, found[name], strict=True)]
+            found = found.assign(**{name: cells})
     shown = found[[c for c in columns if c in found.columns]]
     ordered: pd.DataFrame = shown.sort_values("margin", na_position="first")
     return ordered

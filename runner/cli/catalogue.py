@@ -109,10 +109,7 @@ def golden_row(recorded: golden.Golden) -> dict[str, Any]:
 def _policies(_: Store) -> Rows:
     from assay.runner.rules.policies import shipped_policies
 
-    return [
-        {"policy": name, "rule": policy.for_output("").words(), "outputs": ", ".join(policy.outputs)}
-        for name, policy in shipped_policies().items()
-    ]
+    return [{"policy": name, "asks": policy.words()} for name, policy in shipped_policies().items()]
 
 
 def _waivers(store: Store) -> Rows:

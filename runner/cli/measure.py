@@ -161,8 +161,8 @@ def parity(
 def diff(
     expected: Annotated[Path, typer.Argument(help=".npy, .npz or .safetensors: the side that is right.")],
     actual: Annotated[Path, typer.Argument(help="The side that is checked.")],
-    atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance.")] = 1e-5,
-    rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance.")] = 1e-4,
+    atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance; whole numbers are exact.")] = 1e-5,
+    rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance; whole numbers are exact.")] = 1e-4,
     rule: Annotated[
         words.ToleranceRule,
         typer.Option("--rule", **one_of(words.ToleranceRule, "--rule", say="How the two tolerances join")),
@@ -171,23 +171,31 @@ def diff(
     any_dtype: Annotated[
         bool, typer.Option("--any-dtype", help="Another dtype of the same values is no failure.")
     ] = False,
+    units: Annotated[
+        float | None, typer.Option("--units", min=0, help="How far whole numbers may be apart; not at all if left out.")
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", help="A policy file or a shipped one's name, in place of the other tolerances."),
+    ] = None,
     wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Compare two files of arrays and print the receipt.
+
+    Whole numbers, bools and text are compared exactly. A policy's entries go by the arrays' names; the one array of a
+    .npy file is named `array`.
 
     Example: assay diff expected.npy actual.npy --atol 1e-4
     """
     from assay.runner.parity.diff import diff_files
     from assay.runner.reports import console
     from assay.runner.reports.tables import print_table
+    from assay.runner.rules.policies import find_policy
     from assay.runner.rules.policy import Policy
 
-    results = diff_files(
-        expected,
-        actual,
-        Policy(rule=rule.value, atol=atol, rtol=rtol, nan_equal=nan_equal, same_dtype=not any_dtype),
-    )
+    asked = Policy(rule=rule.value, atol=atol, rtol=rtol, nan_equal=nan_equal, same_dtype=not any_dtype)
+    results = diff_files(expected, actual, find_policy(policy)[1] if policy else asked, units=units)
     documents = [
         {"name": name, **receipt, "verdict": judgement.outcome, "reason": judgement.reason, "margin": judgement.margin}
         for name, (receipt, judgement) in results.items()
@@ -199,8 +207,8 @@ def diff(
         for document in documents:
             rows = [
                 {"field": key, "value": console.number(value, 7) if isinstance(value, float) else str(value)}
-                for key, value in document.items()
-                if key != "histogram"
+                for key, value in {**document, **console.worst_pair(document)}.items()
+                if key not in ("histogram", "worst_pair")
             ]
             print_table(
                 rows,

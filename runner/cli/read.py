@@ -20,7 +20,9 @@ _COLUMNS: dict[words.Topic, tuple[str, ...]] = {
     words.Topic.VERDICTS: (
         *("case_name", "subject", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"),
     ),
-    words.Topic.RECEIPTS: ("name", "output", "outcome", "max_abs", "sqnr_db", "elements", "violations", "reason"),
+    words.Topic.RECEIPTS: (
+        *("name", "output", "outcome", "max_abs", "sqnr_db", "cosine", "elements", "violations", "reason"),
+    ),
     words.Topic.MEASUREMENTS: ("name", "metric", "value", "interval", "n", "provenance"),
     words.Topic.FINDINGS: ("name", "severity", "kind", "subject", "message"),
     words.Topic.INVARIANTS: ("case_name", "kind", "expression", "side", "checked", "broken", "observed"),

@@ -116,6 +116,7 @@ def _host(db: Path, *, wide: bool, json: bool) -> None:
 def _run(run: str, against: str | None, db: Path, *, wide: bool, json: bool) -> None:
     from assay.runner.reports import console
     from assay.runner.reports.doctor import consult
+    from assay.runner.reports.doctor.outputs import nothing
     from assay.runner.reports.tables import print_table
     from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import resolve
@@ -124,6 +125,7 @@ def _run(run: str, against: str | None, db: Path, *, wide: bool, json: bool) -> 
         run_id = resolve(connection, run)
         before = resolve(connection, against) if against else run_queries.run_before(connection, run_id)
         found = consult.of_run(connection, run_id)
+        none = nothing(consult.facts_of(connection, run_id)) if not found else ""
         if before is not None and before != run_id:
             found += consult.against(connection, run_id, before)
     if json:
@@ -137,9 +139,9 @@ def _run(run: str, against: str | None, db: Path, *, wide: bool, json: bool) -> 
     )
     if not found:
         compared = (
-            f", and it answers as {before} does" if before else "; there is no earlier run of its suite to compare with"
+            f"; it answers as {before} does" if before else "; there is no earlier run of its suite to compare with"
         )
-        print(f"nothing to diagnose: no quantized variant lost more than 2 % or is slower than float{compared}")
+        print(f"{none}{compared}")
 
 
 @family.command()

@@ -7,6 +7,7 @@ exactly; convolutions in float32 (ONNX Runtime has no other on the CPU), exact u
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -23,6 +24,12 @@ def integer_operators(path: Path) -> list[str]:
         for kind in kinds
         if kind in _PRODUCTS or kind == "DequantizeLinear" or kind.startswith(("QLinear", "QGemm"))
     )
+
+
+def integer_nodes(path: Path) -> dict[str, int]:
+    """How many nodes of each type multiply integers as they are, pairs of Q and DQ left out."""
+    kinds = Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
+    return {kind: count for kind, count in sorted(kinds.items()) if kind in _PRODUCTS or kind.startswith("QLinear")}
 
 
 def in_float(path: Path, target: Path) -> bool:

@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 RULES = ("mixed", "either", "exact")
 _BLOCK = 65_536
+_EXACT = 2.0**53
+"""From here on float64 does not hold every integer."""
 _COMPILE_FROM = 1 << 20
 """Below this, starting the compiler costs more than it saves."""
 
@@ -114,12 +116,33 @@ def _as_float(values: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _signed_error(x: Array, y: Array, xf: Array, yf: Array) -> Array:
-    """Actual - expected; 64-bit integers are subtracted as integers, where float64 would round both first."""
-    if x.dtype == y.dtype and x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+    """Actual - expected; integers that float64 would round are subtracted as integers, whatever the other side is."""
+    if x.dtype == y.dtype and _is_wide(x):
         larger, smaller = np.maximum(x, y).view(np.uint64), np.minimum(x, y).view(np.uint64)
         return np.where(y >= x, 1.0, -1.0) * (larger - smaller).astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        return yf - xf
+        signed: Array = yf - xf
+    if _is_wide(x) or _is_wide(y):
+        large = np.isfinite(yf) & np.isfinite(xf) & ((np.abs(xf) >= _EXACT) | (np.abs(yf) >= _EXACT))
+        for i in np.flatnonzero(large & (np.abs(signed) < _EXACT)):
+            if xf[i] == np.floor(xf[i]) and yf[i] == np.floor(yf[i]):
+                signed[i] = float(int(y[i]) - int(x[i]))
+    return signed
+
+
+def _is_wide(values: Array) -> bool:
+    """Whether an array holds integers that float64 cannot."""
+    return values.dtype.kind in "iu" and values.dtype.itemsize == 8
+
+
+def _deviations(x: Array, xf: Array) -> tuple[float, float]:
+    """Mean, and the sum of squares about it; of wide integers about the smallest first, so that no digit is lost."""
+    if _is_wide(x):
+        least = x.min()
+        above = (x.view(np.uint64) - least.view(np.uint64)).astype(np.float64)
+        return float(least) + float(above.mean()), float(np.square(above - above.mean()).sum())
+    mean = float(xf.mean())
+    return mean, float(np.square(xf - mean).sum())
 
 
 def _tally_block(x: Array, y: Array, *, rule: str, atol: float, rtol: float, nan_equal: bool) -> Tally:
@@ -156,13 +179,13 @@ def _tally_block(x: Array, y: Array, *, rule: str, atol: float, rtol: float, nan
         result.first_mismatch = int(np.argmax(mismatch))
         result.mismatch_pair = (float(xf[result.first_mismatch]), float(yf[result.first_mismatch]))
     if result.finite:
-        _add_statistics(result, xf[finite], yf[finite], signed[finite])
+        _add_statistics(result, x[finite], xf[finite], yf[finite], signed[finite])
         result.worst = int(np.flatnonzero(finite)[np.argmax(all_errors[finite])])
         result.worst_pair = (float(xf[result.worst]), float(yf[result.worst]))
     return result
 
 
-def _add_statistics(result: Tally, x: Array, y: Array, signed: Array) -> None:
+def _add_statistics(result: Tally, exact: Array, x: Array, y: Array, signed: Array) -> None:
     errors = np.abs(signed)
     magnitudes = np.abs(x)
     result.sum_abs = float(errors.sum())
@@ -171,8 +194,7 @@ def _add_statistics(result: Tally, x: Array, y: Array, signed: Array) -> None:
         result.sum_squared = float(np.dot(signed, signed))
         result.sum_squared_expected = float(np.dot(x, x))
         result.sum_squared_actual = float(np.dot(y, y))
-        result.mean_expected = float(x.mean())
-        result.squares_expected = float(np.square(x - result.mean_expected).sum())
+        result.mean_expected, result.squares_expected = _deviations(exact, x)
     result.min_expected, result.max_expected = float(x.min()), float(x.max())
     result.max_abs = float(errors.max())
     wrong = errors > 0

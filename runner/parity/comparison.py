@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from assay.runner.parity.compare import can_compile, tally
+from assay.runner.parity.compare import can_compile
+from assay.runner.parity.judged import Compared, compared
+from assay.runner.parity.pairing import Sides
 from assay.runner.parity.pairs import going_on, in_pairs
 from assay.runner.parity.receipt import empty_receipt, receipt
 from assay.runner.parity.tally import Tally
-from assay.runner.rules.policy import Policy, Resolved
+from assay.runner.rules.agreement import detail
+from assay.runner.rules.policy import Policy
+from assay.runner.rules.tolerance import Resolved
 from assay.runner.tensors import Array, Tensors, dtype_name
 
 ALL_STEPS = -1
@@ -27,6 +29,8 @@ class OutputComparison:
         self._tallies: dict[str, Tally] = {}
         self._firsts: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
+        self._counts: dict[str, dict[str, int]] = {}
+        self._within: dict[str, str] = {}
         self._elements = 0
 
     def step(
@@ -37,8 +41,9 @@ class OutputComparison:
         for name, problem in going_on(expected, renamed).items():
             self._problems.setdefault(name, f"step {number}: {problem}")
         expected, renamed, masks = in_pairs(expected, renamed, masks or {})
-        for name, right in expected.items():
-            yield self._compare(number, name, right, renamed.get(name), actual, (masks or {}).get(name))
+        sides = Sides(self._policy, expected, renamed)
+        for name in expected:
+            yield self._compare(number, name, sides, actual, (masks or {}).get(name))
 
     def _match(self, actual: Tensors, expected: Tensors) -> Tensors:
         """With one output on each side, the name does not matter."""
@@ -46,15 +51,14 @@ class OutputComparison:
             return dict(zip(expected, actual.values(), strict=True))
         return actual
 
-    def _compare(
-        self, step: int, name: str, right: Array, candidate: Array | None, actual: Tensors, mask: Array | None
-    ) -> dict[str, Any]:
-        tolerance = self._policy.for_output(name)
+    def _compare(self, step: int, name: str, sides: Sides, actual: Tensors, mask: Array | None) -> dict[str, Any]:
+        right, candidate = sides.expected[name], sides.actual.get(name)
+        tolerance = self._policy.for_output(name, dtype_name(right))
         whole = self._tallies.setdefault(name, Tally())
         facts = {
             "output": name,
             "step": step,
-            "rule": tolerance.rule,
+            "rule": tolerance.recorded_rule,
             "atol": tolerance.atol,
             "rtol": tolerance.rtol,
             "expected_dtype": dtype_name(right),
@@ -69,28 +73,25 @@ class OutputComparison:
         if facts["actual_dtype"] != self._firsts[name]["actual_dtype"]:
             return self._problem(facts, f"dtype changed to {facts['actual_dtype']} at step {step}")
         try:
-            part = self._tally(right, candidate, mask, tolerance)
+            found = compared(name, tolerance, sides, mask, compiled=True if self._many(right.size) else None)
         except ValueError as error:
             return self._problem(facts, str(error))
-        made = {**facts, **receipt(part, right.shape)}
-        self._note_places(whole, part, step, made)
-        whole.merge(part)
+        made = {**facts, **receipt(found.tally, right.shape)}
+        if "worst_pair" not in made:  # a text's receipt has its own
+            made["worst_pair"] = found.exact_pair(made["worst_index"])
+        made["detail"] = detail(tolerance.rule, found.counts, found.within)
+        self._note_places(whole, found.tally, step, made)
+        whole.merge(found.tally)
+        self._firsts[name]["detail"] = self._counted(name, tolerance, found)
         return made
 
-    def _tally(self, right: Array, candidate: Any, mask: Array | None, tolerance: Resolved) -> Tally:
-        """On the device where the candidate lies on one and can be compared there, else on the host."""
-        rules: dict[str, Any] = {
-            "rule": tolerance.rule,
-            "atol": tolerance.atol,
-            "rtol": tolerance.rtol,
-            "nan_equal": tolerance.nan_equal,
-            "mask": mask,
-        }
-        on_device = getattr(candidate, "tally_against", None)
-        found: Tally | None = on_device(right, **rules) if on_device else None
-        if found is not None:
-            return found
-        return tally(right, np.asarray(candidate), compiled=True if self._many(right.size) else None, **rules)
+    def _counted(self, name: str, tolerance: Resolved, found: Compared) -> str | None:
+        """The words for what was counted in all steps so far."""
+        total = self._counts.setdefault(name, {})
+        for key, number in found.counts.items():
+            total[key] = total.get(key, 0) + number
+        self._within[name] = found.within or self._within.get(name, "")
+        return detail(tolerance.rule, total, self._within[name])
 
     def _many(self, more: int) -> bool:
         """Whether so much has been compared that the compiled kernel pays for small arrays too.
@@ -106,13 +107,13 @@ class OutputComparison:
         mismatch_is_new = whole.first_mismatch < 0 <= part.first_mismatch
         larger = whole.first_mismatch < 0 and part.first_mismatch < 0 and part.max_abs > whole.max_abs
         if mismatch_is_new or larger:
-            first["worst_index"] = [step, *made["worst_index"]]
+            first["worst_index"], first["worst_pair"] = [step, *made["worst_index"]], made["worst_pair"]
         if whole.first_failing < 0 <= part.first_failing:
-            first["first_failing_index"] = [step, *made["first_failing_index"]]
+            first["first_failing_index"] = [step, *(made["first_failing_index"] or [])]
 
     def _problem(self, facts: dict[str, Any], problem: str) -> dict[str, Any]:
         self._problems.setdefault(str(facts["output"]), f"step {facts['step']}: {problem}")
-        return {**facts, **empty_receipt(), "problem": problem}
+        return {**facts, **empty_receipt(), "problem": problem, "worst_pair": None, "detail": None}
 
     def merged(self) -> Iterator[dict[str, Any]]:
         for name, whole in self._tallies.items():
@@ -125,4 +126,6 @@ class OutputComparison:
                 "problem": self._problems.get(name),
                 "worst_index": first.get("worst_index"),
                 "first_failing_index": first.get("first_failing_index"),
+                "worst_pair": first.get("worst_pair"),
+                "detail": first.get("detail"),
             }

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from assay.runner.graphs.preparation import is_large, prepare, save
+from assay.runner.graphs.simulate import integer_nodes
 from assay.runner.recipes import known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.checks import float_file
@@ -22,8 +24,8 @@ from assay.runner.recipes.checks import float_file
 _TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
-def build_dynamic(ingredients: Ingredients) -> None:
-    """Quantize the FP32 ONNX file's weights.
+def build_dynamic(ingredients: Ingredients) -> dict[str, Any]:
+    """Quantize the FP32 ONNX file's weights; tells how many nodes of each type multiply integers.
 
     Raises:
         UsageError: there is no such file, or an option is unknown.
@@ -49,3 +51,4 @@ def build_dynamic(ingredients: Ingredients) -> None:
             weight_type=_TYPES[options["weight_type"]],
             use_external_data_format=large,
         )
+    return {"integer_operators": integer_nodes(ingredients.target)}

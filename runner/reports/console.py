@@ -6,11 +6,14 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+_EXACT = 2.0**53
+"""Whole numbers below it are what a double says they are."""
 COLOURS = {
     "pass": "green",
     "ok": "green",
@@ -40,9 +43,18 @@ def print_json(document: Any) -> None:
 
 
 def number(value: float | None, digits: int = 4) -> str:
+    """So many digits; of a whole number all that a double holds: 20001 is not 2e+04."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
+    if 1e4 <= abs(value) < _EXACT and float(value).is_integer():
+        return f"{value:.0f}"
     return f"{value:.{digits}g}"
+
+
+def worst_pair(receipt: Mapping[str, Any]) -> dict[str, str]:
+    """`worst_expected` and `worst_actual` of a receipt in all their digits, where doubles do not hold them; else {}."""
+    pair = json.loads(receipt.get("worst_pair") or "null")
+    return {"worst_expected": pair[0], "worst_actual": pair[1]} if pair else {}
 
 
 def quantity(value: float | None, unit: str = "") -> str:

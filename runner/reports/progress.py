@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from assay.runner.reports.console import coloured
+from assay.runner.reports.console import coloured, number
 from assay.runner.run.checks import check_named
-from assay.runner.run.outcome import Outcome
+from assay.runner.run.outcome import Outcome, is_main
 
 
 class LineProgress:
@@ -105,7 +105,21 @@ def verdict_words(outcome: Outcome) -> str:
     for subject, names in passed.items():
         few = subject in ("parity", "measurement") and len(names) <= _FEW
         words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
+    worst = worst_ratios(outcome)
+    if worst and any(" at least " in j.rule for subject, _, j in outcome.judgements if subject == "parity"):
+        words.append(f"SQNR {number(worst['sqnr_db'])} dB, cosine {number(worst['cosine'])}")
     return ", ".join(words)
+
+
+def worst_ratios(outcome: Outcome) -> dict[str, float | None]:
+    """SQNR and cosine of the float output that is worst; {} where nothing differs, or nothing was compared."""
+    known = [
+        r
+        for r in outcome.receipts
+        if r["step"] < 0 and is_main(r) and r["sqnr_db"] is not None and "float" in str(r["expected_dtype"])
+    ]
+    worst = min(known, key=lambda r: float(r["sqnr_db"]), default=None)
+    return {} if worst is None or worst["max_abs"] == 0 else {key: worst[key] for key in ("sqnr_db", "cosine")}
 
 
 _SUBJECTS = {

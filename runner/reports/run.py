@@ -10,7 +10,7 @@ from rich.text import Text
 
 from assay.runner.reports import left_out
 from assay.runner.reports.console import COLOURS, coloured, console, interval
-from assay.runner.reports.progress import headline, state, verdict_words
+from assay.runner.reports.progress import headline, state, verdict_words, worst_ratios
 from assay.runner.reports.tables import print_table
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome
@@ -82,7 +82,7 @@ def print_run(finished: Finished, *, wide: bool = False) -> None:
         for outcome in finished.outcomes:
             target.print(Text.assemble(coloured(state(outcome)), " ", headline(outcome)), soft_wrap=True)
         return
-    columns = ["case", "version", "status", "verdicts", "latency", "ratio", MODEL_BYTES]
+    columns = ["case", "version", "status", "verdicts", "sqnr_db", "cosine", "latency", "ratio", MODEL_BYTES]
     print_table([_line(outcome) for outcome in finished.outcomes], columns, f"run {finished.run_id}", wide=wide)
     for outcome in finished.outcomes:
         if (
@@ -101,6 +101,7 @@ def _line(outcome: Outcome) -> dict[str, Any]:
         "version": outcome.version,
         "status": state(outcome),
         "verdicts": verdict_words(outcome) or (outcome.error_type or ""),
+        **worst_ratios(outcome),
         "latency": f"{interval(p50['value'], p50['low'], p50['high'])} ms" if p50 else None,
         "ratio": interval(ratio["value"], ratio["low"], ratio["high"]) if ratio else None,
         MODEL_BYTES: outcome.artifact.bytes if outcome.artifact else None,

@@ -238,12 +238,13 @@ def _parity(facts: ReportFacts) -> Iterator[Table]:
             r["outcome"] or "-",
             number(r["max_abs"]),
             number(r["sqnr_db"]),
+            number(r["cosine"], 6),
             f"{r['elements']:,}",
             r["reason"] or "",
         ]
         for r in facts.receipts
     ]
-    yield Table("Parity", ["case", "output", "verdict", "max |error|", "SQNR dB", "elements", "reason"], rows)
+    yield Table("Parity", ["case", "output", "verdict", "max |error|", "SQNR dB", "cosine", "elements", "reason"], rows)
 
 
 def _layers(facts: ReportFacts) -> Iterator[Table]:

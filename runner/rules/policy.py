@@ -9,60 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, model_validator
 
+from assay.runner.rules.agreement import ONE_CLASS, same_top
 from assay.runner.rules.strict import StrictModel
+from assay.runner.rules.tolerance import FIELD_RULES, Acceptance, Band, Resolved, Tolerance, resolve
 from assay.runner.timing.trend import trend
 
 Receipt = Mapping[str, Any]
-
-
-class Acceptance(StrictModel):
-    """What must hold over the steps of a case, whatever a single step does."""
-
-    pass_rate: float | None = Field(default=None, gt=0, le=1, description="Least fraction of steps that keep the rule.")
-    p95_max_abs: NonNegativeFloat | None = Field(
-        default=None, description="Largest 95th percentile of max_abs over steps."
-    )
-    max_abs: NonNegativeFloat | None = Field(default=None, description="Largest max_abs of any step.")
-    violations: float | None = Field(
-        default=None, ge=0, lt=1, description="Largest fraction of elements outside the rule, over all steps."
-    )
-    slope: NonNegativeFloat | None = Field(
-        default=None,
-        description="Largest growth of max_abs per step: Theil and Sen's slope, where its trend is significant.",
-    )
-    least_steps: int | None = Field(default=None, ge=1, description="Fewer steps than this prove nothing.")
-
-
-class Band(StrictModel):
-    """One grade: an output earns the first band whose limits it keeps."""
-
-    grade: str
-    max_abs: NonNegativeFloat | None = None
-    max_rel: NonNegativeFloat | None = None
-    rel_l2: NonNegativeFloat | None = None
-    fails: bool = Field(default=False, description="Whether earning this grade is a failure.")
-
-
-class Tolerance(StrictModel):
-    """Rule and limits for one output; whatever is left out comes from the policy around it."""
-
-    rule: Literal["mixed", "either", "exact"] | None = None
-    atol: NonNegativeFloat | None = None
-    rtol: NonNegativeFloat | None = None
-    sqnr_db: float | None = Field(default=None, description="Least signal-to-quantization-noise ratio in dB.")
-    cosine: float | None = Field(default=None, ge=-1, le=1, description="Least cosine similarity.")
-    nan_equal: bool | None = Field(default=None, description="Whether NaN in the same place agrees.")
-    same_dtype: bool | None = Field(default=None, description="Whether another dtype of the same values fails.")
-    constant_ok: bool | None = Field(
-        default=None, description="Whether a constant reference may pass; else agreeing with it proves nothing."
-    )
-    acceptance: Acceptance | None = None
-    bands: tuple[Band, ...] | None = None
-    ignore: str | None = Field(
-        default=None, min_length=1, description="Why this output is not judged: it leaves receipts, and no verdict."
-    )
 
 
 class Limit(StrictModel):
@@ -87,6 +41,10 @@ class Limit(StrictModel):
             raise ValueError("a limit needs max or min")
         return self
 
+    def words(self) -> str:
+        ends = (("max", self.max), ("min", self.min))
+        return " ".join([self.metric, *(f"{name} {bound:g}" for name, bound in ends if bound is not None)])
+
 
 class Policy(Tolerance):
     """Tolerances for every output, with exceptions per output, and limits for measurements."""
@@ -94,46 +52,34 @@ class Policy(Tolerance):
     outputs: dict[str, Tolerance] = {}
     limits: tuple[Limit, ...] = ()
 
-    def for_output(self, name: str) -> Resolved:
-        own = self.outputs.get(name, Tolerance())
-        merged = {
-            field: mine if (mine := getattr(own, field)) is not None else getattr(self, field)
-            for field in Tolerance.model_fields
-        }
-        return Resolved(**{key: value for key, value in merged.items() if value is not None})
+    @model_validator(mode="after")
+    def _rules_of_the_field_are_per_output(self) -> Policy:
+        if self.rule in FIELD_RULES:
+            raise ValueError(f'rule {self.rule} belongs in an output\'s own entry: outputs.NAME.rule = "{self.rule}"')
+        return self
+
+    def for_output(self, name: str, dtype: str | None = None) -> Resolved:
+        """What is in force for an output; `dtype` is the reference's (None: not known, read as a float)."""
+        return resolve(self.outputs.get(name, Tolerance()), self, name, dtype)
+
+    def with_itself(self) -> Policy:
+        """The policy for comparing a model with itself: see `Tolerance.with_itself`."""
+        outputs = {name: tolerance.with_itself() for name, tolerance in self.outputs.items()}
+        return super().with_itself().model_copy(update={"outputs": outputs})  # type: ignore[return-value]
+
+    def words(self) -> str:
+        """Everything that is asked: of outputs in general, of each that has an entry, and of measurements."""
+        told = [f"{self.for_output('').words()} (whole numbers exact)"]
+        for name, own in self.outputs.items():
+            asked = f"ignored ({own.ignore})" if own.ignore else self.for_output(name).words()
+            told.append(f"{name}: {asked}")
+        return ". ".join(told + [limit.words() for limit in self.limits])
 
     def definition(self) -> str:
         return json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
 
     def identity(self) -> str:
         return hashlib.sha256(self.definition().encode()).hexdigest()[:32]
-
-
-class Resolved(StrictModel):
-    """A tolerance with nothing left open."""
-
-    rule: Literal["mixed", "either", "exact"] = "mixed"
-    atol: float = 1e-5
-    rtol: float = 1e-4
-    sqnr_db: float | None = None
-    cosine: float | None = None
-    nan_equal: bool = False
-    same_dtype: bool = True
-    constant_ok: bool = False
-    acceptance: Acceptance | None = None
-    bands: tuple[Band, ...] | None = None
-    ignore: str | None = None
-
-    def words(self) -> str:
-        if self.bands:
-            return "bands " + ", ".join(band.grade for band in self.bands)
-        if self.rule == "exact":
-            return "exact"
-        if self.acceptance:
-            asked = self.acceptance.model_dump(exclude_none=True)
-            return "acceptance " + ", ".join(f"{name} {value:g}" for name, value in asked.items())
-        limits = f"atol {self.atol:g}, rtol {self.rtol:g}"
-        return f"mixed {limits}" if self.rule == "mixed" else f"either {limits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +146,49 @@ def _breaks_limit(tolerance: Resolved, merged: Receipt, steps: Sequence[Receipt]
             return Judgement(
                 "fail", reason, words, band.grade if band else "none", merged["max_rel"], _widest(tolerance)
             )
-    elif tolerance.acceptance:
+    if tolerance.acceptance:
         asked = tolerance.acceptance.least_steps
         if asked is not None and len(steps) < asked:
             return Judgement("vacuous", f"{len(steps)} steps were compared, at least {asked} are asked", words)
         if broken := _not_accepted(tolerance.acceptance, merged, steps):
             return Judgement("fail", broken, words, None, *_tightest(tolerance, merged))
-    elif merged["violations"]:
-        share = merged["violations"] / merged["elements"]
+    if tolerance.asks_elements and merged["violations"]:
+        return Judgement("fail", _violated(tolerance, merged), words, None, *_tightest(tolerance, merged))
+    return _misses_ratio(tolerance, merged)
+
+
+def _violated(tolerance: Resolved, merged: Receipt) -> str:
+    """How many elements broke the rule; of whole numbers also which, in all their digits."""
+    share = merged["violations"] / merged["elements"]
+    if not tolerance.whole:
         reason = f"{merged['violations']} of {merged['elements']} elements ({share:.2%}) are outside the tolerance"
-        return Judgement("fail", reason, words, None, *_tightest(tolerance, merged))
+        return reason + (f": {merged['detail']}" if merged.get("detail") else "")
+    limit = f" by more than {tolerance.atol:g}" if tolerance.atol else ""
+    reason = f"{merged['violations']} of {merged['elements']} elements ({share:.2%}) differ{limit}"
+    if merged.get("detail"):
+        return f"{reason}: {merged['detail']}"
+    pair = json.loads(merged.get("worst_pair") or "null")
+    return reason + (f", the most: {pair[0]} was expected, {pair[1]} came" if pair else "")
+
+
+def _misses_ratio(tolerance: Resolved, merged: Receipt) -> Judgement | None:
+    """Limits on the output as a whole. Where nothing differs they hold, also where a ratio has no value (all zeros)."""
+    words = tolerance.words()
+    equal = merged["max_abs"] == 0 and not merged["violations"]
     for name, least in (("sqnr_db", tolerance.sqnr_db), ("cosine", tolerance.cosine)):
-        if least is not None and (merged[name] is None or not merged[name] >= least):
-            return Judgement("fail", f"{name} is {merged[name]}, at least {least:g} is asked", words)
+        if least is not None and not equal and (merged[name] is None or not merged[name] >= least):
+            said = "not known" if merged[name] is None else f"{merged[name]:.4g}"
+            return Judgement("fail", f"{name} is {said}, at least {least:g} is asked", words)
+    if tolerance.top1 is None:
+        return None
+    if ONE_CLASS in (merged.get("detail") or ""):
+        return None
+    counted = same_top(merged.get("detail"))
+    if counted is None:
+        return Judgement("unknown", "the receipt does not say in how many rows the largest element is the same", words)
+    if counted[0] < tolerance.top1 * counted[1]:
+        reason = f"top-1 is the same in {counted[0]} of {counted[1]} rows, at least {tolerance.top1:g} of them is asked"
+        return Judgement("fail", reason, words)
     return None
 
 
@@ -220,17 +196,36 @@ def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
     words = tolerance.words()
     if merged["max_abs"] is None:
         return Judgement("vacuous", "no finite pair was compared", words)
-    if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
-        value = merged["expected_min"]
-        return Judgement("vacuous", f"the reference is constant ({value:g}): agreeing with it proves nothing", words)
+    if merged["elements"] > 1 and _constant(merged) and not tolerance.constant_ok:
+        value = f"{merged['expected_min']:.0f}" if tolerance.whole else f"{merged['expected_min']:g}"
+        return Judgement("vacuous", f"the reference is constant ({value}): agreeing with it proves nothing", words)
     if tolerance.bands:
         band = next(band for band in tolerance.bands if _within(band, merged))
         return Judgement("pass", f"graded {band.grade}", words, band.grade, merged["max_rel"], _widest(tolerance))
     observed, limit = _tightest(tolerance, merged)
-    reason = f"{merged['elements']} elements within the tolerance"
-    if tolerance.acceptance:
-        reason = f"{merged['elements']} elements keep the acceptance over all steps"
-    return Judgement("pass", reason, words, None, observed, limit)
+    return Judgement("pass", _earned_words(tolerance, merged), words, None, observed, limit)
+
+
+def _earned_words(tolerance: Resolved, merged: Receipt) -> str:
+    """What held, no more than was asked."""
+    held = f"{merged['elements']} elements"
+    if tolerance.acceptance and tolerance.acceptance.limits:
+        held += " keep the acceptance over all steps"
+    elif tolerance.asks_elements:
+        exact = " are equal" if tolerance.whole and not tolerance.atol else " within the tolerance"
+        held += " keep the rule" if tolerance.rule in FIELD_RULES else exact
+    ratios = [
+        f"{name} {merged[name]:.4g}"
+        for name in ("sqnr_db", "cosine")
+        if getattr(tolerance, name) is not None and merged[name] is not None
+    ]
+    told = [*ratios, *([merged["detail"]] if merged.get("detail") else [])]
+    return held + (f": {', '.join(told)}" if told else "")
+
+
+def _constant(merged: Receipt) -> bool:
+    """Whether every value of the reference is one and the same; infinities and NaN beside finite values are others."""
+    return merged["expected_std"] == 0 and not merged["inf_expected"] and not merged["nan_expected"]
 
 
 def _within(band: Band, merged: Receipt) -> bool:
@@ -247,16 +242,12 @@ def _tightest(tolerance: Resolved, merged: Receipt) -> tuple[float | None, float
     """The worst element's error, and what was allowed there: the figures behind the margin."""
     if merged["max_abs"] is None:
         return None, None
-    if (
-        tolerance.acceptance
-    ):  # the elements may break the rule; what decides is the limit over the steps, if it is one on errors
+    if tolerance.acceptance and tolerance.acceptance.limits:
+        # the elements may break the rule; what decides is the limit over the steps, if it is one on errors
         return merged["max_abs"] if tolerance.acceptance.max_abs is not None else None, tolerance.acceptance.max_abs
-    magnitude = abs(merged["worst_expected"] or 0.0)
-    if tolerance.rule == "exact":
-        return merged["max_abs"], 0.0
-    if tolerance.rule == "either":
-        return merged["max_abs"], max(tolerance.atol, tolerance.rtol * magnitude)
-    return merged["max_abs"], tolerance.atol + tolerance.rtol * magnitude
+    if not tolerance.asks_elements or tolerance.rule in FIELD_RULES:
+        return None, None  # ratios and pairings have no distance that a limit could be divided by
+    return merged["max_abs"], tolerance.allowed(merged["worst_expected"] or 0.0)
 
 
 def _not_accepted(acceptance: Acceptance, merged: Receipt, steps: Sequence[Receipt]) -> str | None:
@@ -307,9 +298,7 @@ def _share(acceptance: Acceptance, merged: Receipt, _: Sequence[Receipt]) -> str
 
 def judge_measurement(limit: Limit, value: float, low: float | None = None, high: float | None = None) -> Judgement:
     """The verdict on one number, or with `sure` on its interval; NaN passes no limit."""
-    words = f"{limit.metric} " + " ".join(
-        f"{name} {bound:g}" for name, bound in (("max", limit.max), ("min", limit.min)) if bound is not None
-    )
+    words = limit.words()
     if math.isnan(value):
         return Judgement("fail", f"{limit.metric} is NaN", words)
     ends = [value] if not limit.sure or low is None or high is None else [low, high]

@@ -270,10 +270,11 @@ def advise_tolerances(outcome: Outcome) -> None:
                 "problem": basis,
             }
         )
-        asked = outcome.case.policy.for_output(output)
-        if asked.rule == "exact" or asked.bands or asked.acceptance:
+        dtype = next((r["expected_dtype"] for r in outcome.receipts if r["output"] == output), None)
+        asked = outcome.case.policy.for_output(output, dtype)
+        if asked.rule not in ("mixed", "either") or asked.bands or asked.acceptance:
             continue
-        reach = asked.atol + asked.rtol * largest.get(output, 0.0)
+        reach = asked.allowed(largest.get(output, 0.0))
         if reach < found.atol:
             outcome.told["finding"].append(
                 _finding(

@@ -52,7 +52,7 @@ def judge_outputs(outcome: Outcome) -> None:
     dead = {f["subject"] for f in outcome.told["finding"] if f["kind"] == "dead_state"}
     for receipt in merged:
         name = receipt["output"]
-        tolerance = outcome.case.policy.for_output(name)
+        tolerance = outcome.case.policy.for_output(name, receipt["expected_dtype"])
         if tolerance.ignore:
             continue
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and is_main(r)]
@@ -92,15 +92,10 @@ def judge_probes(outcome: Outcome) -> None:
         mode, name = receipt["mode"], receipt["output"]
         if mode in ("simulated", "executed") or outcome.case.policy.for_output(name).ignore:
             continue  # the first are a finding, when they differ
-        tolerance = outcome.case.policy.for_output(name).model_copy(update={"constant_ok": True})
+        policy = outcome.case.policy if mode == "lengths" else outcome.case.policy.with_itself()
+        tolerance = policy.for_output(name, receipt["expected_dtype"]).model_copy(update={"constant_ok": True})
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and r.get("mode") == mode]
-        if (
-            mode != "lengths"
-        ):  # nothing was approximated twice: what a policy forgives an artifact, repetition does not need
-            tolerance = tolerance.model_copy(
-                update={"acceptance": None, "bands": None, "sqnr_db": None, "cosine": None}
-            )
-        elif tolerance.acceptance:
+        if mode == "lengths" and tolerance.acceptance:
             few = tolerance.acceptance.model_copy(update={"least_steps": None, "slope": None})
             tolerance = tolerance.model_copy(update={"acceptance": few})
         judgement = judge_output(tolerance, receipt, steps)

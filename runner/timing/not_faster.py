@@ -46,6 +46,7 @@ def why_not_faster(layers: Sequence[Layer], reference: Sequence[Layer], cpu_feat
         *_float_products(layers),
         *_conversions(layers),
         *_slower(integer),
+        *_convolutions(integer),
         *_instructions(integer, cpu_features),
     ]
     return [{"kind": "why_not_faster", **finding} for finding in found]
@@ -134,8 +135,26 @@ def _slower(integer: Sequence[Layer]) -> Iterator[dict[str, Any]]:
     )
 
 
+DYNAMIC_CONVOLUTIONS = (
+    "convolutions run as ConvInteger, which ONNX Runtime has no fast kernel for: quantize the graph statically"
+    " (onnxruntime-static), dynamic INT8 is for products of matrices"
+)
+
+
+def _convolutions(integer: Sequence[Layer]) -> Iterator[dict[str, Any]]:
+    some = [layer for layer in integer if layer["op_type"] == "ConvInteger"]
+    slower = [layer for layer in some if layer["reference_us"] and layer["median_us"] > layer["reference_us"]]
+    if slower:
+        yield _finding("ConvInteger", "warning", f"{len(some)} {DYNAMIC_CONVOLUTIONS}")
+
+
 def _sizes(layer: Layer) -> list[int]:
-    """K and N of a product: the last axis of what goes in, and of what comes out."""
+    """K and N of a product: the last axis of what goes in, and of what comes out; none of a convolution.
+
+    What a convolution multiplies is its channels times its kernel, which a profile does not name.
+    """
+    if "Conv" in layer["op_type"]:
+        return []
     shapes = layer.get("input_shapes", [])[:1]
     text = layer["output_shape"]
     return [shape[-1] for shape in shapes if shape] + (

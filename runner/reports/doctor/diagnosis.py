@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     problem: str
-    """`accuracy fell`, `not faster` or `runs differ`."""
+    """`accuracy fell`, `outputs differ`, `not faster` or `runs differ`."""
     subject: str
     """A case, or what several cases have in common."""
     because: str
@@ -33,6 +33,8 @@ class DoctorFacts:
     """Rows of `ledger`."""
     sensitivities: Sequence[Row] = ()
     classes: Sequence[Row] = ()
+    receipts: Sequence[Row] = ()
+    """Of all steps merged, a row an output."""
 
     def kin(self, case: Row) -> set[str]:
         """Ids of the cases of the same model, version and variant."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from assay.runner.quality.thresholds import FLOAT
-from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts
+from assay.runner.reports.doctor.diagnosis import Diagnosis, DoctorFacts, Row
 from assay.schema.metrics import LATENCY_RATIO
 
 _PROBLEM = "not faster"
@@ -24,8 +26,9 @@ def speed(facts: DoctorFacts) -> list[Diagnosis]:
             continue
         ratio = f"{row['value']:.3g}x [{row['low']:.3g}, {row['high']:.3g}] of the float latency"
         found = [f for f in facts.found(case) if f["kind"] == "why_not_faster" and f["severity"] != "note"]
+        better = _better(facts, row, by_id)
         made += [
-            Diagnosis(_PROBLEM, case["name"], f["subject"], f"{ratio}; {f['message']}", _remedy(f["message"]))
+            Diagnosis(_PROBLEM, case["name"], f["subject"], f"{ratio}; {f['message']}", _remedy(f["message"]) + better)
             for f in found
         ]
         if not found:
@@ -35,14 +38,35 @@ def speed(facts: DoctorFacts) -> list[Diagnosis]:
                     case["name"],
                     "not explained",
                     f"{ratio}; no profile of this variant in the run says why",
-                    'add check = "profile" for this variant and fp32: it times every operator',
+                    f'add check = "profile" for this variant and fp32: it times every operator{better}',
                 )
             )
     return made
 
 
+def _better(facts: DoctorFacts, slow: Row, by_id: Mapping[str, Row]) -> str:
+    """Another quantized variant of the same model, timed in the same turns, that is faster than float."""
+    own = by_id[slow["case_id"]]
+    others = [
+        (row["value"], other["variant"])
+        for row in facts.measured
+        if row["metric"] == LATENCY_RATIO
+        and row["high"] is not None
+        and row["high"] < 1
+        and (other := by_id.get(row["case_id"])) is not None
+        and other["variant"] not in FLOAT
+        and other.get("group_id") == own.get("group_id")
+        and (other["model"], other["model_version"]) == (own["model"], own["model_version"])
+    ]
+    if not others:
+        return ""
+    value, variant = min(others)
+    return f"; {variant} of this run is {1 / value:.3g} times as fast as float"
+
+
 def _remedy(message: str) -> str:
     for words, remedy in (
+        ("ConvInteger", 'recipe = "onnxruntime-static" with calibration data of its own'),
         (
             "conversions",
             "quantize what lies between, so that pairs of Q and DQ fall away; or leave single nodes in float",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from assay.runner.rules.waiver import Waiver
 from assay.runner.run import figures
 from assay.runner.run.checks.check import Check
 from assay.runner.run.figures import Figure
@@ -13,6 +15,7 @@ from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.turns import JobOf, time_in_turns, timed_calls
 from assay.runner.suites.case import Case
 from assay.runner.timing import statistics
+from assay.runner.timing.not_faster import DYNAMIC_CONVOLUTIONS
 from assay.runner.timing.statistics import Samples
 
 
@@ -59,11 +62,27 @@ class TimedCheck(Check):
         """Figures of [launches, blocks, calls] in milliseconds."""
         return figures.of_calls(blocks, figures.batch_of(outcome))
 
+    def judge(self, outcome: Outcome, waivers: Sequence[Waiver]) -> None:
+        """No verdict; a variant that its own way of quantizing makes slow is found without a profile."""
+        del waivers
+        if outcome.status == "ok" and (why := slow_convolutions(outcome)):
+            found = {"kind": "why_not_faster", "subject": "ConvInteger", "severity": "warning", "message": why}
+            outcome.told.setdefault("finding", []).append(found)
+
     def headline(self, outcome: Outcome) -> str | None:
         if not outcome.blocks:
             return None
         median = statistics.quantile(timed_calls(outcome), 0.5).value
         return f"{self.median_of} {median:.4g} ms{_ratio_words(outcome)}"
+
+
+def slow_convolutions(outcome: Outcome) -> str | None:
+    """Why a variant under dynamic INT8 is not faster, where its convolutions are why; None where they are not."""
+    settings = json.loads(outcome.artifact.settings or "{}") if outcome.artifact else {}
+    count = settings.get("integer_operators", {}).get("ConvInteger", 0)
+    if not count or outcome.ratio is None or (outcome.ratio.high is not None and outcome.ratio.high < 1):
+        return None
+    return f"{count} {DYNAMIC_CONVOLUTIONS}"
 
 
 def _ratio_words(outcome: Outcome) -> str:
@@ -75,4 +94,7 @@ def _ratio_words(outcome: Outcome) -> str:
     needed = outcome.ratio.needed(margin)
     more = f": {needed} launches would decide" if needed else ""
     within = f" within {margin:.0%}" if verdict == "equivalent" else ""
-    return f", {outcome.ratio.value:.3g}x of {outcome.compared_with} ({verdict}{within}{more})"
+    why = slow_convolutions(outcome)
+    return f", {outcome.ratio.value:.3g}x of {outcome.compared_with} ({verdict}{within}{more})" + (
+        f": {why}" if why else ""
+    )

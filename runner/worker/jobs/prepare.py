@@ -141,7 +141,8 @@ def _same_generation(
     """
     if job.reference != "pytorch" or given.facts.get("state") == state or not given.steps:
         return  # only the original can say what it computes
-    compared = OutputComparison(Policy.model_validate(job.policies[name]), {})
+    policy = with_itself(Policy.model_validate(job.policies[name]))
+    compared = OutputComparison(policy, {})
     for step in spread_steps(len(given.steps)):
         list(compared.step(step, given.outputs(step), session.infer(given.inputs(step))))
     off = [r for r in compared.merged() if r["violations"] or r["problem"]]

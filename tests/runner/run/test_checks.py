@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import math
 from types import SimpleNamespace
 
 import pytest
 
-from assay.runner.reports.progress import headline
+from assay.runner.reports.progress import headline, verdict_words
+from assay.runner.rules.policy import Judgement
 from assay.runner.run.checks import check_named
-from assay.runner.run.checks.timed import TimedCheck
+from assay.runner.run.checks.timed import TimedCheck, slow_convolutions
 from assay.runner.suites.checks import CHECKS
 from tests.places import ROOT
 
@@ -53,7 +55,16 @@ def outcome(check: str, **facts: object) -> SimpleNamespace:
         name="line/fp32/onnxruntime/noise", check=check, mode="cached" if check == "generation" else "functional",
         variant="fp32", backend="onnxruntime", generate=SimpleNamespace(tokens=7),
     )  # fmt: skip
-    empty = {"error_message": None, "judgements": [], "blocks": [], "layers": [], "ratio": None, "group_id": None}
+    empty = {
+        "error_message": None,
+        "judgements": [],
+        "blocks": [],
+        "layers": [],
+        "ratio": None,
+        "group_id": None,
+        "artifact": None,
+        "receipts": [],
+    }
     return SimpleNamespace(case=case, version="v1", status="ok", figures=[], **{**empty, **facts})
 
 
@@ -95,3 +106,23 @@ def test_a_check_that_tells_no_figure_is_vacuous_and_says_why(check: str, says: 
     check_named(check).judge(nothing, [])
     assert nothing.status == "vacuous"
     assert nothing.error_message.startswith(says)
+
+
+@pytest.mark.parametrize(("high", "told"), [(27.3, True), (None, True), (0.8, False)])
+def test_a_variant_whose_convolutions_make_it_slow_says_so_as_it_ends(high: float | None, told: bool):
+    artifact = SimpleNamespace(settings='{"integer_operators": {"ConvInteger": 3}}')
+    timed = outcome("benchmark", artifact=artifact, ratio=SimpleNamespace(high=high), told={})
+    check_named("benchmark").judge(timed, [])
+    found = timed.told.get("finding", [])
+    assert [f["kind"] for f in found] == ["why_not_faster"] * told
+    assert (slow_convolutions(timed) or "").startswith("3 convolutions run as ConvInteger") == told
+
+
+def test_the_worst_ratios_of_a_quantized_variant_stand_beside_its_verdicts():
+    receipts = [
+        {"step": -1, "sqnr_db": db, "cosine": 0.99, "max_abs": 1.0, "expected_dtype": dtype}
+        for db, dtype in ((31.26, "float32"), (9.0, "int64"), (math.inf, "float32"), (None, "float32"))
+    ]
+    verdict = Judgement("pass", "held", "sqnr_db at least 20; cosine at least 0.99")
+    judged = outcome("parity", receipts=receipts, judgements=[("parity", "logits", verdict)])
+    assert verdict_words(judged) == "logits: pass, SQNR 31.26 dB, cosine 0.99"

@@ -74,3 +74,11 @@ def test_quantized_in_name_only_is_said_so():
 
 def test_a_float_profile_is_not_diagnosed():
     assert why_not_faster(FLOAT, FLOAT, "avx2") == []
+
+
+def test_dynamic_convolutions_are_told_what_to_do_and_a_picture_is_no_size_of_a_product():
+    slow = _layer("conv", "ConvInteger", 900.0, 1.0, was=100.0, shapes=((1, 64, 28, 28),), output="[1, 64, 28, 28]")
+    told = _told([slow])
+    assert "1 convolutions run as ConvInteger" in told["ConvInteger"]["message"]
+    assert "onnxruntime-static" in told["ConvInteger"]["message"]
+    assert "fewer than" not in told["conv"]["message"], "28 is the width of the picture"

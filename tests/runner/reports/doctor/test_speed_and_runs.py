@@ -104,3 +104,21 @@ def test_errors_are_compared_where_there_is_no_metric():
     (found,) = differences(parity(None, "fail"), parity(1e-6, "pass"), {"cpu_model": ("A", "B")})
     assert found.evidence == "y: max_abs 1e-06 (pass) -> not finite (fail)"
     assert found.because == "another environment: cpu_model A -> B"
+
+
+def test_a_slow_variant_is_told_which_other_of_the_same_turns_is_faster():
+    cases = [case("dyn"), case("stat"), case("other", model="another")]
+    ratios = [ratio("dyn", 19.3, 13.6, 27.3), ratio("stat", 0.28, 0.2, 0.35), ratio("other", 0.1, 0.1, 0.2)]
+    found = {
+        "name": "m/dyn",
+        "model_version": "v1",
+        "kind": "why_not_faster",
+        "subject": "ConvInteger",
+        "severity": "warning",
+        "message": "3 convolutions run as ConvInteger",
+    }
+    (one,) = speed(DoctorFacts(cases, ratios, [found]))
+    assert one.because == "ConvInteger"
+    assert one.remedy == (
+        'recipe = "onnxruntime-static" with calibration data of its own; stat of this run is 3.57 times as fast as float'
+    )
