@@ -74,6 +74,7 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         device = onnxruntime_device.own_stream(onnxruntime_device.index_of(options))
         options = {**options, "device_stream": device.handle}
     chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
+    before = _running()
     try:
         session = ort.InferenceSession(source.location, settings, providers=[(provider, chosen)])
     except Exception as error:  # its exceptions share no base class
@@ -85,7 +86,18 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
             f"{provider} was asked for and could not be started here; ONNX Runtime would run on {', '.join(in_force)}"
             " instead, a silent fallback. Its own log says which library or device is missing."
         )
-    yield OnnxRuntimeSession(session, Path(source.location), provider, {**options, "chosen": chosen}, device)
+    pool = 1 + _running() - before if provider == _CPU else None
+    known = {**options, "chosen": chosen, "pool": pool}
+    yield OnnxRuntimeSession(session, Path(source.location), provider, known, device)
+
+
+def _running() -> int:
+    """Threads of this process.
+
+    A session of n threads starts n - 1 of its own. How many that is by default, the library does not say: one a core
+    of the host, whatever `taskset` left of them.
+    """
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 class OnnxRuntimeSession(Session):
@@ -209,7 +221,7 @@ class OnnxRuntimeSession(Session):
             device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
             precision=_precision(self._path, operators),
-            threads=int(self._options["threads"]) if "threads" in self._options else None,
+            threads=self._options.get("pool"),
             fell_back=fell_back,
         )
 

@@ -71,6 +71,8 @@ def compare(
     print(f"A {compared.a}\nB {compared.b}")
     for name, (left, right) in compared.environment.items():
         print(f"differs: {name}: {left} -> {right}")
+    for side, parts in compared.not_recorded.items():
+        print(f"not recorded in {side.upper()}: {', '.join(parts)}")
     for row in compared.overrides:
         print(f"override of {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']}")
     document = compared.as_document()

@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.runner.errors import NothingMeasured, UsageError, nearest
 from assay.runner.timing import statistics
+from assay.schema.comparability import unlike
 from assay.schema.metrics import LATENCY, MODEL_BYTES, PARAMETER_BYTES, PEAK_RSS_BYTES
 
 Row = Mapping[str, Any]
@@ -215,8 +216,6 @@ def _ratio(a: Row, b: Row) -> tuple[float, float | None, float | None, int]:
 
 
 def _unlike(a: Row, b: Row) -> str:
-    from assay.schema.queries.comparison import unlike
-
     return unlike(a["comparability"], b["comparability"]) or f"{a['metric']} against {b['metric']}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from assay.runner.run import figures
+from assay.runner.rules.waiver import Waiver
+from assay.runner.run import figures, verdicts
 from assay.runner.run.checks.check import Check
 from assay.runner.run.figures import Figure
 from assay.runner.run.outcome import Outcome, Progress
@@ -58,6 +59,12 @@ class TimedCheck(Check):
     def of_blocks(self, outcome: Outcome, blocks: Samples) -> Iterator[Figure]:
         """Figures of [launches, blocks, calls] in milliseconds."""
         return figures.of_calls(blocks, figures.batch_of(outcome))
+
+    def judge(self, outcome: Outcome, waivers: Sequence[Waiver]) -> None:
+        """A finding that fails: what was timed is not what was asked for."""
+        del waivers
+        if outcome.status == "ok":
+            verdicts.judge_findings(outcome)
 
     def headline(self, outcome: Outcome) -> str | None:
         if not outcome.blocks:
