@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
@@ -10,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+
+from assay.schema import documents
 
 COLOURS = {
     "pass": "green",
@@ -35,8 +36,8 @@ def console() -> Console:
 
 
 def print_json(document: Any) -> None:
-    """One document; infinities and NaN as Python's json writes and reads them (`Infinity`, `NaN`)."""
-    print(json.dumps(document, indent=1, default=str))  # noqa: T201  stdout is for results
+    """One document, strict and with its `schema_version` (`assay.schema.documents`)."""
+    print(documents.strict(documents.document(document), indent=1))  # noqa: T201  stdout is for results
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from assay.runner.run.figures import figures_of
 from assay.runner.run.in_force import comparability_of, threads_of
 from assay.runner.run.outcome import Context, Facts, Outcome
 from assay.schema import rows
+from assay.schema.documents import strict
 from assay.schema.metrics import METRICS
 from assay.schema.store.spool import new_id, now
 
@@ -29,7 +29,7 @@ def artifact_row(
         opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
         weights=weights_from, calibration=event.get("calibration"), calibration_sha256=event.get("calibration_sha256"),
         made_from=(event.get("settings") or {}).get("made_from"),
-        settings=json.dumps(event["settings"], sort_keys=True) if event.get("settings") else None,
+        settings=strict(event["settings"], sort_keys=True) if event.get("settings") else None,
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         artifact_id=outcome.artifact.artifact_id if outcome.artifact else None,
         environment_id=context.environment.environment_id,
         comparability=comparability_of(outcome, context.environment.hardware_class), threads=threads_of(outcome),
-        in_force=json.dumps(facts, sort_keys=True) if facts else None,
+        in_force=strict(facts, sort_keys=True) if facts else None,
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
         group_id=outcome.group_id, batch=outcome.batch,
