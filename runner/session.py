@@ -43,6 +43,7 @@ class Placement:
     """Providers with the nodes each one got."""
     precision: str
     threads: int | None
+    """That one operator is computed with on the host, as they are; None where the library does not say."""
     fell_back: str | None = None
     """Why the session is not what was asked for, if it is not."""
     streams: int = 1

@@ -13,6 +13,7 @@ import streamlit as st
 from assay.dashboard import data, filters
 from assay.dashboard.figures import quality as quality_figures
 from assay.dashboard.tables import comparison as comparison_tables
+from assay.schema.documents import strict
 from assay.schema.queries import quality as quality_queries
 from assay.schema.queries import runs as run_queries
 
@@ -136,7 +137,7 @@ def _node_data(entries: pd.DataFrame) -> str:
     known = entries[entries["sqnr_db"].notna() & (entries["kind"] != "bias")]
     worst = known.groupby("node")["sqnr_db"].min().clip(upper=200)
     gradient = [{"stop": 0, "bgColor": "#d1443c"}, {"stop": 1, "bgColor": "#2a9d6f"}]
-    return json.dumps(
+    return strict(
         {
             "main_graph": {
                 "results": {node: {"value": float(value)} for node, value in worst.items()},

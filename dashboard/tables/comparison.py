@@ -44,11 +44,17 @@ def environment(differing: dict[str, list[Any]]) -> str:
     )
 
 
+_USUAL = ("none", "0", "other", "libc", "kept")
+"""What a process has where nobody set anything: not worth a word."""
+
+
 def alike(row: Any) -> str:
     """The version of a case and its comparability key in words: rows of one label may be drawn together."""
     parts = dict(part.split("=", 1) for part in str(row["comparability"]).split("; "))
     workload, _, content = parts["workload"].partition(":")
-    rest = ", ".join([parts["mode"], parts["hardware"], parts["device"], f"{parts['threads']} threads"])
+    known = ("model", "workload", "mode", "hardware", "device", "threads")
+    more = [f"{name} {value}" for name, value in parts.items() if name not in known and value not in _USUAL]
+    rest = ", ".join([parts["mode"], parts["hardware"], parts["device"], f"{parts['threads']} threads", *more])
     return f"{row['model']} {row['model_version']} on {workload}{f' ({content[:6]})' if content else ''}: {rest}"
 
 

@@ -84,8 +84,8 @@ def cases(found: pd.DataFrame) -> pd.DataFrame:
         {
             "case": found["name"],
             "version": found["model_version"],
-            "status": found["status"],
-            "error": found["error_message"],
+            "status": found["came_to"],
+            "why": found["why"],
             "placement": found["placement"],
             "precision": found["precision"],
             "size": [theme.size(b) for b in found["model_bytes"]],

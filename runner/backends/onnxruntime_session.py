@@ -73,6 +73,7 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         device = onnxruntime_device.own_stream(onnxruntime_device.index_of(options))
         options = {**options, "device_stream": device.handle}
     chosen = onnxruntime_device.provider_options(provider, Path(source.location), options)
+    before = _running()
     session, rounded = _opened(Path(source.location), settings, [(provider, chosen)])
     if provider not in (in_force := session.get_providers()):
         raise EnvironmentMissing(
@@ -83,7 +84,8 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[OnnxRuntim
         for port in ports:
             if why := refused(port.type, side):
                 raise UsageError(f"{side} {port.name!r} of {Path(source.location).name} {why}.")
-    settled = {**options, "chosen": chosen, "rounded": rounded}
+    pool = 1 + _running() - before if provider == _CPU else None
+    settled = {**options, "chosen": chosen, "rounded": rounded, "pool": pool}
     yield OnnxRuntimeSession(session, Path(source.location), provider, settled, device)
 
 
@@ -114,6 +116,15 @@ def _plain(error: Exception, path: Path) -> str:
     words = str(error).strip().replace(f"Load model from {path} failed:", "").replace("This is an invalid model. ", "")
     words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", words)
     return words.replace(str(path), path.name)[:600]
+
+
+def _running() -> int:
+    """Threads of this process.
+
+    A session of n threads starts n - 1 of its own. How many that is by default, the library does not say: one a core
+    of the host, whatever `taskset` left of them.
+    """
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 class OnnxRuntimeSession(Session):
@@ -256,7 +267,7 @@ class OnnxRuntimeSession(Session):
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
             precision=_precision(self._path, operators)
             + (", bfloat16 computed in float32 and rounded after every node" if self._options.get("rounded") else ""),
-            threads=int(self._options["threads"]) if "threads" in self._options else None,
+            threads=self._options.get("pool"),
             fell_back=fell_back,
         )
 

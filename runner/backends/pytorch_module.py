@@ -264,7 +264,7 @@ class PyTorchSession(Session):
             + (", TF32" if self._options.get("tf32") else "")
             + (f", autocast to {self._options['autocast']}" if self._options.get("autocast") else "")
             + (f", products rounded to {self._options['rounding']}" if self._options.get("rounding") else ""),
-            threads=int(self._options["threads"]) if "threads" in self._options else None,
+            threads=torch.get_num_threads(),
         )
 
     def _how(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json as json_module
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,6 +70,8 @@ def compare(
     print(f"A {compared.a}\nB {compared.b}")
     for name, (left, right) in compared.environment.items():
         print(f"differs: {name}: {left} -> {right}")
+    for side, parts in compared.not_recorded.items():
+        print(f"not recorded in {side.upper()}: {', '.join(parts)}")
     for row in compared.overrides:
         print(f"override of {row['recorded_at']:%Y-%m-%d} by {row['owner']}: {row['reason']}")
     document = compared.as_document()
@@ -137,6 +138,7 @@ def gate(
     """
     from assay.runner.reports.gate import REGRESSED, UNKNOWN, as_junit, as_markdown, judge
     from assay.runner.reports.tables import print_table, shortened
+    from assay.schema import documents
     from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import compare_runs, resolve
 
@@ -155,7 +157,7 @@ def gate(
     text = (
         {"md": as_markdown, "junit": as_junit}[as_](found)
         if as_ in ("md", "junit")
-        else json_module.dumps(told, indent=1)
+        else documents.strict(documents.document(told), indent=1)
     )
     if out is not None:
         write_text(out, text)

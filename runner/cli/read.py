@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 family = Family(Panel.READ)
 
 _COLUMNS: dict[words.Topic, tuple[str, ...]] = {
-    words.Topic.CASES: (*("name", "model_version", "status", "placement", "precision", "duration_s", "error_message"),),
+    words.Topic.CASES: (*("name", "model_version", "status", "placement", "precision", "duration_s", "why"),),
     words.Topic.VERDICTS: (
         *("case_name", "subject", "name", "outcome", "grade", "observed", "limit_value", "margin", "reason"),
     ),
@@ -73,7 +73,7 @@ def _document(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, A
     return {
         "run": run_id,
         "environment": run_queries.environment_of(connection, run_id),
-        "cases": run_queries.cases_of(connection, run_id),
+        "cases": [_shown(case) for case in run_queries.cases_of(connection, run_id)],
         "verdicts": parity_queries.verdicts_of(connection, run_id),
         "receipts": parity_queries.receipts_of(connection, run_id),
         "measurements": run_queries.measurements_of(connection, run_id),
@@ -81,6 +81,11 @@ def _document(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, A
         "noise": parity_queries.noise_of(connection, run_id),
         "invariants": parity_queries.invariants_of(connection, run_id),
     }
+
+
+def _shown(case: dict[str, Any]) -> dict[str, Any]:
+    """A case as it is shown: `status` is what it came to, `ended` how its process did."""
+    return {**case, "status": case["came_to"], "ended": case["status"]}
 
 
 def _print_rows(topic: words.Topic, rows: list[dict[str, Any]], *, wide: bool) -> None:

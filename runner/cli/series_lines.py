@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from assay.runner.errors import ExitCode, UsageError
+from assay.schema.documents import document, strict
 
 
 def answer_lines(*, online: bool) -> None:
@@ -22,7 +23,7 @@ def answer_lines(*, online: bool) -> None:
     for number, line in enumerate(sys.stdin, 1):
         if line.strip():
             print(
-                json.dumps(_answer(_series(line, number), number, online=online), separators=(",", ":")),
+                strict(document(_answer(_series(line, number), number, online=online))),
                 flush=True,
             )
             count += 1

@@ -43,7 +43,8 @@ def suite_schema() -> None:
 
     Example: assay suite schema > assay-suite.schema.json
     """
-    from assay.runner.reports import console
     from assay.runner.suites.suite import Suite
+    from assay.schema.documents import strict
 
-    console.print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()})
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Suite.model_json_schema()}
+    print(strict(schema, indent=1))  # `$schema` is its version: validators refuse words that they do not know

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import smtplib
 import socket
 import ssl
@@ -23,6 +22,7 @@ import tenacity
 from assay.runner.errors import UsageError
 from assay.runner.nights.config import Channel
 from assay.runner.regressions.alerts.causes import SEVERITIES
+from assay.schema.documents import document, strict
 from assay.schema.rows.alerts import Notification
 from assay.schema.store.spool import new_id, now
 
@@ -173,17 +173,17 @@ def _slack(channel: Channel, digest: Digest) -> None:
 
 
 def _webhook(channel: Channel, digest: Digest) -> None:
-    _post(channel, {**digest.document, "text": digest.text}, digest.digest_id)
+    _post(channel, document({**digest.document, "text": digest.text}), digest.digest_id)
 
 
-def _post(channel: Channel, document: Mapping[str, Any], identity: str) -> None:
+def _post(channel: Channel, message: Mapping[str, Any], identity: str) -> None:
     address = channel.secret(channel.url_env or "")
     headers = {"Content-Type": "application/json", "User-Agent": "assay", "Idempotency-Key": identity}
     try:
         if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
             raise Undelivered(f"{channel.url_env} is no http or https address", again=False)
         # its scheme was checked
-        request = urllib.request.Request(address, json.dumps(document).encode(), headers, method="POST")  # noqa: S310
+        request = urllib.request.Request(address, strict(message).encode(), headers, method="POST")  # noqa: S310
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             answer.read(1000)
     except urllib.error.HTTPError as error:
@@ -235,6 +235,6 @@ def _file(channel: Channel, digest: Digest, folder: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
-            file.write(json.dumps({"at": now().isoformat(), **digest.document}) + "\n")
+            file.write(strict(document({"at": now().isoformat(), **digest.document})) + "\n")
     except OSError as error:
         raise Undelivered(f"cannot write {path}: {error.strerror}", again=False) from None

@@ -19,6 +19,7 @@ from assay.runner.recipes import RECIPES
 from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.recipes.options import defaults
 from assay.runner.tensors import Tensors, hash_file
+from assay.schema.documents import pack, unpack
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.onnx"
@@ -94,7 +95,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
             calibration_sha256=learnt_from,
             settings=settings,
         )
-        (temporary / "artifact.json").write_text(json.dumps(asdict(built), default=str))
+        (temporary / "artifact.json").write_text(pack(asdict(built)))
         if (
             cached := _from_cache(folder, name, key)
         ) is not None:  # another run was faster: its file may be open already
@@ -159,7 +160,7 @@ def _tools(recipe: str, function: Callable[..., Any], ingredients: Ingredients) 
 def _from_cache(folder: Path, name: str, key: str) -> Built | None:
     """The cached artifact if its file is still what was built; a damaged one is made again."""
     try:
-        facts = json.loads((folder / "artifact.json").read_text())
+        facts = unpack((folder / "artifact.json").read_text())
         path = folder / name
         if _hash_all(path) != facts["sha256"] or facts["recipe_sha256"] != key:
             return None

@@ -32,6 +32,7 @@ from assay.runner.recipes import RECIPES, known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.calibration import CalibrationData, finite_batches
 from assay.runner.recipes.checks import float_file, known_nodes
+from assay.schema.documents import strict
 
 _LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
 _SCRIPT = Path(__file__).with_name("modelopt_script.py")
@@ -156,7 +157,7 @@ def _run(
         request["base"] = str(folder / "base" / Path(request["base"]).name)
         if request["settings"].get("quantize_mode") == "int4":
             _turn_weights(Path(request["base"]))
-        (folder / "request.json").write_text(json.dumps({**request, "libraries": _LIBRARIES}))
+        (folder / "request.json").write_text(strict({**request, "libraries": _LIBRARIES}))
         done = subprocess.run(
             [interpreter, "-I", str(_SCRIPT), str(folder)], capture_output=True, text=True, check=False, cwd=folder
         )

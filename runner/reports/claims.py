@@ -9,18 +9,32 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assay.runner.errors import NothingMeasured, UsageError, nearest
+from assay.runner.reports.claimed import Bound, Stated, of_interval, of_size, what_it_takes
 from assay.runner.timing import statistics
+from assay.runner.timing.statistics import NOT_ENOUGH
+from assay.schema.comparability import unlike
 from assay.schema.metrics import LATENCY, MODEL_BYTES, PARAMETER_BYTES, PEAK_RSS_BYTES
 
 Row = Mapping[str, Any]
 
+_NAMED = r"\s+(?:is|are|runs|uses|needs|takes)\s+"
+_WHERE = r"(?:\s+(?:on|for|at|with)\s+(?P<workload>\S+?))?\s*[.!]?\s*$"
 _SENTENCE = re.compile(
-    r"^\s*(?P<a>.+?)\s+(?:is|are|runs|uses|needs|takes)\s+(?:about\s+)?(?P<number>\d+(?:\.\d+)?)\s*"
-    r"(?P<unit>x|\u00d7|times|%|percent)\s*(?P<word>faster|slower|smaller|larger|bigger|less memory|more"
-    r" memory)\s+than\s+(?P<b>.+?)"
-    r"(?:\s+(?:on|for|at|with)\s+(?P<workload>\S+?))?\s*[.!]?\s*$",
+    rf"^\s*(?P<a>.+?){_NAMED}(?:about\s+|(?P<bound>at least|no less than|more than|over|at most|no more than|less than)"
+    r"\s+)?(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>x|\u00d7|times|%|percent)\s*(?P<word>faster|slower|smaller|larger"
+    rf"|bigger|less memory|more memory)\s+than\s+(?P<b>.+?){_WHERE}",
     re.IGNORECASE,
 )
+_ALIKE = re.compile(
+    rf"^\s*(?P<a>.+?){_NAMED}(?:as (?P<word>fast|small|large|big|much memory) as|(?:at |of )?the same"
+    rf" (?P<noun>speed|size|memory) as)\s+(?P<b>.+?){_WHERE}",
+    re.IGNORECASE,
+)
+_AT_LEAST = ("at least", "no less than", "more than", "over")
+_SAME = {
+    "fast": "latency", "speed": "latency", "small": "size", "large": "size", "big": "size", "size": "size", "much memory": "memory",
+    "memory": "memory",
+}  # fmt: skip
 _MEANS = {
     "faster": ("latency", "lower"), "slower": ("latency", "higher"), "smaller": ("size", "lower"), "larger": ("size", "higher"),
     "bigger": ("size", "higher"), "less memory": ("memory", "lower"), "more memory": ("memory", "higher"),
@@ -30,6 +44,9 @@ _METRICS = {
     "memory": (PEAK_RSS_BYTES,),
 }  # fmt: skip
 _EXACT = "size"
+_CALLED = {"latency": "speed", "size": "size", "memory": "memory"}
+_LEAST = 3
+"""Launches: what a process does to its own timings is seen by having several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +61,55 @@ class Claim:
     """The least ratio that is written so, by the digits that are written."""
     high: float
     workload: str | None
+    word: str
+    """`faster`, `smaller`, ... as it is written; of what is alike `as fast`, `as large`, `as much memory`."""
+    direction: str
+    """Of a's figure against b's: `lower` or `higher`."""
+    bound: Bound = "about"
+
+    def told(self, ratio: float) -> float:
+        """A ratio of a over b in the direction of the claim: times faster, or times slower."""
+        return 1 / ratio if self.direction == "lower" else ratio
+
+    @property
+    def stated(self) -> Stated:
+        ends = sorted((self.told(self.low), self.told(self.high)))
+        return Stated(self.bound, self.told(self.ratio), *ends)
 
 
 def parse(sentence: str) -> Claim:
     """Read a sentence such as `A is NUMBERx faster than B [on WORKLOAD]`.
 
-    The words are `faster`, `slower`, `smaller` and `larger`, or `A uses NUMBERx less memory than B`.
+    The words are `faster`, `slower`, `smaller` and `larger`, or `A uses NUMBERx less memory than B`; before the number
+    `at least`, `at most` and what means the same; without one `A is as fast as B`, `as large as`, `uses as much memory
+    as`.
 
     Raises:
         UsageError: it is not of that form, or states an impossible number.
     """
+    if alike := _ALIKE.match(sentence):
+        kind = _SAME[(alike["word"] or alike["noun"]).lower()]
+        word = {"latency": "as fast", "size": "as large", "memory": "as much memory"}[kind]
+        direction = "lower" if kind == "latency" else "higher"
+        names = alike["a"].strip(), alike["b"].strip()
+        return Claim(*names, kind, 1.0, 1.0, 1.0, alike["workload"], word, direction, "same")
     found = _SENTENCE.match(sentence)
     if found is None:
         raise UsageError(
             f"cannot read the claim {sentence!r}. Write: A is 1.69x faster than B [on WORKLOAD]; also slower, smaller,"
-            " larger, and 'uses 2x less memory'. A and B are variants, backends or variant/backend."
+            " larger, 'uses 2x less memory', 'at least 2x', 'at most 5%', and 'A is as fast as B'. A and B are variants,"
+            " backends or variant/backend."
         )
-    kind, direction = _MEANS[found["word"].lower()]
+    word = found["word"].lower()
+    kind, direction = _MEANS[word]
     digits = len(found["number"].partition(".")[2])
     half = 0.5 * 10.0**-digits
-    stated = float(found["number"])
-    ends = [_as_ratio(n, found["unit"], direction, kind, sentence) for n in (stated, stated - half, stated + half)]
-    return Claim(found["a"].strip(), found["b"].strip(), kind, ends[0], min(ends), max(ends), found["workload"])
+    number = float(found["number"])
+    ends = [_as_ratio(n, found["unit"], direction, kind, sentence) for n in (number, number - half, number + half)]
+    bound: Bound = "about" if not found["bound"] else "at least" if found["bound"].lower() in _AT_LEAST else "at most"
+    return Claim(
+        found["a"].strip(), found["b"].strip(), kind, ends[0], min(ends), max(ends), found["workload"], word, direction, bound
+    )  # fmt: skip
 
 
 def _as_ratio(number: float, unit: str, direction: str, kind: str, sentence: str) -> float:
@@ -124,17 +168,13 @@ def check(
         and (model is None or row["model"] == model)
         and (wanted is None or row["workload"] == wanted)
     ]
-    if not rows and wanted is not None:
-        raise NothingMeasured(
-            f"nothing was measured on {wanted!r}.{nearest(wanted, {row['workload'] for row in measured})}"
-        )
+    if not rows:
+        raise _nothing(claim, measured, model, wanted)
     sides = [[row for row in rows if _is_called(row, name)] for name in (claim.a, claim.b)]
     for name, side in zip((claim.a, claim.b), sides, strict=True):
         if not side:
             known = {row["variant"] for row in rows} | {row["backend"] for row in rows}
-            raise UsageError(
-                f"no measured case is called {name!r}.{nearest(name, known)} There are: {', '.join(sorted(known))}."
-            )
+            raise UsageError(f"no measured case is called {name!r}.{nearest(name, known)}")
     found = [
         _checked(claim, a, b)
         for a in sides[0]
@@ -148,6 +188,22 @@ def check(
     if not found:
         raise NothingMeasured(f"{claim.a!r} and {claim.b!r} were measured, but never on the same model and workload.")
     return found
+
+
+def _nothing(claim: Claim, measured: Sequence[Row], model: str | None, workload: str | None) -> NothingMeasured:
+    """Why there is no row to ask: another name was meant, or nothing of this kind was measured at all."""
+    of_kind = [row for row in measured if row["metric"] in _METRICS[claim.kind]]
+    for name, field in ((model, "model"), (workload, "workload")):
+        if of_kind and name is not None and name not in {row[field] for row in of_kind}:
+            return NothingMeasured(
+                f"nothing was measured on {field} {name!r}.{nearest(name, {row[field] for row in of_kind})}"
+            )
+    if of_kind:
+        return NothingMeasured(f"nothing was measured of model {model!r} on workload {workload!r}.")
+    return NothingMeasured(
+        f"this run measured no {_CALLED[claim.kind]} of any case, so that nothing can be said of the claim. Ask for it in"
+        ' the suite, check = "benchmark", and run that.'
+    )
 
 
 def _alike(a: Row, b: Row, others: Iterable[Row]) -> bool:
@@ -184,18 +240,25 @@ def _name(row: Row) -> str:
 
 
 def _judged(claim: Claim, a: Row, b: Row) -> tuple[float | None, float | None, float | None, str, str]:
-    if a["metric"] != b["metric"] or a["comparability"] != b["comparability"]:
-        return None, None, None, "not comparable", _unlike(a, b)
+    if differs := _unlike(claim, a, b):
+        return None, None, None, "not comparable", differs
+    stated = claim.stated
     if claim.kind == _EXACT:
         ratio = a["value"] / b["value"]
-        holds = claim.low <= ratio <= claim.high
-        return ratio, ratio, ratio, "holds" if holds else "contradicted", _told(claim, ratio, ratio, ratio)
+        return ratio, ratio, ratio, of_size(stated, claim.told(ratio)), _told(claim, ratio, ratio, ratio)
     ratio, low, high, launches = _ratio(a, b)
-    if low is None or high is None or (claim.kind == "latency" and launches < 3):
-        words = f"measured {_words(claim, ratio)}, in {launches} launches: an interval needs 3"
-        return ratio, low, high, statistics.NOT_ENOUGH, words
-    holds = low <= claim.high and claim.low <= high
-    return ratio, low, high, "holds" if holds else "contradicted", _told(claim, ratio, low, high)
+    if claim.kind == "memory" or low is None or high is None or launches < _LEAST:
+        why = (
+            "the most of all launches, which has no interval"
+            if claim.kind == "memory"
+            else f"an interval needs {_LEAST}"
+        )
+        return ratio, low, high, NOT_ENOUGH, f"measured {_words(claim, ratio)}, in {launches} launches: {why}"
+    least, most = sorted((claim.told(low), claim.told(high)))
+    verdict, told = of_interval(stated, least, most), _told(claim, ratio, low, high)
+    if verdict == NOT_ENOUGH:
+        told += f": {what_it_takes(stated, claim.told(ratio), least, most, launches)}"
+    return ratio, low, high, verdict, told
 
 
 def _ratio(a: Row, b: Row) -> tuple[float, float | None, float | None, int]:
@@ -214,32 +277,20 @@ def _ratio(a: Row, b: Row) -> tuple[float, float | None, float | None, int]:
     return ratio, ratio * math.exp(-half), ratio * math.exp(half), min(a["launches"] or 1, b["launches"] or 1)
 
 
-def _unlike(a: Row, b: Row) -> str:
-    from assay.schema.queries.comparison import unlike
-
-    return unlike(a["comparability"], b["comparability"]) or f"{a['metric']} against {b['metric']}"
+def _unlike(claim: Claim, a: Row, b: Row) -> str:
+    """What keeps two rows from being compared; bytes of a file are the same wherever it runs, and in how many threads."""
+    if a["metric"] != b["metric"]:
+        return f"{a['metric']} against {b['metric']}"
+    return "" if claim.kind == _EXACT else unlike(a["comparability"], b["comparability"])
 
 
 def _told(claim: Claim, ratio: float, low: float, high: float) -> str:
-    ends = (
-        ""
-        if low == high
-        else (
-            f" [{_number(claim, high)}, {_number(claim, low)}]"
-            if claim.ratio < 1
-            else f" [{_number(claim, low)}, {_number(claim, high)}]"
-        )
-    )
-    return f"measured {_words(claim, ratio)}{ends}, claimed {_number(claim, claim.ratio)}"
-
-
-def _number(claim: Claim, ratio: float) -> str:
-    """A ratio in the direction of the claim: times faster, or times slower."""
-    return f"{1 / ratio if claim.ratio < 1 else ratio:.3g}x"
+    ends = sorted((claim.told(low), claim.told(high)))
+    interval = "" if low == high else f" [{ends[0]:.3g}, {ends[1]:.3g}]"
+    claimed = "the same" if claim.bound == "same" else f"{claim.told(claim.ratio):.3g}x"
+    bound = claim.bound if claim.bound in ("at least", "at most") else ""
+    return f"measured {_words(claim, ratio)}{interval}, claimed {f'{bound} {claimed}'.strip()}"
 
 
 def _words(claim: Claim, ratio: float) -> str:
-    words = {"latency": ("faster", "slower"), "size": ("smaller", "larger"), "memory": ("less memory", "more memory")}[
-        claim.kind
-    ]
-    return f"{_number(claim, ratio)} {words[0] if claim.ratio < 1 else words[1]}"
+    return f"{claim.told(ratio):.3g}x {claim.word}"

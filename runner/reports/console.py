@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from assay.schema import documents
+
 _EXACT = 2.0**53
 """Whole numbers below it are what a double says they are."""
 COLOURS = {
@@ -38,8 +40,8 @@ def console() -> Console:
 
 
 def print_json(document: Any) -> None:
-    """One document; infinities and NaN as Python's json writes and reads them (`Infinity`, `NaN`)."""
-    print(json.dumps(document, indent=1, default=str))  # noqa: T201  stdout is for results
+    """One document, strict and with its `schema_version` (`assay.schema.documents`)."""
+    print(documents.strict(documents.document(document), indent=1))  # noqa: T201  stdout is for results
 
 
 def number(value: float | None, digits: int = 4) -> str:

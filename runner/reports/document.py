@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 from collections.abc import Callable, Sequence
 
 from assay.runner.reports.facts import ReportFacts
 from assay.runner.reports.run_tables import tables
+from assay.schema import documents
 
 
 def _heading(facts: ReportFacts) -> list[str]:
@@ -118,7 +118,7 @@ def as_json(facts: ReportFacts) -> str:
             for t in tables(facts)
         ],
     }
-    return json.dumps(document, indent=1) + "\n"
+    return documents.strict(documents.document(document), indent=1) + "\n"
 
 
 FORMATS: dict[str, Callable[[ReportFacts], str]] = {"md": as_markdown, "html": as_html, "csv": as_csv, "json": as_json}

@@ -17,6 +17,8 @@ from assay.schema.queries.comparison import Line, RunComparison
 Row = Mapping[str, Any]
 REGRESSED, EQUIVALENT, UNKNOWN = "regressed", "equivalent", "not enough evidence"
 _BROKEN = ("failed", "crashed", "timeout")
+_WORSE, _RIGHT = ("fail", "vacuous"), ("ok", "waived")
+"""What a verdict that is no comparison of outputs (a limit, an invariant, a finding) makes of a case is told here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,19 @@ def judge(compared: RunComparison, before: Sequence[Row], after: Sequence[Row]) 
             f"these runs are not alike, and nothing of one says anything of the other: {fields}. Choose a baseline of"
             " the same kind."
         )
+    told = {line.case for line in compared.parity if line.outcome.startswith("worse")}
     checks = [
-        *_cases(before, after),
+        *_cases(before, after, told),
         *(_parity(line) for line in compared.parity if not line.outcome.startswith("only")),
     ]
     return Gate(compared, [*checks, *(_speed(line) for line in both)])
 
 
-def _cases(before: Sequence[Row], after: Sequence[Row]) -> Iterator[GateLine]:
-    """A case that is gone, or that broke, is a regression; one that was broken before is not, and says so."""
+def _cases(before: Sequence[Row], after: Sequence[Row], told: set[str]) -> Iterator[GateLine]:
+    """A case that is gone, that broke, or that fails a verdict, is a regression; one that was so before is not.
+
+    `told` are cases whose comparison of outputs says it already.
+    """
     known = {row["name"]: row for row in before}
     now = {row["name"]: row for row in after}
     for name, row in known.items():
@@ -94,8 +100,12 @@ def _cases(before: Sequence[Row], after: Sequence[Row]) -> Iterator[GateLine]:
             )
         elif other["status"] == "vacuous" and row["status"] == "ok":
             yield GateLine(name, "status", REGRESSED, "it compared something in the baseline, and nothing now")
+        elif other["came_to"] in _WORSE and row["came_to"] in _RIGHT and name not in told:
+            yield GateLine(
+                name, "status", REGRESSED, f"{row['came_to']} -> {other['came_to']}: {other['why'] or 'no reason'}"
+            )
         else:
-            yield GateLine(name, "status", EQUIVALENT, str(other["status"]))
+            yield GateLine(name, "status", EQUIVALENT, str(other["came_to"]))
 
 
 def _parity(line: Line) -> GateLine:

@@ -148,11 +148,12 @@ def highlights(
         slower, than = slower_than_reference(document["measurements"]), "than what they were timed beside"
     failed = int(run["failed"])
     nothing = f"nothing failed but what was expected to ({failed} verdicts)" if failed else "nothing failed"
-    told = _about(run, name, environment)
+    told = _about(run, name, environment, document["cases"])
     return Highlights(name, told, found, nothing, slower, than, _next(name, found, document, compared))
 
 
-def _about(run: Row, name: str, environment: Row) -> list[str]:
+def _about(run: Row, name: str, environment: Row, cases: Sequence[Row]) -> list[str]:
+    not_ok = sum(case["came_to"] not in ("ok", "waived") for case in cases)
     verdicts = ", ".join(
         f"{run[key]} {word}"
         for key, word in (("passed", "pass"), ("failed", "fail"), ("vacuous", "vacuous"), ("waived", "waived"))
@@ -166,7 +167,7 @@ def _about(run: Row, name: str, environment: Row) -> list[str]:
     state = "" if run["state"] == "done" else f", {run['state']}"
     return [
         f"run {name} of {run['suite']}, {run['started_at']:%Y-%m-%d %H:%M} UTC{state}",
-        f"{run['cases']} of {run['cases_planned']} cases, {run['not_ok']} not ok; verdicts: {verdicts or 'none'}",
+        f"{run['cases']} of {run['cases_planned']} cases, {not_ok} not ok; verdicts: {verdicts or 'none'}",
         f"on {environment['hardware_class']}; {libraries or environment['os']}",
     ]
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from assay.runner.reports.console import coloured, number
 from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome, is_main
+from assay.schema.queries.outcome import came_to
 
 
 class LineProgress:
@@ -70,12 +71,8 @@ class LiveProgress(LineProgress):
 
 
 def state(outcome: Outcome) -> str:
-    """How a case ended, and `fail` for one that ran and failed a verdict."""
-    counted = [j for subject, _, j in outcome.judgements if not outcome.case.expect or subject == "expectation"]
-    failed = any(judgement.outcome == "fail" for judgement in counted)
-    if outcome.case.expect and not failed and outcome.status == "vacuous":
-        return "ok"
-    return "fail" if failed and outcome.status == "ok" else outcome.status
+    """What a case came to, in one word."""
+    return came_to(outcome.status, [(subject, judgement.outcome) for subject, _, judgement in outcome.judgements])
 
 
 def headline(outcome: Outcome) -> str:

@@ -19,21 +19,22 @@ from assay.schema.metrics import LATENCY_P50_MS, LATENCY_RATIO, METRICS, MODEL_B
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Cases by status and verdicts by outcome."""
+    """Cases by what they came to, and verdicts by outcome."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
-        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+        counts[state(outcome)] = counts.get(state(outcome), 0) + 1
         for _, _, judgement in outcome.judgements:
             counts[f"verdict {judgement.outcome}"] = counts.get(f"verdict {judgement.outcome}", 0) + 1
     return counts
 
 
 def as_document(outcome: Outcome) -> dict[str, Any]:
-    """One case for `--json`."""
+    """One case for `--json`: `status` is what it came to, `ended` how its process did."""
     return {
         "case": outcome.case.name,
         "version": outcome.version,
-        "status": outcome.status,
+        "status": state(outcome),
+        "ended": outcome.status,
         "error": outcome.error_message,
         "duration_s": outcome.duration_s,
         "placement": outcome.opened.get("placement"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from assay.runner.errors import UsageError
 from assay.runner.run.execute import Finished
 from assay.runner.run.outcome import Outcome, is_main
 from assay.runner.suites.checks import CHECKS
+from assay.schema import documents
 
 
 def write_summary(finished: Finished, path: Path) -> None:
@@ -27,7 +27,7 @@ def write_summary(finished: Finished, path: Path) -> None:
         "cases": [_case_summary(o) for o in finished.outcomes if CHECKS[o.case.check].streams],
     }
     try:
-        path.write_text(json.dumps(document, indent=1, default=str))
+        path.write_text(documents.strict(documents.document(document), indent=1))
     except OSError as error:
         raise UsageError(f"--summary-json {path}: {error.strerror}.") from None
 

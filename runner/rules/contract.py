@@ -292,6 +292,8 @@ def parse_contract(data: dict[str, Any]) -> Contract:
     """A contract from its TOML's dictionary, or from the older JSON's (see `assay.runner.rules.contract_json`)."""
     from assay.runner.rules.contract_json import from_json, is_json_contract
 
+    if isinstance(data, dict):
+        data = {name: value for name, value in data.items() if name != "schema_version"}  # what `--json` has printed
     return Contract.model_validate(from_json(data) if is_json_contract(data) else data)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named, timed_check
 from assay.runner.run.findings import device_findings
+from assay.runner.run.in_force import add_unlike, in_force_findings
 from assay.runner.run.outcome import Outcome, Progress
 from assay.runner.run.prepare import Prepared, made_for, opened_from
 from assay.runner.run.rows import artifact_row
@@ -53,7 +54,9 @@ def run_group(
         timed_check(check).measure(outcomes, job, progress)
         for outcome in outcomes:
             outcome.say_what_opened()
-            outcome.told["finding"] = [*outcome.told.get("finding", []), *device_findings(outcome)]
+            found = [*device_findings(outcome), *in_force_findings(outcome)]
+            outcome.told["finding"] = [*outcome.told.get("finding", []), *found]
+        add_unlike(outcomes)
         yield from outcomes
 
 
@@ -158,5 +161,6 @@ def _run_alone(
         outcome.figures.clear()
         outcome.receipts.clear()  # a comparison that did not finish proves nothing
         outcome.told.clear()
+    outcome.told.setdefault("finding", []).extend(in_force_findings(outcome))
     outcome.say_what_opened()
     outcome.duration_s = time.perf_counter() - started

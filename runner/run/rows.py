@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -12,8 +11,10 @@ from assay.runner.backends import ENGINES
 from assay.runner.rules.policy import Judgement, Policy
 from assay.runner.run.checks import check_named
 from assay.runner.run.figures import figures_of
+from assay.runner.run.in_force import comparability_of, threads_of
 from assay.runner.run.outcome import Context, Facts, Outcome
 from assay.schema import rows
+from assay.schema.documents import strict
 from assay.schema.metrics import METRICS
 from assay.schema.store.spool import new_id, now
 
@@ -28,7 +29,7 @@ def artifact_row(
         opset=event.get("opset"), recipe=recipe, recipe_sha256=event.get("recipe_sha256", ""), build_s=event.get("build_s"),
         weights=weights_from, calibration=event.get("calibration"), calibration_sha256=event.get("calibration_sha256"),
         made_from=(event.get("settings") or {}).get("made_from"),
-        settings=json.dumps(event["settings"], sort_keys=True) if event.get("settings") else None,
+        settings=strict(event["settings"], sort_keys=True) if event.get("settings") else None,
     )  # fmt: skip
 
 
@@ -57,17 +58,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
     case, opened = outcome.case, outcome.opened
     device = opened.get("device", case.choice.runs_on)
     check = check_named(case.check)
-    threads = case.choice.threads
-    comparability = "; ".join(
-        (
-            f"model={case.model}",
-            f"workload={case.workload}:{outcome.prepared.get('inputs_sha256', '')[:12]}",
-            f"mode={check.comparable_by(outcome)}",
-            f"hardware={context.environment.hardware_class}",
-            f"device={device}",
-            f"threads={threads or 'default'}",
-        )
-    )
+    facts = opened.get("in_force")
     return rows.CaseResult(
         case_id=outcome.case_id, run_id=context.run_id, case_key=case.key, name=case.name, model=case.model,
         model_version=outcome.version, variant=case.variant, backend=case.backend, device=device,
@@ -77,7 +68,9 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         duration_s=outcome.duration_s, placement=opened.get("placement"), precision=opened.get("precision"),
         workload_sha256=outcome.prepared.get("inputs_sha256"),
         artifact_id=outcome.artifact.artifact_id if outcome.artifact else None,
-        environment_id=context.environment.environment_id, comparability=comparability, threads=threads,
+        environment_id=context.environment.environment_id,
+        comparability=comparability_of(outcome, context.environment.hardware_class), threads=threads_of(outcome),
+        in_force=strict(facts, sort_keys=True) if facts else None,
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
         group_id=outcome.group_id, batch=outcome.batch,

@@ -107,7 +107,7 @@ def judge_probes(outcome: Outcome) -> None:
 def judge_findings(outcome: Outcome) -> None:
     """A finding that changes the verdict is one; a broken invariant is a failure with its step."""
     seen = set()
-    for finding in outcome.told["finding"]:
+    for finding in outcome.told.get("finding", []):
         key = (finding["kind"], finding["subject"])
         if finding["severity"] == "fail" and key not in seen:
             seen.add(key)

@@ -1,16 +1,17 @@
 """What a worker is asked to do: a class for each shape of a job, built by the parent and read by the worker.
 
 A job travels as one JSON line. What the parent leaves out has its default on both sides; a field that there is not is
-an error where it is written (mypy), and where it arrives. It imports nothing but the standard library: a benchmark's
-process loads no more than it measures.
+an error where it is written (mypy), and where it arrives. It imports nothing but the standard library and our own
+JSON: a benchmark's process loads no more than it measures.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
+
+from assay.schema.documents import pack, unpack
 
 Facts = dict[str, Any]
 
@@ -165,7 +166,7 @@ _JOBS: dict[str, type[Job]] = {
 def encode(job: Job) -> str:
     """A job as one line; paths become text."""
     told = {part.name: getattr(job, part.name) for part in fields(job)}
-    return json.dumps({"job": type(job).__name__, **told}, default=str)
+    return pack({"job": type(job).__name__, **told})
 
 
 def decode(line: str) -> Job:
@@ -174,7 +175,7 @@ def decode(line: str) -> Job:
     Raises:
         ValueError: it is no job, or has a field that its class does not have, or lacks one.
     """
-    told = json.loads(line)
+    told = unpack(line)
     name = told.pop("job", None)
     if name not in _JOBS:
         raise ValueError(f"there is no job {name!r}; there are {', '.join(_JOBS)}.")

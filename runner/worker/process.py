@@ -5,7 +5,6 @@ The parent blocks while it waits: a busy parent disturbs what it measures.
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
@@ -22,6 +21,7 @@ from assay.runner.worker.events.event import Event
 from assay.runner.worker.events.facts import Done, JobFailed
 from assay.runner.worker.events.wire import decode
 from assay.runner.worker.job import Job, encode
+from assay.schema.documents import pack
 
 Said = TypeVar("Said", bound=Event)
 _TAIL = 1500
@@ -83,7 +83,7 @@ class Worker:
 
     def send(self, message: dict[str, Any]) -> None:
         """A word to a worker that waits for one: open, block, stop."""
-        self._write(json.dumps(message))
+        self._write(pack(message))
 
     def _write(self, line: str) -> None:
         assert self._process.stdin is not None  # noqa: S101  it is a pipe

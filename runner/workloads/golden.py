@@ -22,6 +22,7 @@ import zstandard
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.tensors import TEXT, Array, Tensors, dtype_name, dtype_named, hash_array, texts_of_bytes, to_bytes
+from assay.schema.documents import pack, unpack
 
 FORMAT = 1
 _WORTH_COMPRESSING = 0.8
@@ -134,7 +135,7 @@ def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[
     path = _index_path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"format": FORMAT, "facts": facts, "steps": index}))
+    temporary.write_text(pack({"format": FORMAT, "facts": facts, "steps": index}))
     temporary.replace(path)
     return Golden(folder, name, facts, index)
 
@@ -162,7 +163,7 @@ def read(folder: Path, name: str) -> Golden:
     """
     path = _index_path(folder, name)
     try:
-        data = json.loads(path.read_text())
+        data = unpack(path.read_text())
         if data["format"] != FORMAT:
             raise UsageError(f"golden {name!r} has format {data['format']}, this Assay reads format {FORMAT}.")
         return Golden(folder, name, data["facts"], data["steps"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from assay.schema.comparability import not_recorded, unlike
 from assay.schema.errors import UnknownRun, nearest
 from assay.schema.metrics import SHOWN, known
 from assay.schema.queries import alerts as alert_queries
@@ -135,6 +136,8 @@ class RunComparison:
     parity: list[Line]
     overrides: list[dict[str, Any]] = field(default_factory=list)
     """When the two were compared although they are unlike: who, why, what differed."""
+    not_recorded: dict[str, list[str]] = field(default_factory=dict)
+    """`a` or `b` -> what the other run recorded of its processes and this one did not: nothing is said of it."""
 
     @property
     def unlike(self) -> list[str]:
@@ -148,6 +151,7 @@ class RunComparison:
             "environment": {name: list(pair) for name, pair in self.environment.items()},
             "unlike": self.unlike,
             "overrides": self.overrides,
+            "not_recorded": self.not_recorded,
             "measurements": [asdict(line) for line in self.speed],
             "parity": [asdict(line) for line in self.parity],
         }
@@ -163,23 +167,18 @@ def compare_runs(connection: duckdb.DuckDBPyConnection, a: str, b: str, *, force
         _parity_line(*key, receipts[0].get(key), receipts[1].get(key))
         for key in dict.fromkeys([*receipts[0], *receipts[1]])
     ]
-    return RunComparison(
-        a, b, differing_environment(connection, a, b), speed, parity, run_queries.overrides(connection, a, b)
-    )
+    unknown: dict[str, list[str]] = {}
+    for case in measured[0].keys() & measured[1].keys():
+        for side, parts in not_recorded(*(of[case]["comparability"] for of in measured)).items():
+            unknown[side] = sorted({*unknown.get(side, []), *parts})
+    environment = differing_environment(connection, a, b)
+    return RunComparison(a, b, environment, speed, parity, run_queries.overrides(connection, a, b), unknown)
 
 
 def differing_environment(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> dict[str, tuple[Any, Any]]:
     """What differs between the hosts and libraries of two runs."""
     left, right = run_queries.environment_of(connection, a), run_queries.environment_of(connection, b)
     return {name: (left[name], right[name]) for name in _ENVIRONMENT_FIELDS if left[name] != right[name]}
-
-
-def unlike(a: str, b: str) -> str:
-    """The parts of two comparability keys that differ, in words."""
-    left, right = (dict(part.split("=", 1) for part in key.split("; ")) for key in (a, b))
-    return "; ".join(
-        f"{name}: {left.get(name)} against {right.get(name)}" for name in left if left.get(name) != right.get(name)
-    )
 
 
 def _measurement_line(case: str, metric: str, a: Any, b: Any, *, force: bool) -> Line:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 
 from assay.schema.queries.base import CASES, RECENT_RUNS, Answer, Filters, ask, bound
+from assay.schema.queries.outcome import came_to
 
 
 def unfinished_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha256: str) -> str | None:
@@ -91,12 +92,30 @@ def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[s
 
 
 def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
-    """Every case of a run, broken ones first."""
+    """Every case of a run, broken and failed ones first.
+
+    `status` is how it ended, `came_to` what it came to with its verdicts (`assay.schema.queries.outcome`), `why` the
+    error or the reason of the first such verdict.
+    """
     sql = """select c.*, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256,
         a.recipe_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
         from case_result c left join artifact a using (artifact_id) where c.run_id = $run
         order by c.status = 'ok', c.name"""
-    return ask(connection, sql, run=run_id)
+    verdicts: dict[str, list[tuple[str, str, str]]] = {}
+    asked = (
+        "select case_id, subject, outcome, name, reason from current_verdict where run_id = $run order by verdict_id"
+    )
+    for one in ask(connection, asked, run=run_id):
+        verdicts.setdefault(one["case_id"], []).append(
+            (one["subject"], one["outcome"], f"{one['name']}: {one['reason']}")
+        )
+    found = []
+    for row in ask(connection, sql, run=run_id):
+        told = verdicts.get(row["case_id"], [])
+        word = came_to(row["status"], [(subject, outcome) for subject, outcome, _ in told])
+        why = row["error_message"] or next((reason for _, outcome, reason in told if outcome == word), None)
+        found.append({**row, "came_to": word, "why": why})
+    return sorted(found, key=lambda row: (row["status"] == "ok", row["came_to"] == "ok"))
 
 
 def measurements_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:

@@ -28,7 +28,8 @@ def series(connection: duckdb.DuckDBPyConnection, filters: Filters, least: int, 
 
     Its nights among the newest `most` runs of a suite on a host, oldest first.
 
-    `values`, `run_ids`, `versions`, `environments`, `started_at`, `hosts`, `commits`, `artifacts` and `errors`
+    `values`, `run_ids`, `versions`, `environments`, `started_at`, `hosts`, `commits`, `artifacts`, `comparabilities`
+    (keys of `assay.schema.comparability`) and `errors`
     (relative standard errors, None without an interval) go side by side. Figures that somebody has called invalid are
     left out. What a night was measured on is one list for all metrics of a case that have the same nights: it is not to
     be changed.
@@ -83,7 +84,7 @@ def _contexts(
         with point as (
             select m.series_id, c.case_id, c.name, c.model, c.variant, c.backend, c.workload, e.hardware_class,
                 r.suite, r.started_at, r.run_id, c.model_version,
-                c.environment_id, r.host, r.git_commit, a.sha256 as artifact,
+                c.environment_id, c.comparability, r.host, r.git_commit, a.sha256 as artifact,
                 row_number() over (partition by m.series_id order by r.started_at desc, r.run_id desc,
                     m.case_id desc) as age
             from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
@@ -98,7 +99,7 @@ def _contexts(
             list(run_id order by age desc) as run_ids, list(model_version order by age desc) as versions,
             list(environment_id order by age desc) as environments, list(started_at order by age desc) as started_at,
             list(host order by age desc) as hosts, list(git_commit order by age desc) as commits,
-                list(artifact order by age desc) as artifacts
+                list(artifact order by age desc) as artifacts, list(comparability order by age desc) as comparabilities
         from point where age <= {int(most)} group by series_id"""
     rows = {row.pop("series_id"): row for row in ask(connection, sql, series=[*one_of_each.values()], **bound(filters))}
     return {same: rows[series_id] for same, series_id in one_of_each.items()}

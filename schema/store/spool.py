@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import uuid_utils
 
+from assay.schema.documents import strict
 from assay.schema.errors import BadBundle, StoreError, StoreFull
 from assay.schema.rows import ALL, Row
 from assay.schema.store import migrate
@@ -89,7 +90,7 @@ def write_bundle(store: Store, run_id: str, rows: Iterable[Row]) -> str:
             pq.write_table(pa.table(columns, schema=arrow_schema(row_type)), path, compression="zstd")
             _flush(path)
             manifest["files"][path.name] = {"sha256": _sha256(path), "rows": len(some)}
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (temporary / MANIFEST).write_text(strict(manifest, indent=1))
         _flush(temporary / MANIFEST)
         _flush(temporary)
         temporary.rename(store.waiting / bundle_id)

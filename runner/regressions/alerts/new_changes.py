@@ -21,6 +21,7 @@ from assay.runner.regressions.detection.floors import floor_of, is_exact, least_
 from assay.runner.regressions.detection.rates import flip
 from assay.runner.regressions.detection.rule_version import version_of
 from assay.runner.regressions.detection.spread import SPREAD, SpreadRule, spread
+from assay.schema.comparability import unlike
 from assay.schema.rows.alerts import Change
 
 Row = Mapping[str, Any]
@@ -293,6 +294,7 @@ def row_of(history: Row, one: NewChanges, q_value: float, rule: str, at: datetim
 
     (run_before, run_id), (version_before, version) = told("run_ids"), told("versions")
     (commit_before, commit_after), (artifact_before, artifact) = told("commits"), told("artifacts")
+    differs = unlike(*told("comparabilities")) if "comparabilities" in history else ""
     return Change(
         change_id=hashlib.sha256(identity.encode()).hexdigest()[:32], series_id=history["series_id"], kind=one.kind, direction=direction,
         **{name: history[name] for name in ("suite", "model", "variant", "backend", "workload", "name", "metric", "hardware_class")},
@@ -300,5 +302,5 @@ def row_of(history: Row, one: NewChanges, q_value: float, rule: str, at: datetim
         version=version, commit_before=commit_before, commit_after=commit_after, artifact_before=artifact_before, artifact=artifact,
         ratio=one.ratio, low=one.low, high=one.high, p_value=one.p_value, q_value=q_value, noise=one.noise,
         before=[float(v) for v in history["values"][max(first, last - KEPT) : last]], after=[float(v) for v in history["values"][i:][-KEPT:]],
-        message=one.message, rule=rule, alert_id=None, detected_at=at,
+        message=one.message + (f"; what was in force differs: {differs}" if differs else ""), rule=rule, alert_id=None, detected_at=at,
     )  # fmt: skip

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.runner.reports.doctor.diagnosis import Diagnosis, Row, few
+from assay.schema.comparability import key_of, parts_of, unlike
 from assay.schema.queries.quality import MAIN_METRICS
 
 _PROBLEM = "runs differ"
 _FIELDS = {
-    "workload_sha256": "the inputs are others", "calibration_sha256": "ranges were learnt from other data", "threads": "another number of threads",
+    "workload_sha256": "the inputs are others", "calibration_sha256": "ranges were learnt from other data",
     "provider": "another provider", "placement": "operators ran elsewhere",
 }  # fmt: skip
 
@@ -82,11 +83,19 @@ def _causes(case: Row, old: Row, environment: Mapping[str, tuple[Any, Any]]) -> 
     for field, words in _FIELDS.items():
         if case[field] != old[field]:
             yield f"{words} ({str(old[field])[:12]} -> {str(case[field])[:12]})"
+    if in_force := unlike(*(_process(side.get("comparability", "")) for side in (old, case))):
+        yield f"another process: {in_force.replace(' against ', ' -> ')}"
     changed = [f"{name} {then} -> {today}" for name, (then, today) in environment.items()]
     if changed:
         yield f"another environment: {few(changed, 4)}"
     if case["model_sha256"] != old["model_sha256"] and case["model_version"] == old["model_version"]:
         yield f"another file of the same version ({str(old['model_sha256'])[:12]} -> {str(case['model_sha256'])[:12]})"
+
+
+def _process(key: str) -> str:
+    """What was in force in a case's process: its key without what is asked, which has causes of its own above."""
+    asked = ("model", "workload", "mode", "hardware")
+    return key_of({name: value for name, value in parts_of(key).items() if name not in asked})
 
 
 def _no_cause(now: RunSide, before: RunSide, name: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from assay.runner.rules.waiver import Waiver
-from assay.runner.run import figures
+from assay.runner.run import figures, verdicts
 from assay.runner.run.checks.check import Check
 from assay.runner.run.figures import Figure
 from assay.runner.run.outcome import Outcome, Progress
@@ -63,11 +63,13 @@ class TimedCheck(Check):
         return figures.of_calls(blocks, figures.batch_of(outcome))
 
     def judge(self, outcome: Outcome, waivers: Sequence[Waiver]) -> None:
-        """No verdict; a variant that its own way of quantizing makes slow is found without a profile."""
+        """A finding that fails: what was timed is not what was asked for; and why a variant is slow by its nature."""
         del waivers
         if outcome.status == "ok" and (why := slow_convolutions(outcome)):
             found = {"kind": "why_not_faster", "subject": "ConvInteger", "severity": "warning", "message": why}
             outcome.told.setdefault("finding", []).append(found)
+        if outcome.status == "ok":
+            verdicts.judge_findings(outcome)
 
     def headline(self, outcome: Outcome) -> str | None:
         if not outcome.blocks:

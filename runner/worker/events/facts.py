@@ -39,7 +39,7 @@ class LibraryImported(Event):
 
 @dataclass(frozen=True, slots=True)
 class Opened(Event):
-    """A session is open: what really runs, as `assay.runner.session.Placement` says it."""
+    """A session is open: what really runs, as `assay.runner.session.Placement` says it, and in what process."""
 
     load_ms: float
     device: str
@@ -51,6 +51,8 @@ class Opened(Event):
     versions: dict[str, str]
     parameters: int | None
     parameter_bytes: int | None
+    in_force: dict[str, Any]
+    """As `assay.runner.worker.in_force` reads it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import MISSING, fields
 
 from assay.runner.errors import nearest
 from assay.runner.worker.events import facts, rows
 from assay.runner.worker.events.event import Event
+from assay.schema.documents import pack, unpack
 
 KINDS: dict[str, type[Event]] = {
     "done": facts.Done, "error": facts.JobFailed, "note": facts.Noted,
@@ -31,7 +31,7 @@ def name_of(event: Event) -> str:
 def encode(event: Event) -> str:
     """One line of JSON, without its end."""
     values = {f.name: getattr(event, f.name) for f in fields(event)}
-    return json.dumps({"event": name_of(event), **values}, default=str)
+    return pack({"event": name_of(event), **values})
 
 
 def decode(line: str | bytes) -> Event:
@@ -41,7 +41,7 @@ def decode(line: str | bytes) -> Event:
         ValueError: it is no event, of no kind that there is, or its fields are not those of its kind.
     """
     try:
-        values = json.loads(line)
+        values = unpack(line)
     except ValueError:
         values = None
     if not isinstance(values, dict) or "event" not in values:

@@ -16,6 +16,7 @@ from assay.runner.source import is_factory, load_factory
 from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import Opened
+from assay.runner.worker.in_force import in_force
 from assay.runner.worker.job import ModelJob, SessionJob
 
 if TYPE_CHECKING:  # a benchmark's process loads no more than it measures
@@ -64,6 +65,7 @@ def announce(session: Session, events: Events, load_ms: float) -> None:
             versions=library_versions(),
             parameters=parameters[0],
             parameter_bytes=parameters[1],
+            in_force=in_force(placement.threads),
         )
     )
     if placement.fell_back:

@@ -46,6 +46,21 @@ def test_a_run_without_one_before_it_and_without_failures_says_so(books: Path):
     assert "nothing is slower or larger than what they were timed beside" in told
 
 
+def test_a_case_that_failed_a_verdict_is_never_called_ok(books: Path):
+    """In the table of cases, as JSON, and in the counts of the list of runs."""
+    table = assay("show", "latest", "cases", db=books, COLUMNS="200").out
+    (line,) = [line for line in table.splitlines() if line.startswith("encoder/")]
+    assert " ok " not in line
+    assert " fail " in line
+    shown = {case["name"].split("/")[0]: case for case in assay("show", "--json", db=books).document["cases"]}
+    assert (shown["encoder"]["status"], shown["encoder"]["ended"]) == ("fail", "ok")
+    assert (shown["decoder"]["status"], shown["decoder"]["ended"]) == ("ok", "ok")
+    newest, oldest = assay("list", "runs", "--json", db=books).document
+    assert (newest["not_ok"], oldest["not_ok"]) == (1, 0)
+    report = assay("report", "latest", db=books).out
+    assert "| fail |" in report.split("Failed, not measured, or proving nothing")[1].split("##")[0]
+
+
 def test_every_row_is_behind_a_topic_or_all(books: Path):
     cases = assay("show", "latest", "cases", db=books).out
     assert "encoder/fp32/" in cases

@@ -34,8 +34,8 @@ def compared(
     return RunComparison("run-a", "run-b", environment or {}, speed, parity or [])
 
 
-def case(name: str, status: str = "ok", error: str | None = None) -> dict[str, Any]:
-    return {"name": name, "status": status, "error_message": error}
+def case(name: str, status: str = "ok", error: str | None = None, came_to: str | None = None) -> dict[str, Any]:
+    return {"name": name, "status": status, "error_message": error, "came_to": came_to or status, "why": error}
 
 
 def test_a_slower_case_and_a_verdict_that_got_worse_are_regressions():
@@ -68,6 +68,19 @@ def test_a_case_that_is_gone_or_broke_is_a_regression_and_one_that_was_broken_is
     now_ = [] if after is None else [case("a", after, "segfault")]
     (check,) = judge(compared([]), [case("a", before)], now_).checks
     assert (check.outcome, check.message) == (outcome, says)
+
+
+def test_a_case_that_fails_a_verdict_which_is_no_comparison_of_outputs_is_a_regression():
+    """A limit, an invariant or a finding has no receipt: the case itself says it."""
+    failing = case("a", error="threads: 2 were asked for, and 1 were in force", came_to="fail")
+    (check,) = judge(compared([]), [case("a")], [failing]).checks
+    assert (check.outcome, check.message) == (
+        "regressed",
+        "ok -> fail: threads: 2 were asked for, and 1 were in force",
+    )
+    assert [c.outcome for c in judge(compared([]), [failing], [failing]).checks] == ["equivalent"]
+    worse = line("a", "worse: pass -> fail", name="y: max_abs")
+    assert [c.what for c in judge(compared([], [worse]), [case("a")], [failing]).of("regressed")] == ["y: max_abs"]
 
 
 def test_what_is_not_known_stops_nobody_unless_nothing_is_known():
