@@ -39,6 +39,16 @@ def present_name(reference: str, folder: Path) -> str:
     return f"assay.{reference}" if (_PACKAGE / module).is_file() else reference
 
 
+def module_of(reference: str, folder: Path) -> str:
+    """What the module of a factory is called in `sys.modules`, once it is loaded."""
+    head, _, _ = present_name(reference, folder).rpartition(":")
+    return _name_of((folder / head).resolve()) if head.endswith(".py") else head
+
+
+def _name_of(path: Path) -> str:
+    return f"_assay_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+
+
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
     """The function that `reference` names.
 
@@ -56,8 +66,7 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
             path = (folder / head).resolve()
             if not path.is_file():
                 raise UsageError(f"{path} is not there (from {reference!r}).")  # noqa: TRY301  said as it is below
-            digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-            spec = importlib.util.spec_from_file_location(f"_assay_user_{digest}", path)
+            spec = importlib.util.spec_from_file_location(_name_of(path), path)
             assert spec is not None  # noqa: S101  a .py file always has a loader
             loader = spec.loader
             assert loader is not None  # noqa: S101

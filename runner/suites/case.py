@@ -108,7 +108,7 @@ def expand(suite: Suite, versions: dict[str, str] | None = None) -> list[Case]:
         for model_name, workload, variant, backend, (check, mode) in combinations:
             version, files = _version(suite, model_name, versions.get(model_name))
             recipe, choice = suite.variant_named(variant, model_name, files), suite.backend_named(backend)
-            reference = table.reference or _default_reference(files)
+            reference = table.reference or default_reference(files)
             if not _can_open(choice.kind, recipe.recipe, files):
                 continue
             alone = len(table.backends) == 1
@@ -139,7 +139,8 @@ def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, Mod
     return version, model.files(model.versions[version])
 
 
-def _default_reference(files: ModelFiles) -> str:
+def default_reference(files: ModelFiles) -> str:
+    """The backend that is right by definition, where a suite names none."""
     if files.pytorch:
         return "pytorch"
     return "fake" if files.fake is not None else "onnxruntime"
