@@ -53,9 +53,13 @@ class Watched:
         self.modules |= set(sys.modules) - self._before
 
     def files(self) -> list[Path]:
-        """Files of the user's that were read and not written: configurations, weights, tables."""
-        paths = (Path(name) for name in sorted(self.read - self.written) if not name.endswith((".pyc", ".pyo")))
-        return [path for path in paths if path.is_file() and is_users_file(str(path))]
+        """Files of the user's that were read and not written: configurations, weights, tables.
+
+        Source files of loaded modules are not: which of them count, `sources` says.
+        """
+        modules = {file for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+        names = sorted(name for name in self.read - self.written - modules if not name.endswith((".pyc", ".pyo")))
+        return [Path(name) for name in names if Path(name).is_file() and is_users_file(name)]
 
     def sources(self, *roots: str) -> dict[str, Path]:
         """Source files by module: of `roots`, of what was loaded meanwhile, and of what those import."""
@@ -87,7 +91,7 @@ def _source_of(name: str) -> Path | None:
     """The source file of a loaded module that is the user's; None of any other."""
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or name == "__main__":
+    if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
         return None
     ours = name == "assay" or name.startswith("assay.")
     if (ours and not name.startswith(f"{_SHIPPED}.")) or not (ours or is_users_code(file)):

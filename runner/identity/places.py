@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,26 +44,44 @@ def _within(path: str, folders: tuple[str, ...]) -> bool:
     return any(path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
+@cache
 def is_users_code(path: str) -> bool:
     """Whether a source file is the user's, or one of the models that ship: not a library's, or the rest of Assay."""
-    seen = _ways_to(path)
-    own, models = _own()
-    if any(_within(one, models) for one in seen):
-        return True
-    return not any(
-        any(part in _LIBRARIES for part in Path(one).parts) or _within(one, (*_standard_library(), *own))
-        for one in seen
-    )
+    return not any(_is_librarys(one) for one in _ways_to(path))
 
 
 def is_users_file(path: str) -> bool:
-    """The same of any file that was read; what the system holds, and what tools note for this host, is nobody's."""
-    seen = _ways_to(path)
-    return is_users_code(path) and not any(_within(one, _SYSTEM) or _NOTES.search(one) for one in seen)
+    """The same of any file that was read: a configuration, a table, weights.
+
+    What the system holds and what tools note for this host is nobody's. Nor does the user's cache count: what is loaded
+    from there is seen in the model, and a file that the first run writes is read by the second one alone.
+    """
+    own, _ = _own()
+    for one in _ways_to(path):
+        if _is_librarys(one) or _within(one, (*_SYSTEM, *_caches())) or _NOTES.search(one):
+            return False
+        if one.endswith(".py") and _within(one, own):  # what of Assay counts is known by its modules
+            return False
+    return True
 
 
-def _ways_to(path: str) -> set[str]:
-    return {os.path.abspath(path), os.path.realpath(path)}  # noqa: PTH100  links stay as they are written
+def _is_librarys(path: str) -> bool:
+    own, models = _own()
+    if _within(path, models):
+        return False
+    return any(f"/{name}/" in path for name in _LIBRARIES) or _within(path, (*_standard_library(), *own))
+
+
+@cache
+def _caches() -> tuple[str, ...]:
+    places = (os.environ.get("XDG_CACHE_HOME"), os.path.expanduser("~/.cache"))  # noqa: PTH111  no home is no error
+    return tuple(place for place in places if place)
+
+
+def _ways_to(path: str) -> Iterator[str]:
+    """A file as it is written, and where its links lead; the first usually says it."""
+    yield os.path.abspath(path)  # noqa: PTH100
+    yield os.path.realpath(path)
 
 
 def called(path: Path, folder: Path) -> str:
