@@ -90,6 +90,12 @@ def _packages(name: str, top: Path) -> None:
     importlib.import_module(".".join([outer, *inner]))
 
 
+def module_of(reference: str, folder: Path) -> str:
+    """What the module of a factory is called in `sys.modules`, once it is loaded."""
+    head, _, _ = present_name(reference, folder).rpartition(":")
+    return _name_of((folder / head).resolve(), folder.resolve()) if head.endswith(".py") else head
+
+
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
     """The function that `reference` names.
 

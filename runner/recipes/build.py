@@ -46,6 +46,8 @@ class Ingredients:
     output_names: tuple[str, ...]
     calibration: CalibrationData | None = None
     """Data to learn ranges from, for recipes that need some."""
+    graph: str | None = None
+    """Hash of the graph that a fresh trace of the module has; None where it was not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def build(recipe: str, ingredients: Ingredients, origin: str, cache: Path) -> Bu
     function = RECIPES[recipe].load()
     name = _ENGINE if RECIPES[recipe].makes == "engine" else _MODEL
     learnt_from = ingredients.calibration.measure().sha256 if ingredients.calibration else None
-    key = _key(recipe, function, ingredients, origin, learnt_from)
+    key = key_of(recipe, ingredients, origin, learnt_from)
     folder = cached_file(cache, key).parent
     if (cached := _from_cache(folder, name, key)) is not None:
         return cached
@@ -124,9 +126,9 @@ def kept(cache: Path, key: str) -> tuple[Path, str] | None:
     return None if found is None else (found.path, found.sha256)
 
 
-def _key(
-    recipe: str, function: Callable[..., Any], ingredients: Ingredients, origin: str, calibration: str | None
-) -> str:
+def key_of(recipe: str, ingredients: Ingredients, origin: str, calibration: str | None = None) -> str:
+    """Hash of everything that a recipe reads; `calibration` is that of the data that it learns from."""
+    function = RECIPES[recipe].load()
     versions = _tools(recipe, function, ingredients)
     for library in _LIBRARIES:
         try:
@@ -143,6 +145,7 @@ def _key(
         "calibration": calibration,
         "shapes": {name: [array.dtype.name, *array.shape] for name, array in ingredients.example.items()},
         "versions": versions,
+        "graph": ingredients.graph,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -35,6 +35,27 @@ def build(ingredients: Ingredients) -> None:
     """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
+    tensors, arguments, scripted = call_of(ingredients)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
+        warnings.simplefilter("ignore")
+        with flat_outputs(ingredients.module, ingredients.output_names):
+            torch.onnx.export(
+                f=str(ingredients.target),
+                input_names=list(tensors),
+                output_names=list(ingredients.output_names),
+                verbose=False,
+                **settings_of(ingredients, tensors, arguments, scripted=scripted),
+            )
+
+
+def call_of(ingredients: Ingredients) -> tuple[dict[str, Any], dict[str, Any] | None, bool]:
+    """What a module is traced with: (tensors by name, in its order; the same by argument, None where they go by position;
+    whether it goes through the exporter that reads TorchScript).
+
+    Raises:
+        UsageError: an option is not as it should be, or an output has the name of an input.
+    """
     options = known_options("export", ingredients.options)
     tensors = {name: to_torch(array) for name, array in _example(ingredients).items()}
     if clash := [name for name in ingredients.output_names if name in tensors]:
@@ -46,18 +67,14 @@ def build(ingredients: Ingredients) -> None:
     arguments = nest(tensors, names) if names is not None else None
     if arguments is not None:
         tensors = {name: tensors[name] for name in flat_names(arguments)}
-    scripted = options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
-        warnings.simplefilter("ignore")
-        with flat_outputs(ingredients.module, ingredients.output_names):
-            torch.onnx.export(
-                f=str(ingredients.target),
-                input_names=list(tensors),
-                output_names=list(ingredients.output_names),
-                verbose=False,
-                **(_by_tracing if scripted else _by_dynamo)(ingredients, tensors, arguments),
-            )
+    return tensors, arguments, options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
+
+
+def settings_of(
+    ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None, *, scripted: bool
+) -> dict[str, Any]:
+    """Settings of torch.onnx.export for a call (`call_of`): the module, its arguments, what is dynamic."""
+    return (_by_tracing if scripted else _by_dynamo)(ingredients, tensors, arguments)
 
 
 def _example(ingredients: Ingredients) -> Tensors:

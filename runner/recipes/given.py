@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import onnx
 
@@ -21,18 +23,33 @@ def build(ingredients: Ingredients) -> None:
     if ingredients.onnx is None:
         raise UsageError("the model has no `onnx`, and variant recipe 'given' needs it.")
     if is_factory(ingredients.onnx):
-        try:
-            made = load_factory(ingredients.onnx, ingredients.folder)(**ingredients.onnx_options)
-        except UsageError:
-            raise
-        except Exception as error:
-            raise UsageError(f"the factory {ingredients.onnx} raised {type(error).__name__}: {error}") from error
-        if isinstance(made, onnx.ModelProto):
-            onnx.save(made, ingredients.target)
-            return
-        path = Path(made)
+        with TemporaryDirectory() as scratch:
+            made = made_by(ingredients.onnx, ingredients.onnx_options, ingredients.folder, Path(scratch))
+            _copy(made, ingredients.target)
     else:
-        path = ingredients.folder / ingredients.onnx
+        _copy(ingredients.folder / ingredients.onnx, ingredients.target)
+
+
+def made_by(factory: str, options: dict[str, Any], folder: Path, scratch: Path) -> Path:
+    """The file that a factory names, or the one that holds the graph that it makes, written into `scratch`.
+
+    Raises:
+        UsageError: the factory raised.
+    """
+    try:
+        made = load_factory(factory, folder)(**options)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the factory {factory} raised {type(error).__name__}: {error}") from error
+    if not isinstance(made, onnx.ModelProto):
+        return Path(made)
+    path = scratch / "model.onnx"
+    onnx.save(made, path)
+    return path
+
+
+def _copy(path: Path, target: Path) -> None:
     if not path.is_file():
         raise UsageError(f"ONNX file {path} is not there.")
     try:
@@ -45,6 +62,6 @@ def build(ingredients: Ingredients) -> None:
         tensor.data_location == onnx.TensorProto.EXTERNAL
         for tensor in onnx.load(path, load_external_data=False).graph.initializer
     ):
-        onnx.save(model, ingredients.target, save_as_external_data=True, location="model.onnx.data")
+        onnx.save(model, target, save_as_external_data=True, location="model.onnx.data")
     else:
-        shutil.copyfile(path, ingredients.target)
+        shutil.copyfile(path, target)

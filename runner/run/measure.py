@@ -64,6 +64,7 @@ def outcome_of(suite: Suite, case: Case, prepared: Prepared) -> Outcome:
     """A case that has not run yet, with what preparing its model told."""
     outcome = Outcome(case, prepared.version, now(), prepared=prepared.workloads.get(case.workload, {}))
     outcome.reference_told = {kind: prepared.of(kind, case) for kind in prepared.told}
+    outcome.model_sha256 = prepared.model.get("sha256")
     outcome.contract_sha256 = prepared.model.get("contract_sha256")
     outcome.items = suite.workload[case.workload].items if case.workload in suite.workload else None
     weights_from = prepared.model.get("weights")

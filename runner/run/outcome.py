@@ -47,6 +47,8 @@ class Outcome:
     prepared: Facts = field(default_factory=dict)
     """The workload's hashes."""
     artifact: rows.Artifact | None = None
+    model_sha256: str | None = None
+    """The identity of the model, as its preparation read it."""
     receipts: list[Facts] = field(default_factory=list)
     told: dict[str, list[Facts]] = field(default_factory=dict)
     """Kind of event (`step`, `invariant`, `liveness`, `noise`, `finding`, `drift`) -> events."""

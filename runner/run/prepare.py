@@ -6,6 +6,7 @@ That process hashes the model, records the reference's outputs for every workloa
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,10 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES
 from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Facts, Progress
+from assay.runner.run.same_version import Held
+from assay.runner.source import is_factory
 from assay.runner.suites.case import Case, expand, pytorch_kind
-from assay.runner.suites.suite import Suite, Variant
+from assay.runner.suites.suite import ModelFiles, Suite, Variant
 from assay.runner.worker.events.event import Event
 from assay.runner.worker.events.facts import (
     ArtifactMade,
@@ -80,15 +83,17 @@ class Prepared:
 
 
 def prepare_models(
-    suite: Suite, folder: Path, store: Store, cases: list[Case], progress: Progress
+    suite: Suite, folder: Path, store: Store, cases: list[Case], progress: Progress, held: Held
 ) -> Iterator[tuple[Prepared, list[Case]]]:
-    """Groups of cases with one model and one right side, each when its model is ready."""
+    """Groups of cases with one model and one right side, each when its model is ready and held against the books."""
     groups: dict[tuple[str, str | None, str | None], list[Case]] = {}
     for case in cases:
         groups.setdefault((case.model, case.reference, case.golden), []).append(case)
     for (model, _, _), group in groups.items():
         progress.starting(f"{model}: reference and artifacts")
-        yield prepare(suite, folder, store, group), group
+        prepared = prepare(suite, folder, store, group)
+        held.look(prepared, group[0])
+        yield prepared, group
 
 
 def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prepared:
@@ -121,7 +126,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
         folder=str(folder),
         seed=suite.seed,
         model=first.model,
-        version=version,
+        version=first.version if first.version == "git" else version,
         reference=reference,
         backend=choice.kind,
         source={**source_of(suite, first, choice.kind, folder), "recipe": None},
@@ -197,6 +202,7 @@ def _take(prepared: Prepared, event: Event) -> None:
             prepared.model, prepared.version = event.facts(), event.version
         case WorkloadRecorded():
             prepared.workloads[event.workload] = event.facts()
+            prepared.golden_names[event.workload] = event.golden
         case ArtifactMade():
             prepared.artifacts[event.variant] = event.facts()
         case LengthsRecorded():
@@ -212,12 +218,34 @@ def _take(prepared: Prepared, event: Event) -> None:
 
 
 def _named_version(case: Case, folder: Path) -> str:
+    """The version by its name; of `git` the commit that the model lies in, until its worker says which files it has.
+
+    Raises:
+        UsageError: the model lies in no git repository.
+    """
     if case.version != "git":
         return case.version
-    commit, _, dirty = environment.git_state(folder)
+    place = _place_of(case.files, folder)
+    commit, _, dirty = environment.git_state(place)
     if commit is None:
-        raise UsageError(f'model {case.model!r} has version = "git", and {folder} is not in a git repository.')
+        raise UsageError(f'model {case.model!r} has version = "git", and {place} is not in a git repository.')
     return commit[:12] + ("-dirty" if dirty else "")
+
+
+def _place_of(files: ModelFiles, folder: Path) -> Path:
+    """The folder that a model's file lies in, as far as it can be told without loading it."""
+    named = files.pytorch or files.onnx
+    if named is None:
+        return folder
+    head = named.rpartition(":")[0] if is_factory(named) else named
+    if not is_factory(named) or head.endswith(".py"):
+        return (folder / head).resolve().parent
+    package = head.split(".")[0]
+    for place in (folder, Path.cwd()):
+        if (place / package).is_dir() or (place / f"{package}.py").is_file():
+            return (place / package).resolve() if (place / package).is_dir() else place
+    found = importlib.util.find_spec(package)
+    return Path(found.origin).parent if found is not None and found.origin is not None else folder
 
 
 def _reference_key(suite: Suite, case: Case, reference: str, max_steps: int | None) -> str:

@@ -74,6 +74,7 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
         + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
         group_id=outcome.group_id, batch=outcome.batch,
+        model_sha256=outcome.model_sha256,
         precision_asked=case.precision_asked if case.choice.kind in ENGINES else None,
         input_shapes=", ".join(f"{name}{shape}".replace(" ", "") for name, shape in outcome.prepared.get("shapes", {}).items()) or None,
     )  # fmt: skip

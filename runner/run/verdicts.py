@@ -11,6 +11,7 @@ from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome, is_main
 from assay.runner.run.rows import measurement_rows
+from assay.runner.run.same_version import SAME_VERSION, findings_of
 from assay.schema.store.spool import now
 
 
@@ -21,6 +22,7 @@ def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
     for limit in outcome.case.policy.limits:
         if (m := measured.get(limit.metric)) is not None:
             outcome.judgements.append(("measurement", limit.metric, judge_measurement(limit, m.value, m.low, m.high)))
+    _judge_model(outcome)
     outcomes = {judgement.outcome for _, _, judgement in outcome.judgements}
     if outcome.status == "ok" and "vacuous" in outcomes and "fail" not in outcomes:
         outcome.status = "vacuous"
@@ -28,10 +30,21 @@ def judge(outcome: Outcome, waivers: Sequence[Waiver] = ()) -> None:
         outcome.judgements.append(("expectation", outcome.case.expect, _as_expected(outcome)))
 
 
+def _judge_model(outcome: Outcome) -> None:
+    """Whatever is checked: a case of a model that the books do not hold under its version's name fails."""
+    told = outcome.told.setdefault("finding", [])
+    for finding in findings_of(outcome.reference_told):
+        if finding not in told:
+            told.append(finding)
+        if not any(subject == SAME_VERSION for subject, _, _ in outcome.judgements):
+            judgement = Judgement("fail", finding["message"], finding["kind"])
+            outcome.judgements.append((SAME_VERSION, finding["subject"], judgement))
+
+
 def _as_expected(outcome: Outcome) -> Judgement:
     """Whether a known-bad case was caught, and for the right reason."""
     case = outcome.case
-    caught = [(s, n, j) for s, n, j in outcome.judgements if j.outcome == case.expect]
+    caught = [(s, n, j) for s, n, j in outcome.judgements if j.outcome == case.expect and s != SAME_VERSION]
     rule = f"{case.expect}" + (f" by {case.expect_finding}" if case.expect_finding else "")
     refused = outcome.error_message or ""
     if outcome.status == "failed" and case.expect == "fail" and case.expect_finding and case.expect_finding in refused:

@@ -202,7 +202,7 @@ def _combined(
     case = Case(
         suite=suite.name, model=model, version=version, files=files, variant=variant, recipe=recipe,
         backend=backend, choice=choice, workload=workload, check=check,
-        reference=None if table.golden else table.reference or _default_reference(files), golden=table.golden,
+        reference=None if table.golden else table.reference or default_reference(files), golden=table.golden,
         policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
         timing=table.timing, generate=table.generate, against=table.against, timeout_s=table.timeout_s or suite.timeout_s, group=group,
         mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
@@ -235,7 +235,8 @@ def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, Mod
     return version, model.files(model.versions[version])
 
 
-def _default_reference(files: ModelFiles) -> str:
+def default_reference(files: ModelFiles) -> str:
+    """The backend that is right by definition, where a suite names none."""
     if files.pytorch:
         return "pytorch"
     return "fake" if files.fake is not None else "onnxruntime"

@@ -86,6 +86,27 @@ def versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [row["v"] for row in ask(connection, "select distinct model_version as v from case_result order by v")]
 
 
+def models_of_version(
+    connection: duckdb.DuckDBPyConnection, suite: str, model: str, version: str, refused_by: str
+) -> Answer:
+    """Which models were recorded as a version of a suite's model, the newest of each reference first.
+
+    Cases of books from before identities were recorded, and those that the finding `refused_by` refused, are left out.
+    """
+    if not ask(
+        connection,
+        "select 1 from duckdb_columns() where table_name = 'case_result' and column_name = 'model_sha256'",
+    ):
+        return []
+    sql = """select c.reference, c.model_sha256, c.run_id, c.started_at, r.environment_id
+        from case_result c join run r using (run_id)
+        where r.suite = $suite and c.model = $model and c.model_version = $version and c.model_sha256 is not null
+            and c.case_id not in (select case_id from finding where kind = $refused)
+        qualify row_number() over (partition by c.reference order by c.started_at desc) = 1
+        order by c.started_at desc"""
+    return ask(connection, sql, suite=suite, model=model, version=version, refused=refused_by)
+
+
 def environment_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, Any]:
     sql = "select e.* from environment e join run r using (environment_id) where r.run_id = $run limit 1"
     return ask(connection, sql, run=run_id)[0]

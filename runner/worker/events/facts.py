@@ -135,10 +135,11 @@ class Measured(Event):
 
 @dataclass(frozen=True, slots=True)
 class ModelRead(Event):
-    """The reference: its hash, version and size."""
+    """The reference: its version and size; `sha256` is its identity, `state_sha256` what releases to 0.5.0 hashed."""
 
     version: str
     sha256: str
+    state_sha256: str
     parameters: int | None
     parameter_bytes: int | None
     weights: str | None
@@ -150,6 +151,8 @@ class WorkloadRecorded(Event):
     """The reference's outputs for a workload are kept."""
 
     workload: str
+    golden: str
+    """Under which name."""
     inputs_sha256: str
     reference_sha256: str
     steps: int

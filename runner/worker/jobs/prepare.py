@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from assay.runner.identity.graphs import hash_bytes
+from assay.runner.identity.model import keep
 from assay.runner.parity import probes
 from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.steps import reference_steps
+from assay.runner.recipes import RECIPES
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
 from assay.runner.session import Session
@@ -31,6 +37,7 @@ from assay.runner.worker.events.facts import (
 )
 from assay.runner.worker.events.rows import Noticed, Reached, Scattered
 from assay.runner.worker.job import PrepareJob
+from assay.runner.worker.jobs.identity import Model
 from assay.runner.worker.jobs.session import (
     contract_of,
     open_session,
@@ -41,6 +48,7 @@ from assay.runner.worker.jobs.session import (
 )
 from assay.runner.workloads import golden
 
+Steps = Iterator[tuple[Tensors, Tensors]]
 _NOISE_SOURCES = ("float64", "tf32", "bfloat16")
 _ADVICE_STEPS = 32
 _MOST_PARAMETERS = 50_000_000
@@ -48,48 +56,104 @@ _MOST_PARAMETERS = 50_000_000
 
 
 def run(job: PrepareJob, events: Events) -> None:
-    if job.source["kind"] == "onnx":  # the given file is the reference itself
-        job = replace(job, source={**job.source, "location": str(_given_base(job))})
-    contract = contract_of(job)
-    with open_session(job) as session:
-        state = session.state_hash()
-        version = state[:12] if job.version == "artifact" else job.version
-        parameters = session.parameters()
+    model = Model(job)
+    with model.with_graph() as asked, ExitStack() as stack:
+        told = asked
+        if asked.source["kind"] == "onnx":  # the given file is the reference itself
+            told = replace(asked, source={**asked.source, "location": str(_given_base(asked))})
+        with model.watched:
+            session = stack.enter_context(open_session(told))
+        model.read(session)
+        contract = contract_of(told)
+        begun = _begin(told, session, contract, model)
+        identity = model.identity()
+        keep(identity, Path(told.artifacts))
+        version = model.version(identity)
+        _tell_model(told, events, session, identity.sha256, version, contract)
+        _prepare(told, events, session, begun, {"version": version, "state": identity.sha256}, contract)
+
+
+def _tell_model(
+    job: PrepareJob, events: Events, session: Session, sha256: str, version: str, contract: Contract
+) -> None:
+    """Say which model it is, and what of it stays in training mode."""
+    parameters = session.parameters()
+    events.emit(
+        ModelRead(
+            version=version,
+            sha256=sha256,
+            state_sha256=session.state_hash(),
+            parameters=parameters[0],
+            parameter_bytes=parameters[1],
+            weights=session.weights_origin(),
+            contract_sha256=contract.sha256() if job.contract else None,
+        )
+    )
+    training = session.in_training()
+    if training:
         events.emit(
-            ModelRead(
-                version=version,
-                sha256=state,
-                parameters=parameters[0],
-                parameter_bytes=parameters[1],
-                weights=session.weights_origin(),
-                contract_sha256=contract.sha256() if job.contract else None,
+            Noticed(
+                kind="training_mode",
+                subject=training[0],
+                severity="fail",
+                message=(
+                    f"{len(training)} modules of the reference stay in training mode after eval():"
+                    f" {', '.join(training[:3])}"
+                ),
             )
         )
-        training = session.in_training()
-        if training:
-            events.emit(
-                Noticed(
-                    kind="training_mode",
-                    subject=training[0],
-                    severity="fail",
-                    message=(
-                        f"{len(training)} modules of the reference stay in training mode after eval():"
-                        f" {', '.join(training[:3])}"
-                    ),
-                )
-            )
-        recorded = {}
-        for name in job.golden_names:
-            try:
-                recorded[name] = _recorded(job, events, session, name, {"version": version, "state": state}, contract)
-                if recorded[name].steps:
-                    _probe(job, events, session, name, recorded[name], contract)
-            except Exception as error:  # noqa: BLE001  the other workloads go on
-                events.emit(NotMade(workload=name, type=type(error).__name__, message=plain(error)))
-        usable = {name: made for name, made in recorded.items() if made.steps}
-        if usable:
-            first = next(iter(usable.values()))
-            _build_variants(job, events, session, state, _example(first), usable, contract)
+
+
+def _prepare(
+    job: PrepareJob,
+    events: Events,
+    session: Session,
+    begun: dict[str, Steps],
+    facts: dict[str, str],
+    contract: Contract,
+) -> None:
+    """Record every workload, ask the reference about itself, build the variants."""
+    recorded = {}
+    for name in job.golden_names:
+        try:
+            recorded[name] = _recorded(job, events, session, name, facts, contract, begun.get(name))
+            if recorded[name].steps:
+                _probe(job, events, session, name, recorded[name], contract)
+        except Exception as error:  # noqa: BLE001  the other workloads go on
+            events.emit(NotMade(workload=name, type=type(error).__name__, message=plain(error)))
+    usable = {name: made for name, made in recorded.items() if made.steps}
+    if usable:
+        first = next(iter(usable.values()))
+        _build_variants(job, events, session, facts["state"], _example(first), usable, contract)
+
+
+def _begin(job: PrepareJob, session: Session, contract: Contract, model: Model) -> dict[str, Steps]:
+    """The first workload's steps, the first of them computed already.
+
+    Until a model has run once, it is not known what code it loads.
+    """
+    for name in job.golden_names:
+        try:
+            if name in job.given_goldens:
+                given = golden.read(Path(job.goldens), job.given_goldens[name]).inputs(0)
+                with model.watched:
+                    session.infer(given)
+                return {}
+            steps = _steps(job, session, name, contract)
+            with model.watched:
+                first = [*islice(steps, 1)]
+        except Exception:  # noqa: BLE001, S112  said where the workload is recorded; the next one may run
+            continue
+        return {name: chain(first, steps)}
+    return {}
+
+
+def _steps(job: PrepareJob, session: Session, name: str, contract: Contract) -> Steps:
+    from assay.runner.workloads import make_batches
+    from assay.runner.workloads.asked import Workload
+
+    batches = make_batches(Workload.model_validate(job.workloads[name]), seed=job.seed, folder=Path(job.folder))
+    return reference_steps(session, batches[: job.max_steps], contract)
 
 
 def _example(recorded: golden.Golden) -> Tensors:
@@ -98,20 +162,26 @@ def _example(recorded: golden.Golden) -> Tensors:
 
 
 def _recorded(
-    job: PrepareJob, events: Events, session: Session, name: str, facts: dict[str, str], contract: Contract
+    job: PrepareJob,
+    events: Events,
+    session: Session,
+    name: str,
+    facts: dict[str, str],
+    contract: Contract,
+    begun: Steps | None,
 ) -> golden.Golden:
-    """The reference's outputs for one workload: recorded now, or the golden that the case names."""
-    from assay.runner.workloads import make_batches
-    from assay.runner.workloads.asked import Workload
+    """The reference's outputs for one workload: recorded now, or the golden that the case names.
 
+    What is recorded is named after the model and the contract too: another model's is never taken for it.
+    """
     if given := job.given_goldens.get(name):
         made = golden.read(Path(job.goldens), given)
         _same_generation(job, events, session, name, made, facts["state"])
     else:
-        batches = make_batches(Workload.model_validate(job.workloads[name]), seed=job.seed, folder=Path(job.folder))
+        steps = begun or _steps(job, session, name, contract)
         facts = {**facts, "model": job.model, "backend": job.reference, "workload": name}
-        steps = reference_steps(session, batches[: job.max_steps], contract)
-        made = golden.write(Path(job.goldens), job.golden_names[name], facts, steps)
+        text = f"{job.golden_names[name]}/{facts['state']}/{contract.sha256()}"
+        made = golden.write(Path(job.goldens), f"references/{_short(text)}", facts, steps)
         for what in session.left_out:
             message = f"the reference gives {what}, which is no tensor: it is left out, and nothing is compared there"
             events.emit(
@@ -120,6 +190,7 @@ def _recorded(
     events.emit(
         WorkloadRecorded(
             workload=name,
+            golden=made.name,
             inputs_sha256=made.sha256("inputs"),
             reference_sha256=made.sha256("outputs"),
             steps=len(made.steps),
@@ -258,27 +329,20 @@ def _build_variants(
     contract: Contract,
 ) -> None:
     from assay.runner.graphs.audit import audit, stored_twice
-    from assay.runner.recipes import build as recipes
 
     base: Path | None = None
     for variant in job.variants:
+        make = partial(_make, job, events, variant["name"], state)
         try:
-            origin = _origin(job, state)
             if base is None and variant["recipe"] not in ("given", "export"):
                 recipe = "given" if job.onnx else "export"
-                base = recipes.build(
-                    recipe, _ingredients(job, job.export, session, example, None), origin, Path(job.artifacts)
-                ).path
+                base = make(recipe, _ingredients(job, job.export, session, example, None)).path
             start = base
             if named := variant.get("base"):
                 ingredients = _ingredients(job, named["options"], session, example, base, named["calibration"])
-                start = recipes.build(named["recipe"], ingredients, origin, Path(job.artifacts)).path
-            made = recipes.build(
-                variant["recipe"],
-                _ingredients(job, variant["options"], session, example, start, variant["calibration"]),
-                origin,
-                Path(job.artifacts),
-            )
+                start = make(named["recipe"], ingredients).path
+            ingredients = _ingredients(job, variant["options"], session, example, start, variant["calibration"])
+            made = make(variant["recipe"], ingredients)
             audited = audit(made.path)
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
@@ -305,6 +369,37 @@ def _build_variants(
             )
 
 
+def _make(job: PrepareJob, events: Events, variant: str, state: str, recipe: str, ingredients: Any) -> Any:
+    """An artifact (`assay.runner.recipes.build.Built`), from the cache or new.
+
+    A cached export is used where a fresh trace of the module has the graph that it was made of.
+    """
+    from assay.runner.recipes import build as recipes
+
+    cache, origin = Path(job.artifacts), _origin(job, recipe, state)
+    if recipe != "export" or ingredients.module is None:
+        return recipes.build(recipe, ingredients, origin, cache)
+    from assay.runner.recipes import traced
+
+    key = recipes.key_of(recipe, ingredients, origin)
+    trace = traced.too_long(cache, key) or traced.trace(ingredients)
+    another = traced.is_another(cache, key, trace)
+    made = recipes.build(recipe, replace(ingredients, graph=trace.sha256), origin, cache)
+    if another:
+        message = (
+            "tracing the module gives another graph than the export that is cached for the same sources, attributes and"
+            " weights, which was not used: something that none of them shows decides the graph (a closure, an extension"
+            " in C, a variable of the environment, chance)"
+        )
+        events.emit(
+            Noticed(variant=variant, kind="another_graph", subject=variant, severity="warning", message=message)
+        )
+    if trace.problem and made.build_s is None:
+        message = f"the cached export was used without a fresh trace to hold it against: {trace.problem}"
+        events.emit(Noticed(variant=variant, kind="not_traced", subject=variant, severity="note", message=message))
+    return made
+
+
 def _record_lengths(
     job: PrepareJob,
     events: Events,
@@ -326,32 +421,35 @@ def _record_lengths(
         steps.append((inputs, outputs))
         labels.append(label)
     if steps:
-        asked = json.dumps([job.golden_names[which["workload"]], which])
-        name = f"references/{hashlib.sha256(asked.encode()).hexdigest()[:24]}"
+        name = f"references/{_short(json.dumps([recorded.name, which]))}"
         golden.write(Path(job.goldens), name, {"labels": labels}, steps)
         events.emit(LengthsRecorded(**which, golden=name))
 
 
-def _origin(job: PrepareJob, state: str) -> str:
-    """What a recipe starts from, by content: the module's state, or the given file or factory."""
-    if not job.onnx:
-        return state
-    digest = hashlib.sha256(json.dumps([job.onnx, job.onnx_options], sort_keys=True).encode())
-    path = Path(job.folder) / job.onnx.rpartition(":")[0] if ":" in job.onnx else Path(job.folder) / job.onnx
-    if path.is_file():
-        digest.update(path.read_bytes())
-    elif ":" in job.onnx:
-        from assay.runner.source import load_factory
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
-        module = sys.modules[load_factory(job.onnx, Path(job.folder)).__module__]
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()
+
+def _origin(job: PrepareJob, recipe: str, state: str) -> str:
+    """What a recipe starts from, by content: the model's identity, or the given file with its external data.
+
+    What starts from an ONNX file is known by that file, which is hashed with everything else that a recipe reads.
+    """
+    if RECIPES[recipe].starts_from == "onnx":
+        return "onnx"
+    if recipe != "given" or not job.onnx:
+        return state
+    path = Path(job.folder) / job.onnx
+    try:
+        return hash_bytes(path)
+    except Exception:  # noqa: BLE001  the recipe says in words what is wrong with the file
+        return f"unreadable {path}"
 
 
 def _given_base(job: PrepareJob) -> Path:
     from assay.runner.recipes import build as recipes
 
-    made = recipes.build("given", _ingredients(job, {}, None, {}, None), _origin(job, ""), Path(job.artifacts))
+    made = recipes.build("given", _ingredients(job, {}, None, {}, None), _origin(job, "given", ""), Path(job.artifacts))
     return made.path
 
 
