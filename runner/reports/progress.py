@@ -104,8 +104,16 @@ def verdict_words(outcome: Outcome) -> str:
             passed.setdefault(subject, []).append(f"{name}: {judgement.grade or 'pass'}")
     for subject, names in passed.items():
         few = subject in ("parity", "measurement") and len(names) <= _FEW
-        words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
+        if subject == "lengths":
+            words.append(f"pass {_sizes(outcome)}".strip())
+        else:
+            words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
     return ", ".join(words)
+
+
+def _sizes(outcome: Outcome) -> str:
+    """At how many other sizes, and of what."""
+    return next((f["message"] for f in outcome.told.get("finding", []) if f["kind"] == "other_sizes"), "")
 
 
 _SUBJECTS = {
@@ -113,5 +121,4 @@ _SUBJECTS = {
     "measurement": "limits",
     "invariant": "invariants",
     "repeat": "repeated",
-    "lengths": "at other lengths",
 }

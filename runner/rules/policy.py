@@ -218,7 +218,8 @@ def _earned(tolerance: Resolved, merged: Receipt) -> Judgement:
     words = tolerance.words()
     if merged["max_abs"] is None:
         return Judgement("vacuous", "no finite pair was compared", words)
-    if merged["elements"] > 1 and merged["expected_std"] == 0 and not tolerance.constant_ok:
+    finite_only = not merged["inf_expected"] and not merged["nan_expected"]  # 0 and -infinity are two values
+    if merged["elements"] > 1 and merged["expected_std"] == 0 and finite_only and not tolerance.constant_ok:
         value = merged["expected_min"]
         return Judgement("vacuous", f"the reference is constant ({value:g}): agreeing with it proves nothing", words)
     if tolerance.bands:
