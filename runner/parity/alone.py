@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from assay.runner.parity.perturb import family, wide
+from assay.runner.parity.perturb import family, fresh, wide
 from assay.runner.tensors import Array, Tensors
 
 _NOISE = 1e-3
@@ -34,6 +35,27 @@ class RowsAlone:
 def row_of(inputs: Tensors, places: Mapping[str, int], row: int) -> Tensors:
     """One row of a batch; inputs that have no rows as they are."""
     return {n: np.take(a, [row], axis=places[n]) if n in places else a for n, a in inputs.items()}
+
+
+def apart(inputs: Tensors, places: Mapping[str, int], held: Collection[str] = ()) -> Tensors:
+    """The inputs with other values in rows that are equal everywhere to an earlier one: a mix-up of equals is not seen.
+
+    `held` are inputs that stay as they are, such as lengths.
+    """
+    made = {name: np.array(array) if name in places else array for name, array in inputs.items()}
+    taken = [name for name in places if name not in held]
+    count = next((made[name].shape[axis] for name, axis in places.items()), 0)
+    known: set[tuple[bytes, ...]] = set()
+    for row in range(count):
+        mine = row_of(made, places, row)
+        if (content := tuple(mine[name].tobytes() for name in places)) not in known:
+            known.add(content)
+            continue
+        for name in taken:
+            place: list[Any] = [slice(None)] * made[name].ndim
+            place[places[name]] = slice(row, row + 1)
+            made[name][tuple(place)] = fresh(mine[name], [made[name]], np.random.default_rng(row))
+    return made
 
 
 def row_axis(together: Array, alone: Array, count: int) -> int | None:
@@ -65,7 +87,7 @@ def rows_alone(
     for name, array in together.items():
         if any(name not in row for row in alone) or (axis := row_axis(array, alone[0][name], count)) is None:
             continue
-        apart = max(_apart(np.take(array, [i], axis=axis), row[name], array) for i, row in enumerate(alone))
+        apart = max(_distance(np.take(array, [i], axis=axis), row[name], array) for i, row in enumerate(alone))
         if apart <= _NOISE:
             axes[name] = axis
         else:
@@ -73,7 +95,7 @@ def rows_alone(
     return RowsAlone(rows, alone, axes, mixed)
 
 
-def _apart(row: Array, alone: Array, batch: Array) -> float:
+def _distance(row: Array, alone: Array, batch: Array) -> float:
     """Largest difference over the batch's largest value; infinite where shapes or what is finite differ."""
     if row.shape != alone.shape:
         return np.inf

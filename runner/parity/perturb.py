@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import ml_dtypes
 import numpy as np
 
 from assay.runner.tensors import Array
@@ -79,15 +80,21 @@ def noisy(array: Array, seed: int) -> Array:
     """Floats with normal noise of their own spread added; what is not finite stays."""
     values = wide(array)
     finite = values[np.isfinite(values)]
-    spread = float(finite.std()) if finite.size else 0.0
-    noise = np.random.default_rng(seed).standard_normal(array.shape) * (spread or 1.0)
-    made: Array = (values + noise).astype(array.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(finite.std()) if finite.size else 0.0
+        noise = np.random.default_rng(seed).standard_normal(array.shape) * (spread or 1.0)
+        moved = np.where(np.isfinite(values), values + noise, values)
+    if family(array) == "float":
+        largest = float(ml_dtypes.finfo(array.dtype).max)
+        kept = np.isfinite(values) & ~(np.abs(moved) <= largest)  # a mask may be of the lowest float that there is
+        moved = np.where(kept, values * _HALF, moved)
+    made: Array = moved.astype(array.dtype)
     return made
 
 
 def _integers(array: Array, elsewhere: Sequence[Array], seed: int) -> Iterator[Array]:
     values, random = wide(array), np.random.default_rng(seed)
-    yield random.permutation(values.reshape(-1)).reshape(values.shape).astype(array.dtype)
+    yield np.roll(values.reshape(-1), 1).reshape(values.shape).astype(array.dtype)
     yield drawn_like(array, [array, *elsewhere], random)
     yield (values // 2).astype(array.dtype)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from assay.runner.parity.alone import apart
 from assay.runner.parity.measured import Measured, fold, ragged, rescaled
 from assay.runner.parity.perturb import family, fresh, same, wide
 from assay.runner.rules.contract import Contract
@@ -130,7 +130,7 @@ class Sizes:
         for name, at in axis.places:
             made[name] = self._filled(name, at, size, [donor[name] for donor in donors], axis)
         if axis.leading:
-            _apart(made, axis, self)
+            made = apart(made, dict(axis.places), held={*self.measured, *self.contract.state_inputs})
         for name, rule in self.measured.items():
             if (rule.name, rule.axis) in axis.places and name in made:
                 made[name] = rescaled(made[name], axis.size, size)
@@ -179,25 +179,6 @@ class Sizes:
             given = len(pieces) <= len(donors)
             pieces.append(donors[len(pieces) - 1] if given else array if keeps else fresh(array, pieces, random))
         return np.ascontiguousarray(np.take(np.concatenate(pieces, axis=at), np.arange(size), axis=at))
-
-
-def _apart(made: Tensors, axis: Axis, sizes: Sizes) -> None:
-    """Rows that are equal in every input take other values: nothing that mixes them up could be seen."""
-    first_name, first_axis = axis.places[0]
-    count = made[first_name].shape[first_axis]
-    taken = [n for n, _ in axis.places if n not in sizes.measured and n not in sizes.contract.state_inputs]
-    for row in range(1, count):
-        for before in range(row):
-            if all(same(np.take(made[n], row, axis=a), np.take(made[n], before, axis=a)) for n, a in axis.places):
-                for name in taken:
-                    array = np.array(made[name])
-                    at = dict(axis.places)[name]
-                    piece = np.take(array, [row], axis=at)
-                    place: list[Any] = [slice(None)] * array.ndim
-                    place[at] = slice(row, row + 1)
-                    array[tuple(place)] = fresh(piece, [array], np.random.default_rng([row, before]))
-                    made[name] = array
-                break
 
 
 def _ramp(array: Array, axis: int, size: int) -> Array | None:
