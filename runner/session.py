@@ -210,6 +210,10 @@ class Session(ABC):
         """What stays in training mode although it is to be evaluated; empty where nothing does, or nothing can."""
         return []
 
+    def changed_by_eval(self) -> list[str]:
+        """Parts of a model that came in training mode and compute something else in evaluation mode."""
+        return []
+
 
 class Backend(Protocol):
     def open_session(self, source: Source, options: dict[str, Any]) -> AbstractContextManager[Session]: ...

@@ -14,6 +14,7 @@ import copy
 import hashlib
 import inspect
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,34 @@ def load_module(source: Source) -> Any:
         raise UsageError(f"the factory {source.location} raised {type(error).__name__}: {error}") from error
     if not isinstance(module, torch.nn.Module):
         raise UsageError(f"the factory {source.location} made a {type(module).__name__}, not a torch.nn.Module.")
+    _CHANGED_BY_EVAL[module] = [
+        name or type(part).__name__ for name, part in module.named_modules() if _evaluates(part)
+    ]
     return module.eval()
+
+
+_CHANGED_BY_EVAL: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()
+"""Module -> its parts that were in training mode before eval(), and compute something else after it."""
+
+
+def _evaluates(part: Any) -> bool:
+    """Whether a part in training mode computes something else in evaluation mode.
+
+    It drops, or keeps statistics of its batches, or its own `forward` reads `training`.
+    """
+    if not part.training:
+        return False
+    if not type(part).__module__.startswith("torch.nn."):
+        code = getattr(type(part).forward, "__code__", None)
+        return code is not None and "training" in code.co_names
+    if getattr(part, "track_running_stats", False) or isinstance(part, torch.nn.RReLU):
+        return True
+    layers = getattr(part, "num_layers", 2)  # a recurrent part drops between its layers
+    return layers > 1 and any(getattr(part, name, 0.0) > 0 for name in ("p", "dropout") if _is_number(part, name))
+
+
+def _is_number(part: Any, name: str) -> bool:
+    return isinstance(getattr(part, name, None), float | int)
 
 
 class _Autocast:
@@ -237,6 +265,9 @@ class PyTorchSession(Session):
             (name, module) for name, module in self.module.named_modules() if next(module.children(), None) is None
         )
         return [name or type(module).__name__ for name, module in leaves if module.training]
+
+    def changed_by_eval(self) -> list[str]:
+        return _CHANGED_BY_EVAL.get(self.module, [])
 
     def _rounded(self) -> Any:
         rounding = self._options.get("rounding")

@@ -122,6 +122,9 @@ def gate(
     as_: Annotated[
         words.GateFormat, typer.Option("--as", **one_of(words.GateFormat, "--as", say="md for a pull request"))
     ] = words.GateFormat.TABLE,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="What the run never exercised (see a suite's `coverage`) stops it too.")
+    ] = False,
     wide: Wide = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write it to this file.")] = None,
     db: Db = DB,
@@ -138,7 +141,9 @@ def gate(
     """
     from assay.runner.reports.gate import REGRESSED, UNKNOWN, as_junit, as_markdown, judge
     from assay.runner.reports.tables import print_table, shortened
+    from assay.runner.rules.coverage import COVERAGE, kinds_of
     from assay.schema import documents
+    from assay.schema.queries import parity as parity_queries
     from assay.schema.queries import runs as run_queries
     from assay.schema.queries.comparison import compare_runs, resolve
 
@@ -147,7 +152,10 @@ def gate(
         if before == after:
             raise UsageError(f"--against names the run itself ({after}): a run is no baseline of its own.")
         compared = compare_runs(connection, before, after)
-        found = judge(compared, *(run_queries.cases_of(connection, one) for one in (before, after)))
+        asked = kinds_of(COVERAGE) if coverage else frozenset()
+        notes = [row for row in parity_queries.findings_of(connection, after) if row["kind"] in asked]
+        cases = [run_queries.cases_of(connection, one) for one in (before, after)]
+        found = judge(compared, cases[0], cases[1], notes)
     told = {
         "run": after,
         "against": before,

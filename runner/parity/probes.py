@@ -1,7 +1,7 @@
 """Questions that a comparison alone cannot answer.
 
-Does the model say the same thing twice, do its inputs reach its outputs, and is it right at other lengths than the one
-it was traced at?
+Does the model say the same thing twice, and do its inputs reach its outputs? Whether it is right at other sizes than
+those that it was traced at is asked by `assay.runner.parity.sizes`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from assay.runner.parity.pairs import as_pairs
+from assay.runner.parity.perturb import family, others, same
 from assay.runner.rules.contract import Contract
-from assay.runner.tensors import Array, Tensors, is_text
+from assay.runner.tensors import Array, Tensors
 
 _TRIED_STEPS = 3
-_MAX_BYTES = 1 << 30
-"""Inputs of a length probe are not made larger than this."""
 
 
 class Infers(Protocol):
@@ -57,16 +55,16 @@ class Reach:
             }
 
 
-def reach(session: Infers, recorded: list[Tensors], contract: Contract) -> Reach:
+def reach(session: Infers, recorded: list[Tensors]) -> Reach:
     """Perturb every input alone, at some recorded steps, and see what moves.
 
-    A float array gets noise as large as its own spread (1 where it is constant), drawn once for each step and input. An
-    integer array is replaced by its value at another step, or, for a state, by half of it; one that never changes is
-    not tried. An input whose perturbation the model refuses is not tried at that step.
+    Each input takes the values of `assay.runner.parity.perturb.others`, one after the other, until it has moved
+    something and every output has been moved by some input. A perturbation that the model refuses says nothing; an
+    input of which one was refused and none moved anything is not tried at that step, nor is one of which no other value
+    is known.
     """
     found = Reach()
     at = sorted({0, len(recorded) // 2, len(recorded) - 1})[:_TRIED_STEPS]
-    states = contract.state_inputs
     for step in at:
         inputs = recorded[step]
         calm = session.infer(inputs)
@@ -75,39 +73,40 @@ def reach(session: Infers, recorded: list[Tensors], contract: Contract) -> Reach
             spread = _spread(array)
             found.ranges[output] = max(found.ranges.get(output, 0.0), spread)
         for name, array in inputs.items():
-            other = _perturbed(array, name, step, recorded, is_state=name in states)
-            if other is None:
-                continue
-            try:
-                moved = session.infer({**inputs, name: other})
-            except ValueError:
-                continue
-            found.tried.add(name)
-            for output, right in calm.items():
+            elsewhere = [other[name] for other in recorded[step + 1 :] + recorded[:step] if name in other]
+            still = set(calm) - {output for (_, output), distance in found.moved.items() if distance}
+            moved = _moved(session, inputs, calm, name, others(array, elsewhere, step), still)
+            found.tried |= {name} if moved else set()
+            for output, distance in moved.items():
                 key = (name, output)
-                found.moved[key] = max(found.moved.get(key, 0.0), _distance(right, moved.get(output)))
+                found.moved[key] = max(found.moved.get(key, 0.0), distance)
     return found
 
 
-def _perturbed(array: Array, name: str, step: int, recorded: list[Tensors], *, is_state: bool) -> Array | None:
-    if array.size == 0:
-        return None
-    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
-        values = array.astype(np.float64)
-        spread = float(values.std()) if np.isfinite(values).all() else 0.0
-        noise = np.random.default_rng(step).standard_normal(array.shape) * (spread or 1.0)
-        return (values + noise).astype(array.dtype)
-    for other in recorded[step + 1 :] + recorded[:step]:
-        candidate = other.get(name)
-        if candidate is not None and candidate.shape == array.shape and not np.array_equal(candidate, array):
-            return candidate
-    if is_state and array.dtype.kind in "iu" and array.any():
-        return array // 2
-    return None
+def _moved(
+    session: Infers, inputs: Tensors, calm: Tensors, name: str, candidates: Iterable[Array], still: set[str]
+) -> dict[str, float]:
+    """Output -> largest |change| while one input takes other values; empty where nothing is known of it.
+
+    `still` are the outputs that nothing has moved so far.
+    """
+    moved: dict[str, float] = {}
+    refused = False
+    for other in candidates:
+        try:
+            answer = session.infer({**inputs, name: other})
+        except Exception:  # noqa: BLE001  whatever a user's module raises at values that it does not take
+            refused = True
+            continue
+        for output, right in calm.items():
+            moved[output] = max(moved.get(output, 0.0), _distance(right, answer.get(output)))
+        if any(moved.values()) and all(moved[output] for output in still):
+            break
+    return {} if refused and not any(moved.values()) else moved
 
 
 def _spread(array: Array) -> float:
-    if array.size == 0 or array.dtype.kind not in "fiub":
+    if array.size == 0 or family(array) not in ("float", "integer", "bool"):
         return 0.0
     values = array.astype(np.float64)
     values = values[np.isfinite(values)]
@@ -115,20 +114,18 @@ def _spread(array: Array) -> float:
 
 
 def _distance(right: Array, moved: Array | None) -> float:
-    """Largest |change|; infinite where the shape, or what is finite, changes."""
+    """Largest |change|; infinite where the shape, a text, or what is finite, NaN or of which infinity changes."""
     if moved is None or moved.shape != right.shape:
         return np.inf
     if right.size == 0:
         return 0.0
-    if is_text(right) or is_text(moved):
+    if family(right) in ("text", "other") or family(moved) != family(right):
         return 0.0 if np.array_equal(right, moved) else np.inf
-    if right.dtype.kind == "c" and moved.dtype.kind == "c":
-        right, moved = as_pairs(right), as_pairs(moved)
-    x, y = right.astype(np.float64), moved.astype(np.float64)
-    if not np.array_equal(np.isfinite(x), np.isfinite(y)):
+    x, y = (a.astype(np.complex128 if family(right) == "complex" else np.float64) for a in (right, moved))
+    finite = np.isfinite(x)
+    if not np.array_equal(finite, np.isfinite(y)) or not same(x[~finite], y[~finite]):
         return np.inf
-    with np.errstate(invalid="ignore"):
-        return float(np.nan_to_num(np.abs(x - y), nan=0.0).max())
+    return float(np.abs(x[finite] - y[finite]).max(initial=0.0))
 
 
 def live_states(moved: Mapping[tuple[str, str], float], contract: Contract) -> set[str]:
@@ -145,43 +142,3 @@ def live_states(moved: Mapping[tuple[str, str], float], contract: Contract) -> s
         if not more:
             return live
         live |= more
-
-
-def lengths(
-    example: Tensors, axes: Mapping[str, Mapping[int, str]], contract: Contract
-) -> Iterator[tuple[str, Tensors]]:
-    """The example at other sizes of each dynamic axis: (which, inputs), twice as long and half as long.
-
-    Axes with one symbol change together; sizes that a profile of the contract rules out are left out.
-    """
-    symbols: dict[str, list[tuple[str, int]]] = {}
-    for name, by_axis in axes.items():
-        for axis, symbol in by_axis.items():
-            if name in example and axis < example[name].ndim:
-                symbols.setdefault(symbol, []).append((name, axis))
-    for symbol, places in symbols.items():
-        size = example[places[0][0]].shape[places[0][1]]
-        if any(example[name].shape[axis] != size for name, axis in places):
-            continue  # one name for different sizes: the graph's names cannot be trusted here
-        named = _contract_symbol(contract, *places[0])
-        profiles = [p for p in contract.profile.values() if named in p.symbols]
-        for other in dict.fromkeys((size * 2, max(1, size // 2))):
-            if other == size or (profiles and not any(p.allows(named, other) for p in profiles)):
-                continue
-            grown = sum(example[name].nbytes for name, _ in places) * other // max(size, 1)
-            if grown <= _MAX_BYTES and size:
-                made = dict(example)
-                for name, axis in places:
-                    made[name] = _resized(made[name], axis, other)
-                yield f"{symbol}={other} (traced at {size})", made
-
-
-def _contract_symbol(contract: Contract, name: str, axis: int) -> str:
-    port = contract.inputs.get(name)
-    dimension = port.shape[axis] if port and axis < len(port.shape) else ""
-    return dimension if isinstance(dimension, str) else ""
-
-
-def _resized(array: Array, axis: int, size: int) -> Array:
-    """The array cut, or continued from its start, along one axis."""
-    return np.ascontiguousarray(np.take(array, np.arange(size) % array.shape[axis], axis=axis))

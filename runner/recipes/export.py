@@ -50,8 +50,10 @@ def build(ingredients: Ingredients) -> None:
 
 
 def call_of(ingredients: Ingredients) -> tuple[dict[str, Any], dict[str, Any] | None, bool]:
-    """What a module is traced with: (tensors by name, in its order; the same by argument, None where they go by position;
-    whether it goes through the exporter that reads TorchScript).
+    """What a module is traced with.
+
+    Tensors by name, in its order; the same by argument, None where they go by position; and whether it goes through the
+    exporter that reads TorchScript.
 
     Raises:
         UsageError: an option is not as it should be, or an output has the name of an input.

@@ -55,8 +55,10 @@ class Gate:
         return [check for check in self.checks if check.outcome == outcome]
 
 
-def judge(compared: RunComparison, before: Sequence[Row], after: Sequence[Row]) -> Gate:
+def judge(compared: RunComparison, before: Sequence[Row], after: Sequence[Row], notes: Sequence[Row] = ()) -> Gate:
     """Hold a run (`after`: its cases) against a baseline (`before`).
+
+    `notes` are findings of the run that say what was never exercised: each of them stops it, new or not.
 
     Raises:
         UsageError: everything that was timed in both is unlike (hardware, workload, mode, ...): the fields are named.
@@ -72,6 +74,7 @@ def judge(compared: RunComparison, before: Sequence[Row], after: Sequence[Row]) 
     checks = [
         *_cases(before, after, told),
         *(_parity(line) for line in compared.parity if not line.outcome.startswith("only")),
+        *(GateLine(note["name"], note["kind"], REGRESSED, note["message"]) for note in notes),
     ]
     return Gate(compared, [*checks, *(_speed(line) for line in both)])
 

@@ -101,7 +101,10 @@ def verdict_words(outcome: Outcome) -> str:
             passed.setdefault(subject, []).append(f"{name}: {judgement.grade or 'pass'}")
     for subject, names in passed.items():
         few = subject in ("parity", "measurement") and len(names) <= _FEW
-        words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
+        if subject == "lengths":
+            words.append(f"pass {_sizes(outcome)}".strip())
+        else:
+            words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
     worst = worst_ratios(outcome)
     if worst and any(" at least " in j.rule for subject, _, j in outcome.judgements if subject == "parity"):
         words.append(f"SQNR {number(worst['sqnr_db'])} dB, cosine {number(worst['cosine'])}")
@@ -119,10 +122,14 @@ def worst_ratios(outcome: Outcome) -> dict[str, float | None]:
     return {} if worst is None or worst["max_abs"] == 0 else {key: worst[key] for key in ("sqnr_db", "cosine")}
 
 
+def _sizes(outcome: Outcome) -> str:
+    """At how many other sizes, and of what."""
+    return next((f["message"] for f in outcome.told.get("finding", []) if f["kind"] == "other_sizes"), "")
+
+
 _SUBJECTS = {
     "parity": "outputs",
     "measurement": "limits",
     "invariant": "invariants",
     "repeat": "repeated",
-    "lengths": "at other lengths",
 }

@@ -159,6 +159,14 @@ def _reach_findings(outcome: Outcome) -> Iterator[Facts]:
         set(outcome.prepared.get("inputs", [])) - tried
     )  # what only such an input moves looks constant, and is not
     outputs = set() if untried else {key[1] for key in moved["reference"]}
+    for name in sorted(untried):
+        yield _finding(
+            "input_not_tried",
+            name,
+            "note",
+            f"input {name!r} was not perturbed: no other value of it is known, or the reference takes none; whether it"
+            " reaches an output is not known",
+        )
     yield from (
         _finding("constant_output", name, "warning", f"no input moves {name!r} in the reference")
         for name in sorted(outputs)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from assay.runner.rules.coverage import kinds_of
 from assay.runner.rules.policy import Judgement, judge_measurement, judge_output
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named
@@ -92,13 +93,24 @@ def _worth_less(outcome: Outcome, name: str, steps: int, judgement: Judgement) -
         constant = next(
             (f for f in outcome.told["finding"] if f["kind"] == "constant_output" and f["subject"] == name), None
         )
-        if constant or name in outcome.prepared.get("constant", []):
+        if constant or (name in outcome.prepared.get("constant", []) and not _is_moved(outcome, name)):
             reason = "the reference gives the same answer whatever the input: agreeing with it proves nothing"
     return Judgement("vacuous", reason, judgement.rule) if reason else None
 
 
+def _is_moved(outcome: Outcome, name: str) -> bool:
+    """Whether an input moves an output of the reference, or is one of which that is not known.
+
+    The workload may hold still what the output depends on: that is a note, and no empty comparison.
+    """
+    reached = [event for event in outcome.told.get("liveness", []) if event["side"] == "reference"]
+    untried = set(outcome.prepared.get("inputs", [])) - {event["input"] for event in reached}
+    return bool(reached and untried) or any(event["output"] == name and event["moved"] for event in reached)
+
+
 def judge_probes(outcome: Outcome) -> None:
-    """Verdicts of comparisons with itself, and of other lengths."""
+    """Verdicts of comparisons with itself, and at other sizes, which say the sizes."""
+    told = {(finding["kind"], finding["subject"]): finding["message"] for finding in outcome.told["finding"]}
     for receipt in outcome.receipts:
         if receipt["step"] >= 0 or is_main(receipt):
             continue
@@ -114,17 +126,24 @@ def judge_probes(outcome: Outcome) -> None:
         judgement = judge_output(tolerance, receipt, steps)
         if judgement.outcome == "vacuous":
             continue  # an output that is empty has nothing to repeat
+        if mode == "lengths" and (where := told.get(("off_at_other_sizes", name), told.get(("other_sizes", "sizes")))):
+            judgement = replace(judgement, reason=f"{judgement.reason}; {where}")
         outcome.judgements.append((mode, name, judgement))
 
 
 def judge_findings(outcome: Outcome) -> None:
-    """A finding that changes the verdict is one; a broken invariant is a failure with its step."""
+    """A finding that changes the verdict is one, and so is a note on what the case's `coverage` asks for.
+
+    A broken invariant is a failure with its step.
+    """
     seen = set()
+    asked = kinds_of(outcome.case.coverage)
     for finding in outcome.told.get("finding", []):
         key = (finding["kind"], finding["subject"])
-        if finding["severity"] == "fail" and key not in seen:
+        if (finding["severity"] == "fail" or finding["kind"] in asked) and key not in seen:
             seen.add(key)
-            outcome.judgements.append((*key, Judgement("fail", finding["message"], finding["kind"])))
+            rule = f"coverage: {finding['kind']}" if finding["kind"] in asked else finding["kind"]
+            outcome.judgements.append((*key, Judgement("fail", finding["message"], rule)))
     for watch in outcome.told.get("invariant", []):
         if watch["kind"] != "contract":
             continue

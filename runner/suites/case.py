@@ -48,6 +48,8 @@ class Case:
     expect: str | None = None
     """What a known-bad case has to come to."""
     expect_finding: str | None = None
+    coverage: tuple[str, ...] = ()
+    """What has to have been exercised: words of `assay.runner.rules.coverage`."""
 
     @property
     def name(self) -> str:
@@ -206,6 +208,7 @@ def _combined(
         policy_name=table.policy or ("in place" if table.tolerance else "default"), policy=policy,
         timing=table.timing, generate=table.generate, against=table.against, timeout_s=table.timeout_s or suite.timeout_s, group=group,
         mode=mode, max_steps=table.max_steps, expect=table.expect, expect_finding=table.expect_finding,
+        coverage=table.coverage,
     )  # fmt: skip
     cannot = _cannot_open(choice.kind, recipe.recipe, files)
     return case, cannot or CHECKS[check].refuses(Combination(choice.kind, recipe))

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -33,6 +34,7 @@ from pydantic import (
 from assay.runner.backends import BACKENDS, SETTINGS, check_session_options, check_settings
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import check_recipe
+from assay.runner.rules.coverage import COVERAGE, coverage_words
 from assay.runner.rules.policies import shipped_policies
 from assay.runner.rules.policy import Policy
 from assay.runner.rules.strict import StrictModel
@@ -212,6 +214,13 @@ CheckNames = Annotated[
     AfterValidator(known_checks),
     WithJsonSchema({"anyOf": [_CHECK_NAME, {"items": _CHECK_NAME, "type": "array"}]}),
 ]
+CoverageWords = Annotated[
+    tuple[str, ...],
+    BeforeValidator(coverage_words),
+    WithJsonSchema(
+        {"anyOf": [{"type": "boolean"}, {"items": {"enum": [*COVERAGE], "type": "string"}, "type": "array"}]}
+    ),
+]
 
 
 class CaseTable(StrictModel):
@@ -246,6 +255,15 @@ class CaseTable(StrictModel):
         description="`variant/backend` that ratios are over; the reference, where it is timed too, if left out.",
     )
     timeout_s: PositiveFloat | None = None
+    coverage: CoverageWords = Field(
+        default=(),
+        description=(
+            "What has to have been exercised, `true` for all of it: where a note says that it was not, the case fails."
+            " `inputs` (each varied, and could be perturbed), `states` (filled), `axes` (open ones at two sizes or"
+            " more), `labels` (calibration data of most classes), `golden` (of this version), `mode` (came in"
+            " evaluation mode)."
+        ),
+    )
     expect: Literal["fail", "vacuous"] | None = Field(
         default=None, description="Of a known-bad case: what its verdict has to be; anything else fails the run."
     )

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from assay.runner.parity.alone import apart, row_axis, row_of
 from assay.runner.parity.comparison import OutputComparison
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
-from assay.runner.tensors import Array, Tensors
+from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import LargestErrors, Noted, ReceiptGiven
 from assay.runner.worker.events.rows import Scattered
@@ -34,6 +35,7 @@ from assay.runner.workloads import golden
 
 _STEPS = 8
 _ROWS = 4
+_ODD_ROWS = 3
 Pair = tuple[Tensors, Tensors]
 
 
@@ -147,38 +149,36 @@ def batch_axes(contract: Contract, steps: list[Tensors]) -> dict[str, int]:
 
 
 def batched(steps: list[Tensors], rows: dict[str, int]) -> Iterator[Tensors]:
-    """Batches of a few rows: the workload's own, or steps of equal shapes side by side."""
+    """Batches of a few rows, even and odd, in which no row is another one again.
+
+    The workload's own and their first rows, or steps of equal shapes side by side.
+    """
     if not rows:
         return
     name, axis = next(iter(rows.items()))
     own = [step for step in steps if step[name].shape[axis] > 1]
+    for number, step in enumerate(own):
+        yield (whole := apart(step, rows))
+        count = step[name].shape[axis]
+        if number == 0 and count > 2:  # and the other kind of number
+            yield _first_rows(whole, rows, _ODD_ROWS if count % 2 == 0 else count - 1)
     if own:
-        yield from own
         return
     groups: dict[str, list[Tensors]] = {}
     for step in steps:
         groups.setdefault(str([array.shape for array in step.values()]), []).append(step)
     for group in groups.values():
-        if len(group) > 1:
-            few = group[:_ROWS]
-            yield {
+        for count in sorted({min(len(group), _ROWS), min(len(group), _ODD_ROWS)} - {1}):
+            few = group[:count]
+            side_by_side = {
                 n: np.concatenate([step[n] for step in few], axis=rows[n]) if n in rows else a
                 for n, a in few[0].items()
             }
+            yield apart(side_by_side, rows)
 
 
-def _row(inputs: Tensors, rows: dict[str, int], row: int) -> Tensors:
-    return {n: np.take(a, [row], axis=rows[n]) if n in rows else a for n, a in inputs.items()}
-
-
-def _output_axis(together: Array, alone: Array, count: int) -> int | None:
-    """The axis of an output along which the rows stand: `count` in the batch, 1 for a row alone."""
-    if together.ndim != alone.ndim:
-        return None
-    axes = [
-        i for i, (many, one) in enumerate(zip(together.shape, alone.shape, strict=True)) if many == count and one == 1
-    ]
-    return axes[0] if axes else None
+def _first_rows(inputs: Tensors, rows: dict[str, int], count: int) -> Tensors:
+    return {n: np.take(a, range(count), axis=rows[n]) if n in rows else a for n, a in inputs.items()}
 
 
 def _alone_and_together(session: Renamed, batches: list[Tensors], rows: dict[str, int]) -> Iterator[Pair]:
@@ -188,7 +188,7 @@ def _alone_and_together(session: Renamed, batches: list[Tensors], rows: dict[str
         count = inputs[name].shape[axis]
         together = session.infer(inputs)
         for row in range(min(count, _ROWS)):
-            one = _row(inputs, rows, row)
+            one = row_of(inputs, rows, row)
             alone = session.infer(one)
             yield alone, _pick(together, alone, count, row)
         same = {n: np.repeat(a, count, axis=rows[n]) if n in rows else a for n, a in one.items()}
@@ -200,7 +200,7 @@ def _alone_and_together(session: Renamed, batches: list[Tensors], rows: dict[str
 def _pick(together: Tensors, alone: Tensors, count: int, row: int) -> Tensors:
     picked = {}
     for name, array in together.items():
-        axis = _output_axis(array, alone[name], count)
+        axis = row_axis(array, alone[name], count)
         picked[name] = array if axis is None else np.take(array, [row], axis=axis)
     return picked
 
@@ -211,9 +211,9 @@ def _permuted(session: Renamed, batches: list[Tensors], rows: dict[str, int]) ->
         name, axis = next(iter(rows.items()))
         count = inputs[name].shape[axis]
         turned = session.infer({n: np.flip(a, axis=rows[n]).copy() if n in rows else a for n, a in inputs.items()})
-        straight, alone = session.infer(inputs), session.infer(_row(inputs, rows, 0))
+        straight, alone = session.infer(inputs), session.infer(row_of(inputs, rows, 0))
         back = {}
         for output, array in turned.items():
-            along = _output_axis(array, alone[output], count)
+            along = row_axis(array, alone[output], count)
             back[output] = array if along is None else np.flip(array, axis=along)
         yield straight, back

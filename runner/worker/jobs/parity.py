@@ -16,11 +16,11 @@ from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.steps import StepPlan, walk
 from assay.runner.rules.expression import parse
 from assay.runner.rules.policy import Policy
-from assay.runner.session import NotBuiltFor
 from assay.runner.worker.events.event import Event, Events
 from assay.runner.worker.events.facts import ReceiptGiven
 from assay.runner.worker.events.rows import InvariantWatched, Noticed, Reached, Stepped
 from assay.runner.worker.job import CaseJob
+from assay.runner.worker.jobs import other_sizes
 from assay.runner.worker.jobs.session import (
     Renamed,
     announce,
@@ -68,20 +68,20 @@ def run(job: CaseJob, events: Events) -> None:
 
 
 def _probe(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
-    """Twice the same, which inputs reach which outputs, and other lengths."""
+    """Twice the same, which inputs reach which outputs, and other sizes."""
     contract = contract_of(job)
     some = [expected.inputs(step) for step in spread_steps(len(expected.steps))]
     again = OutputComparison(with_itself(policy), {})
     list(again.step(0, *probes.repeat(session, some[0])))
     for receipt in probe_receipts(again, "repeat"):
         events.emit(ReceiptGiven(receipt))
-    found = probes.reach(session, some, contract)
+    found = probes.reach(session, some)
     for event in found.events("candidate", contract.state_inputs):
         events.emit(Reached(**event))
     if job.source["kind"] == "onnx":
         _simulate(job, events, session, expected, policy)
     if name := job.lengths:
-        _other_lengths(events, session, golden.read(Path(job.goldens), name), policy)
+        other_sizes.compare(events, session, golden.read(Path(job.goldens), name), policy, contract)
 
 
 def _simulate(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:
@@ -126,26 +126,3 @@ def _simulate(job: CaseJob, events: Events, session: Renamed, expected: golden.G
                     list(compared.step(step, expected.outputs(step), candidate.infer(expected.inputs(step))))
                 for receipt in probe_receipts(compared, mode):
                     events.emit(ReceiptGiven(receipt))
-
-
-def _other_lengths(events: Events, session: Renamed, recorded: golden.Golden, policy: Policy) -> None:
-    compared = OutputComparison(policy, {})
-    for step, label in enumerate(recorded.facts["labels"]):
-        try:
-            actual = session.infer(recorded.inputs(step))
-        except NotBuiltFor:
-            continue
-        except ValueError as error:
-            events.emit(
-                Noticed(
-                    kind="traced_length",
-                    subject=label,
-                    severity="fail",
-                    message=f"the reference runs at {label}, the candidate does not: {error}",
-                )
-            )
-            continue
-        for receipt in compared.step(step, recorded.outputs(step), actual):
-            events.emit(ReceiptGiven({**receipt, "mode": "lengths"}))
-    for receipt in probe_receipts(compared, "lengths"):
-        events.emit(ReceiptGiven(receipt))

@@ -6,8 +6,7 @@ A workload or a variant that fails is reported, and the others go on; a referenc
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 from assay.runner.identity.graphs import hash_bytes
 from assay.runner.identity.model import keep
-from assay.runner.parity import probes
+from assay.runner.parity import coverage, probes
 from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.steps import reference_steps
 from assay.runner.recipes import RECIPES
@@ -29,7 +28,6 @@ from assay.runner.worker.events.event import Events
 from assay.runner.worker.events.facts import (
     ArtifactMade,
     LargestErrors,
-    LengthsRecorded,
     ModelRead,
     NotMade,
     ReferenceRepeated,
@@ -37,6 +35,7 @@ from assay.runner.worker.events.facts import (
 )
 from assay.runner.worker.events.rows import Noticed, Reached, Scattered
 from assay.runner.worker.job import PrepareJob
+from assay.runner.worker.jobs import other_sizes
 from assay.runner.worker.jobs.identity import Model
 from assay.runner.worker.jobs.session import (
     contract_of,
@@ -47,6 +46,7 @@ from assay.runner.worker.jobs.session import (
     with_itself,
 )
 from assay.runner.workloads import golden
+from assay.runner.workloads.asked import Workload
 
 Steps = Iterator[tuple[Tensors, Tensors]]
 _NOISE_SOURCES = ("float64", "tf32", "bfloat16")
@@ -102,6 +102,7 @@ def _tell_model(
                 ),
             )
         )
+    _note(events, coverage.came_in_training(session.changed_by_eval()))
 
 
 def _prepare(
@@ -119,6 +120,8 @@ def _prepare(
             recorded[name] = _recorded(job, events, session, name, facts, contract, begun.get(name))
             if recorded[name].steps:
                 _probe(job, events, session, name, recorded[name], contract)
+                _note(events, coverage.never_varied(recorded[name], contract), workload=name)
+                _note(events, coverage.never_filled(recorded[name], contract), workload=name)
         except Exception as error:  # noqa: BLE001  the other workloads go on
             events.emit(NotMade(workload=name, type=type(error).__name__, message=plain(error)))
     usable = {name: made for name, made in recorded.items() if made.steps}
@@ -150,10 +153,15 @@ def _begin(job: PrepareJob, session: Session, contract: Contract, model: Model) 
 
 def _steps(job: PrepareJob, session: Session, name: str, contract: Contract) -> Steps:
     from assay.runner.workloads import make_batches
-    from assay.runner.workloads.asked import Workload
 
     batches = make_batches(Workload.model_validate(job.workloads[name]), seed=job.seed, folder=Path(job.folder))
     return reference_steps(session, batches[: job.max_steps], contract)
+
+
+def _note(events: Events, notes: Iterable[coverage.Note], **which: str) -> None:
+    """Tell what was never exercised, of a workload, a variant, or all of them."""
+    for kind, subject, message in notes:
+        events.emit(Noticed(**which, kind=kind, subject=subject, severity="note", message=message))
 
 
 def _example(recorded: golden.Golden) -> Tensors:
@@ -177,6 +185,7 @@ def _recorded(
     if given := job.given_goldens.get(name):
         made = golden.read(Path(job.goldens), given)
         _same_generation(job, events, session, name, made, facts["state"])
+        _note(events, coverage.other_version(given, made.facts, job.model, facts["version"]), workload=name)
     else:
         steps = begun or _steps(job, session, name, contract)
         facts = {**facts, "model": job.model, "backend": job.reference, "workload": name}
@@ -251,7 +260,7 @@ def _probe(
     list(again.step(0, first, second))
     for receipt in probe_receipts(again, "repeat"):
         events.emit(ReferenceRepeated(workload=name, receipt=receipt))
-    for event in probes.reach(session, some, contract).events("reference", contract.state_inputs):
+    for event in probes.reach(session, some).events("reference", contract.state_inputs):
         events.emit(Reached(workload=name, **event))
     infer_as = session.infer_as
     if not session.arithmetics or (session.parameters()[0] or 0) > _MOST_PARAMETERS:
@@ -331,6 +340,7 @@ def _build_variants(
     from assay.runner.graphs.audit import audit, stored_twice
 
     base: Path | None = None
+    sizes = other_sizes.Recorder(job, events, session, contract)
     for variant in job.variants:
         make = partial(_make, job, events, variant["name"], state)
         try:
@@ -357,16 +367,15 @@ def _build_variants(
         )
         for finding in [*audited.findings, *stored_twice(made.path)]:
             events.emit(Noticed(variant=variant["name"], **finding))
-        for name, steps in recorded.items():
-            _record_lengths(
-                job,
+        if variant["calibration"]:
+            _note(
                 events,
-                session,
-                {"variant": variant["name"], "workload": name},
-                steps,
-                audited.dynamic_axes,
-                contract,
+                _few_classes(job, variant["calibration"], next(iter(recorded.values()))),
+                variant=variant["name"],
             )
+        for name, steps in recorded.items():
+            which = {"variant": variant["name"], "workload": name}
+            sizes.record(which, steps, audited.dynamic_axes)
 
 
 def _make(job: PrepareJob, events: Events, variant: str, state: str, recipe: str, ingredients: Any) -> Any:
@@ -400,30 +409,21 @@ def _make(job: PrepareJob, events: Events, variant: str, state: str, recipe: str
     return made
 
 
-def _record_lengths(
-    job: PrepareJob,
-    events: Events,
-    session: Session,
-    which: dict[str, str],
-    recorded: golden.Golden,
-    axes: dict[str, dict[int, str]],
-    contract: Contract,
-) -> None:
-    """What the reference computes at other sizes of the axes that the artifact leaves open."""
-    ours = {theirs: name for name, theirs in job.rename_inputs.items()}
-    named = {ours.get(name, name): by_axis for name, by_axis in axes.items() if by_axis}
-    steps, labels = [], []
-    for label, inputs in probes.lengths(_example(recorded), named, contract):
-        try:
-            outputs = session.infer(inputs)
-        except Exception:  # noqa: BLE001,S112  the reference has no answer there, so there is nothing to ask
-            continue
-        steps.append((inputs, outputs))
-        labels.append(label)
-    if steps:
-        name = f"references/{_short(json.dumps([recorded.name, which]))}"
-        golden.write(Path(job.goldens), name, {"labels": labels}, steps)
-        events.emit(LengthsRecorded(**which, golden=name))
+def _few_classes(job: PrepareJob, named: dict[str, Any], recorded: golden.Golden) -> Iterable[coverage.Note]:
+    """Whether the labels of calibration data, where they have any, cover the classes that the model tells apart."""
+    from assay.runner.workloads import stream
+
+    workload = Workload.model_validate(named["workload"])
+    if not workload.labels or (workload.task is not None and workload.task.kind != "classification"):
+        return ()
+    task = workload.task
+    label = task.label if task and task.label in workload.labels else workload.labels[0]
+    answer = recorded.outputs(0).get(task.output) if task else None
+    classes = (
+        len(task.names) if task and task.names else answer.shape[-1] if answer is not None and answer.ndim else None
+    )
+    arrays = (labels[label] for _, labels in stream(workload, seed=job.seed, folder=Path(job.folder)))
+    return coverage.few_classes(named["name"], arrays, classes)
 
 
 def _short(text: str) -> str:

@@ -1,13 +1,12 @@
-"""Which inputs reach which outputs, and other lengths."""
+"""Which inputs reach which outputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import pytest
 
-from assay.runner.parity.probes import lengths, live_states, reach
+from assay.runner.parity.probes import live_states, reach
 from assay.runner.rules.contract import Contract
 
 CONTRACT = Contract.model_validate(
@@ -37,12 +36,12 @@ def steps(count: int = 3) -> list[Any]:
 
 
 def test_a_state_is_live_through_another_state_and_dead_when_it_feeds_only_itself():
-    found = reach(Model(), steps(), CONTRACT)
+    found = reach(Model(), steps())
     assert live_states(found.moved, CONTRACT) == {"a", "b"}
 
 
 def test_every_input_is_tried_alone_and_what_it_moves_is_measured():
-    found = reach(Model(), steps(), CONTRACT)
+    found = reach(Model(), steps())
     assert found.moved["x", "y"] > 0.1
     assert found.moved["unused", "y"] == found.moved["x", "b_out"] == 0
     assert all(moved == 0 for (_, output), moved in found.moved.items() if output == "fixed")
@@ -51,42 +50,77 @@ def test_every_input_is_tried_alone_and_what_it_moves_is_measured():
     } == {True}
 
 
-def test_an_integer_input_takes_its_value_of_another_step_and_one_that_never_changes_is_not_tried():
-    class Counts:
-        def infer(self, inputs: Any) -> Any:
-            return {"y": inputs["n"] * 10}
+class Counts:
+    """y = 10 n; the rate is read by nobody."""
 
-    changing = [{"n": np.array([step]), "rate": np.array(16000)} for step in (3, 4)]
-    found = reach(Counts(), changing, Contract())
-    assert (found.moved["n", "y"], found.tried) == (10.0, {"n"})
+    def infer(self, inputs: Any) -> Any:
+        return {"y": inputs["n"] * 10}
+
+
+def test_an_integer_input_takes_its_value_of_another_step():
+    found = reach(Counts(), [{"n": np.array([step])} for step in (3, 4)])
+    assert found.moved["n", "y"] == 10.0
+
+
+def test_an_integer_input_that_never_changes_is_halved():
+    found = reach(Counts(), [{"n": np.array([40]), "rate": np.array(16000)}] * 3)
+    assert (found.moved["n", "y"], found.moved["rate", "y"]) == (200.0, 0.0)
+    assert found.tried == {"n", "rate"}
+
+
+def test_an_input_that_is_zero_throughout_is_not_tried():
+    assert reach(Counts(), [{"n": np.zeros(3, np.int64)}]).tried == set()
+
+
+def test_a_mask_is_flipped_and_text_is_exchanged():
+    class Both:
+        def infer(self, inputs: Any) -> Any:
+            return {"kept": inputs["mask"].sum(), "first": inputs["words"][:1]}
+
+    steps = [{"mask": np.ones(4, bool), "words": np.array(["yes", "no"])}]
+    found = reach(Both(), steps)
+    assert found.moved["mask", "kept"] == 4.0
+    assert found.moved["words", "first"] == np.inf
+    assert found.moved["mask", "first"] == found.moved["words", "kept"] == 0.0
+
+
+def test_an_output_that_only_a_later_perturbation_moves_is_not_called_constant():
+    class Largest:
+        """Permuting lengths moves the rows; only other lengths move the largest."""
+
+        def infer(self, inputs: Any) -> Any:
+            return {"rows": inputs["n"] + 0, "largest": inputs["n"].max()}
+
+    assert reach(Largest(), [{"n": np.array([9, 4])}]).moved["n", "largest"] == 5.0
+
+
+def test_minus_infinity_that_becomes_zero_or_nan_is_a_change():
+    class Mask:
+        def __init__(self, other: float) -> None:
+            self.other = other
+
+        def infer(self, inputs: Any) -> Any:
+            return {"mask": np.where(inputs["keep"], np.inf, [self.other, self.other]).astype(np.float32)}
+
+    for other in (0.0, -np.inf, np.nan):
+        assert reach(Mask(other), [{"keep": np.array([True, False])}]).moved["keep", "mask"] == np.inf
 
 
 def test_an_input_that_the_model_refuses_is_not_tried():
     class Picky:
         def infer(self, inputs: Any) -> Any:
             if inputs["x"][0] != 1:
+                raise IndexError("no")
+            return {"y": inputs["x"]}
+
+    assert reach(Picky(), [{"x": np.ones(3, np.float32)}]).tried == set()
+
+
+def test_a_refused_perturbation_is_followed_by_another_one():
+    class Positive:
+        def infer(self, inputs: Any) -> Any:
+            if (inputs["x"] < 0).any():
                 raise ValueError("no")
             return {"y": inputs["x"]}
 
-    assert reach(Picky(), [{"x": np.ones(3, np.float32)}], Contract()).tried == set()
-
-
-def test_open_axes_are_tried_at_twice_and_half_their_length_together_where_they_share_a_name():
-    example = {"x": np.arange(4.0).reshape(1, 4), "y": np.arange(4.0)}
-    made = dict(lengths(example, {"x": {1: "N"}, "y": {0: "N"}}, Contract()))
-    assert list(made) == ["N=8 (traced at 4)", "N=2 (traced at 4)"]
-    assert made["N=8 (traced at 4)"]["x"].tolist() == [[0, 1, 2, 3, 0, 1, 2, 3]]
-    assert made["N=2 (traced at 4)"]["y"].tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(("bounds", "tried"), [((4, 4, 4), []), ((2, 4, 8), ["8", "2"]), ((4, 4, 8), ["8"])])
-def test_a_profile_of_the_contract_bounds_the_lengths(bounds: Any, tried: list[str]):
-    contract = Contract.model_validate(
-        {"inputs": {"x": {"shape": [1, "N"]}}, "profile": {"p": {"symbols": {"N": bounds}}}}
-    )
-    made = [label for label, _ in lengths({"x": np.ones((1, 4))}, {"x": {1: "N"}}, contract)]
-    assert [label.split("=")[1].split(" ")[0] for label in made] == tried
-
-
-def test_one_name_for_two_sizes_is_not_trusted():
-    assert list(lengths({"x": np.ones(4), "y": np.ones(3)}, {"x": {0: "N"}, "y": {0: "N"}}, Contract())) == []
+    assert reach(Positive(), [{"x": np.full(64, 0.5, np.float32)}]).moved["x", "y"] == 0.25

@@ -69,8 +69,8 @@ def test_an_error_that_goes_nowhere_is_reported_as_exactly_that(known_faults: An
         c for c in done.document["cases"] if c["case"] == "encoder_isolated/fp32/onnxruntime/stream/closed_loop"
     )
     failing = [v for v in case["verdicts"] if v["outcome"] == "fail"]
-    assert [v["name"] for v in failing] == ["cache_last_time_out"]
-    assert "does not propagate" in failing[0]["reason"]
+    assert {v["name"] for v in failing} == {"cache_last_time_out"}  # over the stream, and with ragged lengths
+    assert "does not propagate" in next(v["reason"] for v in failing if v["subject"] == "parity")
     dead = ask(db, "select distinct subject from finding where kind = 'dead_state'")
     assert ("cache_last_time_out",) in dead
 
