@@ -7,11 +7,13 @@ A store is a database file and the folders beside it:
     assay.duckdb.spool/waiting/   bundles not ingested yet
     assay.duckdb.spool/ingested/  the log: the database can be rebuilt from it
     assay.duckdb.spool/rejected/  bundles that were not what they claimed
+    assay.duckdb.spool/HEAD       how many bundles were ever ingested, and their chained hash
     assay.duckdb.serve/           read-only copies, and CURRENT: the newest, and of which state it is a copy
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import duckdb
 
@@ -54,6 +57,10 @@ class Store:
         return self.spool / "rejected"
 
     @property
+    def head(self) -> Path:
+        return self.spool / "HEAD"
+
+    @property
     def serve(self) -> Path:
         return self.database.with_name(self.database.name + ".serve")
 
@@ -75,7 +82,7 @@ def exclusive(store: Store, wait_s: float) -> Iterator[None]:
         StoreBusy: another process held it for `wait_s` seconds.
     """
     store.lock.parent.mkdir(parents=True, exist_ok=True)
-    with store.lock.open("a+") as file:
+    with _lock_file(store) as file:
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -90,10 +97,29 @@ def exclusive(store: Store, wait_s: float) -> Iterator[None]:
                         "What was recorded is safe in the spool. Try again with: assay db sync --wait 300"
                     ) from None
                 time.sleep(0.05)
+            except OSError as error:  # ENOLCK, ENOTSUP: some NFS, some FUSE
+                raise StoreError(
+                    f"{store.lock} cannot be locked: {error.strerror}. This file system has no locks (flock), and two "
+                    "writers would spoil the books. Put them on a local disk (--db). What was recorded is safe in the "
+                    "spool."
+                ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _lock_file(store: Store) -> IO[str]:
+    """Raises StoreError: nothing can be written beside the database."""
+    try:
+        store.lock.parent.mkdir(parents=True, exist_ok=True)
+        return store.lock.open("a+")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(
+            f"cannot write beside {store.database}: {error.strerror}. What is published can still be read."
+        ) from None
 
 
 @contextmanager
@@ -104,11 +130,18 @@ def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreBusy: a program that does not know our lock has the file open.
         StoreError: the file is not a database.
     """
-    store.database.parent.mkdir(parents=True, exist_ok=True)
+    with opened(store.database) as connection:
+        yield connection
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database file for its one writer, made where it is not there; see `writing`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection = duckdb.connect(str(store.database), config={"threads": 2})
+        connection = duckdb.connect(str(path), config={"threads": 2})
     except duckdb.IOException as error:
-        raise _explain(store.database, error) from None
+        raise _explain(path, error) from None
     try:
         yield connection
     finally:
@@ -152,12 +185,25 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
 
 
 def snapshot(store: Store) -> Path | None:
-    """The newest published copy, or None when nothing was published yet."""
+    """The newest published copy, or None when nothing was published yet.
+
+    Where CURRENT is empty, or not ours, it is the newest copy that lies there; the next sync points at one anew.
+    """
+    if (pointer := _pointer(store)) is not None:
+        return store.serve / pointer[0]
+    copies = sorted(store.serve.glob("store-*.duckdb"), key=sequence)
+    return copies[-1] if copies else None
+
+
+def _pointer(store: Store) -> tuple[str, str] | None:
+    """(copy, fingerprint) of CURRENT; None where it is not there, cut, or points at no file."""
     try:
-        name = (store.serve / "CURRENT").read_text().split()[0]
-    except FileNotFoundError:
+        found = re.fullmatch(
+            r"(store-\d{6,18}\.duckdb)\n(\d+-\d+)\n", (store.serve / "CURRENT").read_bytes()[:200].decode()
+        )
+    except (OSError, ValueError):
         return None
-    return store.serve / name
+    return (found[1], found[2]) if found and (store.serve / found[1]).is_file() else None
 
 
 def fingerprint(store: Store) -> str:
@@ -168,10 +214,8 @@ def fingerprint(store: Store) -> str:
 
 def published_fingerprint(store: Store) -> str | None:
     """The database that the newest snapshot is a copy of."""
-    try:
-        return (store.serve / "CURRENT").read_text().split()[1]
-    except (FileNotFoundError, IndexError):
-        return None
+    pointer = _pointer(store)
+    return pointer[1] if pointer else None
 
 
 def sequence(path: Path) -> int:
