@@ -116,7 +116,10 @@ def _remarks(done: Synced) -> Iterator[str]:
     if done.recovered:
         yield f"{len(done.recovered)} bundles that the database had lost were taken again from the log"
     if done.lost:
-        yield f"{done.lost} bundles that were recorded once are neither in the database nor in the log: restore them"
+        yield (
+            f"{len(done.lost)} bundles that were recorded once are neither in the database nor in the log: put them back"
+            f" into the spool, or take their lines out of its file ROLL ({done.lost[0]}, ...)"
+        )
     if earlier := done.put_aside - len(done.rejected):
         yield f"{earlier} bundles were put aside earlier; try them again with: assay db requeue"
 

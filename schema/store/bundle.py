@@ -236,13 +236,15 @@ def _bytes_of(path: Path, limit: int) -> bytes:
         if path.is_symlink():
             raise BadBundle(f"{path.name} is a link") from None
         raise UnreadableBundle(f"{path.name}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise BadBundle(f"{path.name} is no plain file")
         if facts.st_size > limit:
             raise BadBundle(f"{path.name} is larger than any that Assay writes ({facts.st_size} bytes)")
-        try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
             return file.read(limit + 1)
-        except OSError as error:
-            raise UnreadableBundle(f"{path.name}: {error.strerror}") from None
+    except OSError as error:
+        raise UnreadableBundle(f"{path.name}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)

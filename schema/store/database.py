@@ -7,7 +7,7 @@ A store is a database file and the folders beside it:
     assay.duckdb.spool/waiting/   bundles not ingested yet
     assay.duckdb.spool/ingested/  the log: the database can be rebuilt from it
     assay.duckdb.spool/rejected/  bundles that were not what they claimed
-    assay.duckdb.spool/HEAD       how many bundles were ever ingested, and their chained hash
+    assay.duckdb.spool/ROLL       every bundle that was ever ingested, with a chained hash
     assay.duckdb.serve/           read-only copies, and CURRENT: the newest, and of which state it is a copy
 """
 
@@ -57,8 +57,8 @@ class Store:
         return self.spool / "rejected"
 
     @property
-    def head(self) -> Path:
-        return self.spool / "HEAD"
+    def roll(self) -> Path:
+        return self.spool / "ROLL"
 
     @property
     def serve(self) -> Path:
@@ -81,7 +81,6 @@ def exclusive(store: Store, wait_s: float) -> Iterator[None]:
     Raises:
         StoreBusy: another process held it for `wait_s` seconds.
     """
-    store.lock.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(store) as file:
         deadline = time.monotonic() + wait_s
         while True:
@@ -137,6 +136,7 @@ def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
 @contextmanager
 def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database file for its one writer, made where it is not there; see `writing`."""
+    _refuse_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = duckdb.connect(str(path), config={"threads": 2})
@@ -156,6 +156,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreTooNew: a newer Assay wrote it.
         StoreError: it is not there, or not a database.
     """
+    _refuse_name(path)
     try:
         connection = duckdb.connect(str(path), read_only=True, config={"threads": 2})
     except duckdb.IOException as error:
@@ -165,6 +166,14 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def _refuse_name(path: Path) -> None:
+    """DuckDB reads options behind a question mark, and would put its own log elsewhere."""
+    if "?" in str(path):
+        raise StoreError(
+            f"{path} has a question mark in its path, which DuckDB takes for options. Name another folder."
+        )
 
 
 def _explain(path: Path, error: duckdb.IOException) -> StoreError:

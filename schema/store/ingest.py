@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from assay.schema.errors import BadBundle, UnreadableBundle
 from assay.schema.rows import ALL, DICTIONARIES, CaseResult, Row, Run
-from assay.schema.store import faults, head, migrate
+from assay.schema.store import faults, migrate, roll
 from assay.schema.store.bundle import Bundle, read_manifest
 from assay.schema.store.database import Store, exclusive, snapshot, writing
 from assay.schema.store.publish import publish
@@ -46,7 +46,7 @@ class Synced:
     """Bundle -> why it could not be read now; it still waits."""
     recovered: list[str] = field(default_factory=list)
     """Bundles of the log that the database had lost, taken again."""
-    lost: int = 0
+    lost: list[str] = field(default_factory=list)
     """Bundles that were ingested once and are neither in the database nor in the log nor put aside."""
     put_aside: int = 0
     """Bundles that lie in `rejected/`, from earlier times too."""
@@ -70,16 +70,20 @@ def sync(store: Store, wait_s: float = 30.0) -> Synced:
             migrate.migrate(connection)
             taker = Taker(store, connection, result)
             logged = names(store.ingested)
-            before = head.read(store) or head.Head(len(taker.known))
             taker.take(store.ingested / name for name in sorted(logged - taker.known))
-            result.lost = max(before.count - len(taker.known | logged | names(store.rejected)), 0)
             taker.take(store.waiting / name for name in sorted(names(store.waiting)))
-            ever = len(taker.known | names(store.ingested)) + result.lost
-            head.write(store, head.Head(ever, taker.chain))
+            roll.write(store, in_order(connection))
+            here = taker.known | names(store.ingested) | names(store.rejected) | names(store.waiting)
+            result.lost = sorted(set(roll.read(store)) - here)
         publish(store)
     result.put_aside = len(names(store.rejected))
     result.snapshot = snapshot(store)
     return result
+
+
+def in_order(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
+    """(bundle, chain with it) of the database; those from before there was a chain come first."""
+    return connection.execute("select bundle_id, chain from bundle order by position nulls first, bundle_id").fetchall()
 
 
 def names(folder: Path) -> set[str]:
@@ -258,7 +262,7 @@ def _insert(
         stamp = now()
         (position,) = connection.execute("select coalesce(max(position), count(*)) from bundle").fetchone() or (0,)
         for b in batch:
-            position, chain = position + 1, head.chained(chain, b.bundle_id, b.manifest_sha256)
+            position, chain = position + 1, roll.chained(chain, b.bundle_id, b.manifest_sha256)
             values = [b.bundle_id, b.run_id, b.host, b.written_at, b.schema_version, sum(b.files.values()), stamp]
             connection.execute("insert into bundle values (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*values, position, chain])
         _roll_up(connection, {bundle.run_id for bundle in batch})

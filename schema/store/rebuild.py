@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from assay.schema.errors import StoreError
-from assay.schema.store import faults, files, head, migrate
+from assay.schema.store import faults, files, migrate
 from assay.schema.store.database import Store, exclusive, opened, reading
 from assay.schema.store.ingest import Synced, Taker, names, sync
 
@@ -34,11 +34,8 @@ def rebuild(store: Store, wait_s: float = 30.0) -> Synced:
             migrate.migrate(connection)
             taker = Taker(store, connection, result)
             taker.take(store.ingested / name for name in sorted(names(store.ingested)))
-            chain = taker.chain
         files.flush(beside)
         _swap(store, beside)
-        ever = head.read(store)
-        head.write(store, head.Head(ever.count if ever else len(taker.known), chain))
     after = sync(store, wait_s)
     after.ingested = [*result.recovered, *after.ingested]
     after.rejected = {**result.rejected, **after.rejected}

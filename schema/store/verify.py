@@ -9,10 +9,10 @@ import duckdb
 
 from assay.schema.errors import BadBundle, UnreadableBundle
 from assay.schema.rows import FACTS
-from assay.schema.store import faults, head, migrate
+from assay.schema.store import faults, migrate, roll
 from assay.schema.store.bundle import Bundle, read_manifest
 from assay.schema.store.database import Store, exclusive, writing
-from assay.schema.store.ingest import names
+from assay.schema.store.ingest import in_order, names
 
 
 @dataclass(slots=True)
@@ -38,9 +38,7 @@ def verify(store: Store, wait_s: float = 30.0) -> Verified:
     found = Verified()
     with faults.explained(store, "verifying"), exclusive(store, wait_s), writing(store) as connection:
         migrate.migrate(connection)
-        taken = connection.execute(
-            "select bundle_id, chain from bundle order by position nulls first, bundle_id"
-        ).fetchall()
+        taken = in_order(connection)
         found.bundles = len(taken)
         logged = names(store.ingested)
         for name in sorted(logged - {bundle_id for bundle_id, _ in taken}):
@@ -52,7 +50,7 @@ def verify(store: Store, wait_s: float = 30.0) -> Verified:
                 continue
             counted.update(bundle.files)
             if recorded is not None:
-                chain = head.chained(chain, bundle_id, bundle.manifest_sha256)
+                chain = roll.chained(chain, bundle_id, bundle.manifest_sha256)
                 if chain != recorded:
                     found.faults.append(f"bundle {bundle_id} is not the one that was ingested: the chain breaks here")
                     chain = recorded

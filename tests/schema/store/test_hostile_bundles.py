@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.schema import rows
-from assay.schema.errors import BadBundle, UnreadableBundle
+from assay.schema.errors import BadBundle, StoreError, UnreadableBundle
 from assay.schema.store import ingest, spool
 from assay.schema.store.bundle import manifest_hash, read_manifest
 from assay.schema.store.columns import arrow_schema
@@ -99,7 +99,7 @@ def test_what_is_no_folder_of_plain_files_is_put_aside_and_never_waited_for(stor
     (store.waiting / "link").symlink_to("/nowhere")
     (store.waiting / "empty").mkdir()
     (store.waiting / "new\nline").mkdir()
-    os.mkdir(os.fsencode(store.waiting) + b"/bytes\xff\xfe")
+    (store.waiting / os.fsdecode(b"bytes\xff\xfe")).mkdir()
     (store.waiting / "pipe").mkdir()
     os.mkfifo(store.waiting / "pipe" / "manifest.json")
     (store.waiting / "folder").mkdir()
@@ -201,10 +201,17 @@ def test_a_bundle_that_cannot_be_read_now_stays_and_the_rest_go_on(store: Store,
     assert ingest.sync(store).ingested == [stuck]
 
 
-@pytest.mark.parametrize("folder", ["host=gpu7", "run_id=zzz", "prod[1]", "a*b", "q?", "{x}", "it's; drop table run"])
+@pytest.mark.parametrize("folder", ["host=gpu7", "run_id=zzz", "prod[1]", "a*b", "{x}", "it's; drop table run"])
 def test_a_path_that_an_engine_could_read_something_into_is_a_path(tmp_path: Path, folder: str):
     store = Store(tmp_path / folder / "assay.duckdb")
     spool.write_bundle(store, "r", [a_run("r"), a_row(rows.Measurement, run_id="r", case_id="c", series_id="s")])
     assert ingest.sync(store).rejected == {}
     with reading(snapshot(store)) as connection:
         assert connection.execute("select run_id from run").fetchall() == [("r",)]
+
+
+def test_a_path_that_duckdb_would_read_options_from_is_refused(tmp_path: Path):
+    store = Store(tmp_path / "q?" / "assay.duckdb")
+    spool.write_bundle(store, "r", [a_run("r")])
+    with pytest.raises(StoreError, match="question mark"):
+        ingest.sync(store)
