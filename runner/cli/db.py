@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,26 +101,10 @@ def _say_synced(done: Synced, *, json: bool) -> None:
             f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)}"
             " rejected"
         )
-        for line in _remarks(done):
+        for line in done.problems():
             print(line)
     wrong = ExitCode.FAILED if done.rejected or done.lost else ExitCode.ENVIRONMENT if done.left else ExitCode.OK
     raise typer.Exit(int(wrong))
-
-
-def _remarks(done: Synced) -> Iterator[str]:
-    for name, reason in done.rejected.items():
-        yield f"rejected {name}: {reason}"
-    for name, reason in done.left.items():
-        yield f"left waiting {name}: it cannot be read now ({reason})"
-    if done.recovered:
-        yield f"{len(done.recovered)} bundles that the database had lost were taken again from the log"
-    if done.lost:
-        yield (
-            f"{len(done.lost)} bundles that were recorded once are neither in the database nor in the log: put them back"
-            f" into the spool, or take their lines out of its file ROLL ({done.lost[0]}, ...)"
-        )
-    if earlier := done.put_aside - len(done.rejected):
-        yield f"{earlier} bundles were put aside earlier; try them again with: assay db requeue"
 
 
 @family.command()

@@ -119,6 +119,8 @@ def store_at(db: Path) -> Store:
     """
     from assay.schema.store.database import Store
 
+    if db.is_symlink():  # the lock, the spool and the copies lie beside the file, not beside a link to it
+        db = db.resolve()
     if db.is_dir():
         raise UsageError(f"--db {db} is a folder; name a file in it, e.g. {db / 'assay.duckdb'}.")
     return Store(db.absolute())

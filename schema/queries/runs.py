@@ -21,6 +21,18 @@ def unfinished_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha2
     return found[0]["run_id"] if found else None
 
 
+def ended_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha256: str) -> tuple[str, int] | None:
+    """(newest run of exactly this suite that came to its end, its exit code)."""
+    found = ask(
+        connection,
+        "select run_id, exit_code from run join run_end using (run_id) where suite = $suite and suite_sha256 = $sha256"
+        " order by started_at desc limit 1",
+        suite=suite,
+        sha256=suite_sha256,
+    )
+    return (found[0]["run_id"], found[0]["exit_code"]) if found else None
+
+
 def recorded_cases(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
     return {row["name"] for row in ask(connection, "select name from case_result where run_id = $run", run=run_id)}
 

@@ -28,6 +28,18 @@ def is_of_data(error: duckdb.Error) -> bool:
     return isinstance(error, _OF_DATA)
 
 
+def is_of_machine(error: duckdb.Error) -> bool:
+    """Whether a disk, too little memory or a damaged file raised it, and not a question that was wrongly put."""
+    of_machine = (
+        duckdb.IOException,
+        duckdb.OutOfMemoryException,
+        duckdb.FatalException,
+        duckdb.InternalException,
+        duckdb.SerializationException,
+    )
+    return isinstance(error, of_machine)
+
+
 @contextmanager
 def explained(store: Store, doing: str) -> Iterator[None]:
     """A fault of the machine while `doing` becomes a StoreError; nothing that waits is touched.

@@ -52,6 +52,21 @@ class Synced:
     """Bundles that lie in `rejected/`, from earlier times too."""
     snapshot: Path | None = None
 
+    def problems(self) -> list[str]:
+        """What a person has to know, a sentence each; empty where all is well."""
+        told = [f"bundle {name} was rejected: {reason}" for name, reason in self.rejected.items()]
+        told += [f"bundle {name} cannot be read now and still waits: {reason}" for name, reason in self.left.items()]
+        if self.recovered:
+            told.append(f"{len(self.recovered)} bundles that the database had lost were taken again from the log")
+        if self.lost:
+            told.append(
+                f"{len(self.lost)} bundles that were recorded once are neither in the database nor in the log: put them"
+                f" back into the spool, or take their lines out of its file ROLL ({self.lost[0]}, ...)"
+            )
+        if earlier := self.put_aside - len(self.rejected):
+            told.append(f"{earlier} bundles were put aside earlier; try them again with: assay db requeue")
+        return told
+
 
 def sync(store: Store, wait_s: float = 30.0) -> Synced:
     """Take every waiting bundle into the database, and what the log has and the database lacks; publish a snapshot.
