@@ -130,7 +130,12 @@ def overrides(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> Answer:
 
 
 def rejected(connection: duckdb.DuckDBPyConnection) -> Answer:
-    return ask(connection, "select * from rejected_bundle order by rejected_at desc limit 100")
+    """Bundles that were put aside and have not been taken since, the newest reason of each, newest first."""
+    return ask(
+        connection,
+        "select bundle_id, arg_max(reason, rejected_at) as reason, max(rejected_at) as rejected_at from rejected_bundle"
+        " where bundle_id not in (select bundle_id from bundle) group by bundle_id order by rejected_at desc limit 100",
+    )
 
 
 def table_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
