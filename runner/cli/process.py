@@ -61,5 +61,8 @@ def fault_of_machine(error: BaseException) -> str | None:
 
         if is_of_machine(error):
             first = str(error).splitlines()[0]
-            return f"the books cannot be read: {first} Publish them anew: assay db sync; or make them anew from their log: assay db sync --rebuild"
+            return (
+                f"the books cannot be read: {first} Publish them anew: assay db sync; or make them anew from their log:"
+                " assay db sync --rebuild"
+            )
     return None
