@@ -61,6 +61,8 @@ def fault_of_machine(error: BaseException) -> str | None:
 
         if is_of_machine(error):
             first = str(error).splitlines()[0]
+            if "No space left" in first:
+                return f"no space left: {first} What was recorded is safe."
             return (
                 f"the books cannot be read: {first} Publish them anew: assay db sync; or make them anew from their log:"
                 " assay db sync --rebuild"
