@@ -26,7 +26,7 @@ from typing import IO
 
 import duckdb
 
-from assay.schema.errors import StoreBusy, StoreError, StoreFull
+from assay.schema.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from assay.schema.store.migrate import pending
 
 DEFAULT_DATABASE = Path(".assay/assay.duckdb")
@@ -178,7 +178,7 @@ def _refuse_name(path: Path) -> None:
 
 def _explain(path: Path, error: duckdb.IOException) -> StoreError:
     text = str(error)
-    if "lock" in text:
+    if "Could not set lock" in text or "onflicting lock" in text:
         holder = re.search(r"PID (\d+)", text)
         return StoreBusy(
             f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester."
@@ -187,6 +187,11 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
     if "No space left" in text:
         return StoreFull(
             f"no space for {path}. The bundles are safe in the spool: free some space, then run: assay db sync"
+        )
+    if any(word in text for word in ("orrupt", "checksum", "Could not read enough bytes", "not a valid DuckDB")):
+        return StoreDamaged(
+            f"{path} cannot be opened as a DuckDB database: {text.splitlines()[0]} What was recorded is safe in the"
+            " spool. Make it anew from its log: assay db sync --rebuild"
         )
     if "does not exist" in text:
         return StoreError(f"{path} is not there. Record something first: assay run quickstart")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.runner.cli.options import store_at
+from assay.runner.errors import UsageError
 
 RAISING = """
 import errno, sys
@@ -59,6 +60,12 @@ def test_a_question_that_assay_put_wrongly_is_a_fault_of_assay():
     done = ended("duckdb.BinderException('no such column')")
     assert done.returncode == 70
     Path(re.search(r"The traceback is in (\S+)\.\n", done.stderr)[1]).unlink()
+
+
+def test_a_path_that_leaves_no_room_for_the_files_beside_it_is_refused(tmp_path: Path):
+    long = tmp_path.joinpath(*["y" * 200] * 19)
+    with pytest.raises(UsageError, match="too long a path"):
+        store_at(long / "assay.duckdb")
 
 
 def test_a_link_to_a_database_names_the_books_that_it_points_to(tmp_path: Path):
