@@ -62,6 +62,7 @@ def run(
     Example: assay run quickstart --only scaling
     """
     from assay.runner.run.execute import Options, planned, run_suite
+    from assay.runner.suites.run_here import remember
     from assay.runner.suites.suite import find_suite, load_suite
 
     path = find_suite(suite)
@@ -70,6 +71,7 @@ def run(
         suite, pairs(version or []), only, resume, trigger, wait, max_steps, pad_sides(pad_side), dump_dir
     )
     with progress_of(len(planned(loaded, options))) as progress:
+        remember(store_at(db), loaded.name, path)
         finished = run_suite(loaded, path.parent.absolute(), store_at(db), options, progress)
     finish(finished, summary_json, wide=wide, json=json)
 
