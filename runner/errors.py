@@ -17,9 +17,11 @@ from pathlib import Path
 from assay.schema.errors import nearest
 
 __all__ = [
+    "AlreadyEnded",
     "AssayError",
     "EnvironmentMissing",
     "ExitCode",
+    "Interrupted",
     "NothingMeasured",
     "UsageError",
     "first_cause",
@@ -27,6 +29,10 @@ __all__ = [
     "nearest",
     "says_its_cause",
 ]
+
+
+ENDS_WITH = "ASSAY_ENDS_WITH"
+"""Variable with the process that a command ends with: a run that a night started does not outlive it."""
 
 
 class ExitCode(IntEnum):
@@ -40,6 +46,8 @@ class ExitCode(IntEnum):
     """A backend, device or database that this run needs is not there."""
     NOTHING = 4
     """Nothing was measured: every case was vacuous, skipped or left out."""
+    FAULT = 70
+    """A fault of Assay itself: not foreseen, and no word about any model. The traceback is in the file that is named."""
     INTERRUPTED = 130
     """Interrupted; what was finished is recorded."""
 
@@ -58,6 +66,19 @@ class EnvironmentMissing(AssayError):
 
 class NothingMeasured(AssayError):
     exit_code = ExitCode.NOTHING
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, SIGTERM or SIGHUP. No KeyboardInterrupt: typer takes that for itself, and says nothing."""
+
+
+class AlreadyEnded(Exception):
+    """The run that was to be resumed had ended; the command ends as it did."""
+
+    def __init__(self, run_id: str, exit_code: int) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+        self.exit_code = exit_code
 
 
 _LOOKUPS = (KeyError, AttributeError, StopIteration, IndexError)

@@ -5,7 +5,9 @@ StoreError
 ├── StoreBusy        another process holds the database
 ├── StoreTooNew      the database was written by a newer version of Assay
 ├── StoreFull        the disk is full; what was recorded before is intact
-└── BadBundle        a bundle's files are not what its manifest says
+├── StoreDamaged     the database file itself cannot be read
+├── BadBundle        a bundle's bytes prove that it is none
+└── UnreadableBundle a bundle cannot be read on this machine now; it stays where it is
 """
 
 import difflib
@@ -41,7 +43,15 @@ class StoreFull(StoreError):
     pass
 
 
+class StoreDamaged(StoreError):
+    pass
+
+
 class BadBundle(StoreError):
+    pass
+
+
+class UnreadableBundle(StoreError):
     pass
 
 

@@ -16,6 +16,7 @@ from assay.dashboard.figures import alerts as alert_figures
 from assay.dashboard.tables import alerts as alert_tables
 from assay.schema.queries import alerts as alert_queries
 from assay.schema.queries import evidence as evidence_queries
+from assay.schema.queries import runs as run_queries
 from assay.schema.queries.schedule import state_of
 from assay.schema.rows.alerts import ACTIVE
 from assay.schema.triage import ACTIONS
@@ -192,6 +193,20 @@ def trust() -> None:
         )
     else:
         st.dataframe(alert_tables.calibrations(replayed), hide_index=True, key="calibrations")
+
+
+def put_aside() -> None:
+    """Bundles that were delivered and not taken: what the books lack."""
+    found = data.frame(run_queries.rejected)
+    if found.empty:
+        st.info("Nothing is put aside: every bundle that arrived is in the books.", icon=":material/inventory_2:")
+        return
+    st.warning(
+        f"{len(found)} bundles were put aside: the books lack what is in them. Try them again with `assay db requeue`;"
+        " what waits, and for how long, is in `assay db status`.",
+        icon=":material/inventory_2:",
+    )
+    st.dataframe(found, hide_index=True, key="put_aside")
 
 
 def schedule() -> None:

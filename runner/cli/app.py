@@ -33,7 +33,8 @@ from assay.runner.cli import (
     why,
 )
 from assay.runner.cli.family import PanelledGroup
-from assay.runner.errors import AssayError, ExitCode
+from assay.runner.cli.process import end_as_asked, fault, fault_of_machine
+from assay.runner.errors import AlreadyEnded, AssayError, ExitCode, Interrupted
 
 _FAMILIES = (
     *(measure, search, other_tools),
@@ -75,21 +76,27 @@ def assay(
 
 def main() -> None:
     """Run the command line; errors meant for people become one message and an exit code, never a traceback."""
+    end_as_asked()
     try:
         app(prog_name="assay")
     except AssayError as error:
         _quit(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except AlreadyEnded as ended:
+        print(f"run {ended.run_id} had come to its end; see it with: assay show {ended.run_id}", file=sys.stderr)
+        sys.exit(ended.exit_code)
+    except (Interrupted, KeyboardInterrupt, typer.Abort):
         _quit("interrupted; finished cases are recorded. Continue with --resume.", ExitCode.INTERRUPTED)
     except BrokenPipeError:  # `assay list runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(ExitCode.OK)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  CI reads 1 as a regression: nothing unforeseen may end with it
         from assay.schema.errors import BadTriage, StoreError, UnknownRun
 
-        if not isinstance(error, StoreError):
-            raise
-        _quit(str(error), ExitCode.USAGE if isinstance(error, UnknownRun | BadTriage) else ExitCode.ENVIRONMENT)
+        if isinstance(error, StoreError):
+            _quit(str(error), ExitCode.USAGE if isinstance(error, UnknownRun | BadTriage) else ExitCode.ENVIRONMENT)
+        if (told := fault_of_machine(error)) is not None:
+            _quit(told, ExitCode.ENVIRONMENT)
+        _quit(fault(error), ExitCode.FAULT)
 
 
 def _quit(message: str, code: ExitCode) -> None:

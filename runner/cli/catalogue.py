@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from assay.schema.queries import base
 from assay.schema.queries import runs as run_queries
 from assay.schema.rows import Environment
 from assay.schema.store.database import Store, reading, snapshot
+from assay.schema.store.rebuild import kept
 
 Rows = list[dict[str, Any]]
 
@@ -148,6 +150,8 @@ def store_status(store: Store) -> dict[str, Any]:
         "waiting bundles": _count(store.waiting),
         "ingested bundles": _count(store.ingested),
         "rejected bundles": _count(store.rejected),
+        "longest_wait_s": _longest_wait_s(store),
+        "kept_before_rebuild": [path.name for path in kept(store)],
         "snapshot": published.name if published else None,
         "free_bytes": (
             shutil.disk_usage(next(p for p in (store.database.parent, *store.database.parents) if p.exists())).free
@@ -158,6 +162,12 @@ def store_status(store: Store) -> dict[str, Any]:
             status["rows"] = run_queries.table_counts(connection)
             status["rejections"] = {row["bundle_id"]: row["reason"] for row in run_queries.rejected(connection)}
     return status
+
+
+def _longest_wait_s(store: Store) -> float | None:
+    """Age of the oldest bundle that waits, by the file system's own clock; None where none does."""
+    waiting = [path.stat().st_mtime for path in store.waiting.glob("[!.]*")] if store.waiting.is_dir() else []
+    return max(0.0, time.time() - min(waiting)) if waiting else None
 
 
 def _count(folder: Any) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from assay.runner.cli import words
 from assay.runner.cli.family import Family, Panel
 from assay.runner.cli.options import DB, Db, Json, Wait, Wide, one_of, published, store_at
 from assay.runner.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from assay.schema.store.ingest import Synced
 
 family = Family(Panel.KEEP, name="db", help="Look after the database.")
 
@@ -23,13 +27,13 @@ def migrate(db: Db = DB, wait: Wait = 30.0, json: Json = False) -> None:
 
     Example: assay db migrate
     """
-    sync(db, rebuild=False, wait=wait, json=json)
+    sync(db, anew=False, wait=wait, json=json)
 
 
 @family.command()
 def sync(
     db: Db = DB,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the database anew from the log of bundles.")] = False,
+    anew: Annotated[bool, typer.Option("--rebuild", help="Make the database anew from the log of bundles.")] = False,
     wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
@@ -37,26 +41,70 @@ def sync(
 
     Example: assay db sync
     """
-    from assay.runner.reports import console
-    from assay.schema.store import ingest
+    from assay.schema.store.ingest import sync as take
+    from assay.schema.store.rebuild import rebuild
 
-    done = (ingest.rebuild if rebuild else ingest.sync)(store_at(db), wait)
-    document = {
-        "ingested": done.ingested,
-        "already_there": done.already_there,
-        "rejected": done.rejected,
-        "snapshot": str(done.snapshot),
-    }
+    _say_synced((rebuild if anew else take)(store_at(db), wait), json=json)
+
+
+@family.command()
+def requeue(
+    bundles: Annotated[list[str] | None, typer.Argument(help="Bundles that were put aside; all without.")] = None,
+    db: Db = DB,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Try bundles again that were put aside.
+
+    A release before 0.6 put good ones aside when a disk was full.
+
+    Example: assay db requeue
+    """
+    from assay.schema.store.requeue import requeue as again
+
+    _say_synced(again(store_at(db), bundles or None, wait), json=json)
+
+
+@family.command()
+def verify(db: Db = DB, wait: Wait = 30.0, json: Json = False) -> None:
+    """Hold the database against its log: every bundle's hash, every table's rows, the chain.
+
+    Exit code 1 where they differ.
+
+    Example: assay db verify
+    """
+    from assay.runner.reports import console
+    from assay.schema.store.verify import verify as held
+
+    found = held(store_at(db), wait)
     if json:
-        console.print_json(document)
+        console.print_json({"bundles": found.bundles, "rows": found.rows, "faults": found.faults})
+    else:
+        print(f"{found.bundles} bundles and {found.rows} rows were held against the log")
+        for fault in found.faults:
+            print(f"fault: {fault}")
+    raise typer.Exit(int(ExitCode.FAILED if found.faults else ExitCode.OK))
+
+
+def _say_synced(done: Synced, *, json: bool) -> None:
+    """What a synchronisation did, and what a person has to know of it.
+
+    Raises:
+        Exit: 1 where something was put aside or is lost, 3 where something could not be read now, else 0.
+    """
+    from assay.runner.reports import console
+
+    if json:
+        console.print_json({**asdict(done), "snapshot": str(done.snapshot)})
     else:
         print(
             f"{len(done.ingested)} bundles ingested, {len(done.already_there)} were there already, {len(done.rejected)}"
             " rejected"
         )
-        for name, reason in done.rejected.items():
-            print(f"rejected {name}: {reason}")
-    raise typer.Exit(int(ExitCode.FAILED if done.rejected else ExitCode.OK))
+        for line in done.problems():
+            print(line)
+    wrong = ExitCode.FAILED if done.rejected or done.lost else ExitCode.ENVIRONMENT if done.left else ExitCode.OK
+    raise typer.Exit(int(wrong))
 
 
 @family.command()

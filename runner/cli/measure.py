@@ -69,6 +69,7 @@ def run(
     Example: assay run quickstart --only scaling
     """
     from assay.runner.run.execute import Options, asked_for, planned, run_suite
+    from assay.runner.suites.run_here import remember
     from assay.runner.suites.suite import find_suite, load_suite
 
     can_be_written(summary_json, "--summary-json")
@@ -80,6 +81,7 @@ def run(
     cases = planned(asked_for(loaded, options), options)
     say_what_changes_nothing(cases, pad_side, max_steps)
     with progress_of(len(cases)) as progress:
+        remember(store_at(db), loaded.name, path)
         finished = run_suite(loaded, path.parent.absolute(), store_at(db), options, progress)
     finish(finished, summary_json, wide=wide, json=json)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -97,6 +98,10 @@ Asked = Annotated[
 ]
 
 
+_LONGEST_PATH = 3800
+"""Linux takes 4096 bytes; a bundle's files have up to 120 more than the database."""
+
+
 def user(name: str) -> str:
     """A name, or that of this user.
 
@@ -119,8 +124,12 @@ def store_at(db: Path) -> Store:
     """
     from assay.schema.store.database import Store
 
+    if db.is_symlink():  # the lock, the spool and the copies lie beside the file, not beside a link to it
+        db = db.resolve()
     if db.is_dir():
         raise UsageError(f"--db {db} is a folder; name a file in it, e.g. {db / 'assay.duckdb'}.")
+    if len(os.fsencode(db.absolute())) > _LONGEST_PATH:
+        raise UsageError(f"--db {str(db)[:80]}... is too long a path: files beside it would have no name that fits.")
     return Store(db.absolute())
 
 

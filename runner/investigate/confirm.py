@@ -14,13 +14,13 @@ from typing import Any
 import duckdb
 
 from assay.runner.errors import UsageError
-from assay.runner.investigate.rerun import Budget, Impossible, Rerun, bench, here, suite_path
+from assay.runner.investigate.rerun import Budget, Impossible, Rerun, bench, here
 from assay.runner.regressions.alerts.causes import SEVERITIES
 from assay.runner.regressions.alerts.events import event_of
 from assay.runner.run.outcome import Progress
+from assay.runner.suites.run_here import suite_here
 from assay.schema.metrics import LATENCY, known
 from assay.schema.queries import alerts as alert_queries
-from assay.schema.queries.base import ask
 from assay.schema.rows import Row
 from assay.schema.rows.alerts import Change, Confirmation
 from assay.schema.store import ingest
@@ -117,8 +117,7 @@ def run_again(
     started, answer = time.monotonic(), Rerun()
     try:
         _check(change, budget)
-        command = ask(connection, "select command from run where run_id = $run", run=change["run_id"])[0]["command"]
-        made = bench(connection, store, suite or suite_path(command, change["suite"]), progress)
+        made = bench(connection, store, suite or suite_here(store, change["suite"]), progress)
         made.limit_s = budget.left_s
         old = made.side(change["name"], change["version_before"], change["artifact_before"], 0)
         new = made.side(change["name"], change["version"], change["artifact"], 1)

@@ -6,7 +6,6 @@ Its model is prepared again, both graphs are walked, and the answer is recorded 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from assay.runner.errors import NothingMeasured, UsageError, nearest
 from assay.runner.run.prepare import Prepared, made_for, opened_from, prepare, source_of
 from assay.runner.suites.case import Case, expand
 from assay.runner.suites.checks import recorded_as
+from assay.runner.suites.run_here import suite_here
 from assay.runner.suites.suite import Suite, find_suite, load_suite
 from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
 from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
@@ -84,8 +84,7 @@ def explain_case(
         NothingMeasured: the case compared nothing.
     """
     recorded = _recorded(connection, run_id, name)
-    argument = suite or _suite_of(recorded["reproduce"])
-    path = find_suite(argument)
+    path = find_suite(suite or suite_here(store, recorded["suite"]))
     loaded = load_suite(path)
     case = _case(loaded, recorded)
     worst = _worst_step(connection, recorded["case_id"])
@@ -114,15 +113,6 @@ def _recorded(connection: duckdb.DuckDBPyConnection, run_id: str, name: str) -> 
         what = "is not one parity case" if found else "is no parity case"
         raise UsageError(f"{name!r} {what} of run {run_id[:13]}.{nearest(name, names)}")
     return found[0]
-
-
-def _suite_of(reproduce: str) -> str:
-    words = shlex.split(reproduce)
-    if words[:2] != ["assay", "run"]:
-        raise UsageError(
-            "this case was not made by a suite, so there is nothing to prepare it from: name one with --suite."
-        )
-    return words[2]
 
 
 def _case(suite: Suite, recorded: dict[str, Any]) -> Case:

@@ -173,13 +173,6 @@ def bench(connection: duckdb.DuckDBPyConnection, store: Store, suite: str, progr
     return Bench(load_suite(path), path.parent.absolute(), store, progress, artifacts)
 
 
-def suite_path(command: str, name: str) -> str:
-    """How a run was asked for its suite, from its command; the suite's name where that cannot be told."""
-    words = command.split()
-    place = next((i + 1 for i, word in enumerate(words[:-1]) if word == "run"), None)
-    return words[place] if place is not None and place < len(words) and not words[place].startswith("-") else name
-
-
 def _answer(old: RerunSide, new: RerunSide, metric: str) -> Rerun:
     before, after = old.outcome, new.outcome
     assert before is not None  # noqa: S101  both were run

@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from assay.runner.errors import AssayError, EnvironmentMissing, ExitCode
+from assay.runner.errors import ENDS_WITH, AssayError, EnvironmentMissing, ExitCode
 from assay.runner.investigate.confirm import confirm, confirm_suspicions, gravest_first
 from assay.runner.investigate.explain import explain_case, record
 from assay.runner.investigate.rerun import Budget, here
@@ -149,7 +149,8 @@ def _run(config: Nightly, folder: Path, store: Store, report: Report, log: IO[st
             "--db",
             str(store.database),
         ]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        told = {**os.environ, ENDS_WITH: str(os.getpid())}
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=told)
         try:
             code = process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -180,7 +181,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _sync(store: Store, report: Report) -> None:
     done = ingest.sync(store, wait_s=300)
-    report.problems += [f"bundle {name} was rejected: {reason}" for name, reason in done.rejected.items()]
+    report.problems += [problem for problem in done.problems() if problem not in report.problems]
 
 
 def _suspect(

@@ -176,6 +176,16 @@ def _webhook(channel: Channel, digest: Digest) -> None:
     _post(channel, document({**digest.document, "text": digest.text}), digest.digest_id)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect is a failure: urllib would follow it with a GET, without the body, and call that delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
 def _post(channel: Channel, message: Mapping[str, Any], identity: str) -> None:
     address = channel.secret(channel.url_env or "")
     headers = {"Content-Type": "application/json", "User-Agent": "assay", "Idempotency-Key": identity}
@@ -184,9 +194,15 @@ def _post(channel: Channel, message: Mapping[str, Any], identity: str) -> None:
             raise Undelivered(f"{channel.url_env} is no http or https address", again=False)
         # its scheme was checked
         request = urllib.request.Request(address, strict(message).encode(), headers, method="POST")  # noqa: S310
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+        with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
             answer.read(1000)
     except urllib.error.HTTPError as error:
+        if 300 <= error.code < 400:
+            raise Undelivered(
+                f"the server answered {error.code} {error.reason}: it is elsewhere now. Put the address that it names"
+                f" into {channel.url_env}",
+                again=False,
+            ) from None
         again = error.code >= 500 or error.code in (408, 425, 429)
         raise Undelivered(f"the server answered {error.code} {error.reason}", again=again) from None
     except (http.client.InvalidURL, ValueError):  # its message would tell the address

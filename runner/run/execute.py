@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from assay.runner import environment
-from assay.runner.errors import ExitCode, NothingMeasured, UsageError, nearest
+from assay.runner.errors import AlreadyEnded, ExitCode, NothingMeasured, UsageError, nearest
 from assay.runner.rules.waiver import Waiver, in_force
 from assay.runner.run.measure import run_group
 from assay.runner.run.outcome import Context, Outcome, Progress
@@ -143,10 +143,9 @@ def waivers_of(store: Store) -> list[Waiver]:
 def _publish(store: Store, wait_s: float) -> str | None:
     """Ingest what was recorded; why not, if it has to wait. The run's result stands either way."""
     try:
-        rejected = ingest.sync(store, wait_s).rejected
+        return "; ".join(ingest.sync(store, wait_s).problems()) or None
     except StoreError as error:
         return str(error)
-    return "; ".join(f"bundle {name} was rejected: {reason}" for name, reason in rejected.items()) or None
 
 
 def verdict_of_run(outcomes: list[Outcome], earlier: frozenset[str] = frozenset(), *, unmet: bool = False) -> ExitCode:
@@ -211,6 +210,8 @@ def _resumed(suite: Suite, store: Store, options: Options) -> Begun:
             if found is not None:
                 cases = run_queries.recorded_cases(connection, found)
                 return Begun(found, frozenset(cases), frozenset(run_queries.recorded_outcomes(connection, found)))
+            if (ended := run_queries.ended_run(connection, suite.name, _identity(suite, options))) is not None:
+                raise AlreadyEnded(*ended)
     raise NothingMeasured(
         f"there is no unfinished run of suite {suite.name!r} as it is now, with these versions. Start one without"
         " --resume."

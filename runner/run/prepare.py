@@ -153,7 +153,7 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
     )
     prepared.golden_names = names
     try:
-        with Worker(job, python=choice.python, timeout_s=_BUILD_TIMEOUT_S) as worker:
+        with Worker(job, python=choice.python, timeout_s=_time_for(group)) as worker:
             for event in worker.events():
                 _take(prepared, event)
     except WorkerFailed as failure:
@@ -161,6 +161,14 @@ def prepare(suite: Suite, folder: Path, store: Store, group: list[Case]) -> Prep
     for backend in dict.fromkeys(case.backend for case in group if case.choice.kind in ENGINES):
         _build_engines(suite, folder, store, prepared, [case for case in group if case.backend == backend])
     return prepared
+
+
+def _time_for(group: list[Case]) -> float:
+    """Seconds that preparing a model may take: what its cases may take together, a minute at least.
+
+    A case's own time does not count it, but a factory that hangs must not hold a run for half an hour.
+    """
+    return min(_BUILD_TIMEOUT_S, max(60.0, sum(case.timeout_s for case in group)))
 
 
 def _build_engines(suite: Suite, folder: Path, store: Store, prepared: Prepared, cases: list[Case]) -> None:

@@ -28,4 +28,4 @@ if __name__ == "__main__":
     load_assay(Path(sys.argv[1]))
     from assay.runner.worker.main import main
 
-    main()
+    main(parent=int(sys.argv[2]))

@@ -38,16 +38,19 @@ class Pipe:
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent is gone, however that was killed."""
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to end this process when its parent is gone, however that was killed.
+
+    The parent's number is handed over: in a container it may be 1, which elsewhere is who takes in orphans.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # it was gone before we asked
+    if os.getppid() != parent:  # it was gone before we asked
         sys.exit(1)
 
 
-def main() -> None:
+def main(parent: int) -> None:
     """Do one job: read it, run its operation, report; an error is an event, never an exit code."""
-    _die_with_parent()
+    _die_with_parent(parent)
     events = Pipe()
     try:
         job = decode(sys.stdin.readline())

@@ -49,7 +49,7 @@ class Worker:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         try:
             self._process = subprocess.Popen(
-                [python or sys.executable, "-P", str(_BOOT), str(_PACKAGE)],
+                [python or sys.executable, "-P", str(_BOOT), str(_PACKAGE), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

@@ -22,6 +22,18 @@ def unfinished_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha2
     return found[0]["run_id"] if found else None
 
 
+def ended_run(connection: duckdb.DuckDBPyConnection, suite: str, suite_sha256: str) -> tuple[str, int] | None:
+    """(newest run of exactly this suite that came to its end, its exit code)."""
+    found = ask(
+        connection,
+        "select run_id, exit_code from run join run_end using (run_id) where suite = $suite and suite_sha256 = $sha256"
+        " order by started_at desc limit 1",
+        suite=suite,
+        sha256=suite_sha256,
+    )
+    return (found[0]["run_id"], found[0]["exit_code"]) if found else None
+
+
 def recorded_cases(connection: duckdb.DuckDBPyConnection, run_id: str) -> set[str]:
     return {row["name"] for row in ask(connection, "select name from case_result where run_id = $run", run=run_id)}
 
@@ -158,7 +170,12 @@ def overrides(connection: duckdb.DuckDBPyConnection, a: str, b: str) -> Answer:
 
 
 def rejected(connection: duckdb.DuckDBPyConnection) -> Answer:
-    return ask(connection, "select * from rejected_bundle order by rejected_at desc limit 100")
+    """Bundles that were put aside and have not been taken since, the newest reason of each, newest first."""
+    return ask(
+        connection,
+        "select bundle_id, arg_max(reason, rejected_at) as reason, max(rejected_at) as rejected_at from rejected_bundle"
+        " where bundle_id not in (select bundle_id from bundle) group by bundle_id order by rejected_at desc limit 100",
+    )
 
 
 def table_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

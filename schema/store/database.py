@@ -7,11 +7,13 @@ A store is a database file and the folders beside it:
     assay.duckdb.spool/waiting/   bundles not ingested yet
     assay.duckdb.spool/ingested/  the log: the database can be rebuilt from it
     assay.duckdb.spool/rejected/  bundles that were not what they claimed
+    assay.duckdb.spool/ROLL       every bundle that was ever ingested, with a chained hash
     assay.duckdb.serve/           read-only copies, and CURRENT: the newest, and of which state it is a copy
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -20,10 +22,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import duckdb
 
-from assay.schema.errors import StoreBusy, StoreError, StoreFull
+from assay.schema.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from assay.schema.store.migrate import pending
 
 DEFAULT_DATABASE = Path(".assay/assay.duckdb")
@@ -54,6 +57,10 @@ class Store:
         return self.spool / "rejected"
 
     @property
+    def roll(self) -> Path:
+        return self.spool / "ROLL"
+
+    @property
     def serve(self) -> Path:
         return self.database.with_name(self.database.name + ".serve")
 
@@ -74,8 +81,7 @@ def exclusive(store: Store, wait_s: float) -> Iterator[None]:
     Raises:
         StoreBusy: another process held it for `wait_s` seconds.
     """
-    store.lock.parent.mkdir(parents=True, exist_ok=True)
-    with store.lock.open("a+") as file:
+    with _lock_file(store) as file:
         deadline = time.monotonic() + wait_s
         while True:
             try:
@@ -90,10 +96,29 @@ def exclusive(store: Store, wait_s: float) -> Iterator[None]:
                         "What was recorded is safe in the spool. Try again with: assay db sync --wait 300"
                     ) from None
                 time.sleep(0.05)
+            except OSError as error:  # ENOLCK, ENOTSUP: some NFS, some FUSE
+                raise StoreError(
+                    f"{store.lock} cannot be locked: {error.strerror}. This file system has no locks (flock), and two "
+                    "writers would spoil the books. Put them on a local disk (--db). What was recorded is safe in the "
+                    "spool."
+                ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _lock_file(store: Store) -> IO[str]:
+    """Raises StoreError: nothing can be written beside the database."""
+    try:
+        store.lock.parent.mkdir(parents=True, exist_ok=True)
+        return store.lock.open("a+")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(
+            f"cannot write beside {store.database}: {error.strerror}. What is published can still be read."
+        ) from None
 
 
 @contextmanager
@@ -104,11 +129,19 @@ def writing(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreBusy: a program that does not know our lock has the file open.
         StoreError: the file is not a database.
     """
-    store.database.parent.mkdir(parents=True, exist_ok=True)
+    with opened(store.database) as connection:
+        yield connection
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database file for its one writer, made where it is not there; see `writing`."""
+    _refuse_name(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        connection = duckdb.connect(str(store.database), config={"threads": 2})
+        connection = duckdb.connect(str(path), config={"threads": 2})
     except duckdb.IOException as error:
-        raise _explain(store.database, error) from None
+        raise _explain(path, error) from None
     try:
         yield connection
     finally:
@@ -123,6 +156,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreTooNew: a newer Assay wrote it.
         StoreError: it is not there, or not a database.
     """
+    _refuse_name(path)
     try:
         connection = duckdb.connect(str(path), read_only=True, config={"threads": 2})
     except duckdb.IOException as error:
@@ -134,9 +168,17 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+def _refuse_name(path: Path) -> None:
+    """DuckDB reads options behind a question mark, and would put its own log elsewhere."""
+    if "?" in str(path):
+        raise StoreError(
+            f"{path} has a question mark in its path, which DuckDB takes for options. Name another folder."
+        )
+
+
 def _explain(path: Path, error: duckdb.IOException) -> StoreError:
     text = str(error)
-    if "lock" in text:
+    if "Could not set lock" in text or "onflicting lock" in text:
         holder = re.search(r"PID (\d+)", text)
         return StoreBusy(
             f"{path} is held open by process {holder.group(1) if holder else 'unknown'}, which is not Assay's ingester."
@@ -146,18 +188,36 @@ def _explain(path: Path, error: duckdb.IOException) -> StoreError:
         return StoreFull(
             f"no space for {path}. The bundles are safe in the spool: free some space, then run: assay db sync"
         )
+    if any(word in text for word in ("orrupt", "checksum", "Could not read enough bytes", "not a valid DuckDB")):
+        return StoreDamaged(
+            f"{path} cannot be opened as a DuckDB database: {text.splitlines()[0]} What was recorded is safe in the"
+            " spool. Make it anew from its log: assay db sync --rebuild"
+        )
     if "does not exist" in text:
         return StoreError(f"{path} is not there. Record something first: assay run quickstart")
     return StoreError(f"{path} cannot be opened as a DuckDB database: {text.splitlines()[0]}")
 
 
 def snapshot(store: Store) -> Path | None:
-    """The newest published copy, or None when nothing was published yet."""
+    """The newest published copy, or None when nothing was published yet.
+
+    Where CURRENT is empty, or not ours, it is the newest copy that lies there; the next sync points at one anew.
+    """
+    if (pointer := _pointer(store)) is not None:
+        return store.serve / pointer[0]
+    copies = sorted(store.serve.glob("store-*.duckdb"), key=sequence)
+    return copies[-1] if copies else None
+
+
+def _pointer(store: Store) -> tuple[str, str] | None:
+    """(copy, fingerprint) of CURRENT; None where it is not there, cut, or points at no file."""
     try:
-        name = (store.serve / "CURRENT").read_text().split()[0]
-    except FileNotFoundError:
+        found = re.fullmatch(
+            r"(store-\d{6,18}\.duckdb)\n(\d+-\d+)\n", (store.serve / "CURRENT").read_bytes()[:200].decode()
+        )
+    except (OSError, ValueError):
         return None
-    return store.serve / name
+    return (found[1], found[2]) if found and (store.serve / found[1]).is_file() else None
 
 
 def fingerprint(store: Store) -> str:
@@ -168,10 +228,8 @@ def fingerprint(store: Store) -> str:
 
 def published_fingerprint(store: Store) -> str | None:
     """The database that the newest snapshot is a copy of."""
-    try:
-        return (store.serve / "CURRENT").read_text().split()[1]
-    except (FileNotFoundError, IndexError):
-        return None
+    pointer = _pointer(store)
+    return pointer[1] if pointer else None
 
 
 def sequence(path: Path) -> int:

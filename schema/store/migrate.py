@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -86,6 +87,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[Migration]:
             )
             connection.execute("commit")
         except Exception:
-            connection.execute("rollback")
+            with suppress(duckdb.Error):  # DuckDB may have ended it already; the first error is the one to tell
+                connection.execute("rollback")
             raise
     return todo

@@ -190,11 +190,14 @@ def run_suite(
     from assay.runner.cli.options import store_at
     from assay.runner.reports.run import as_document
     from assay.runner.run import execute
+    from assay.runner.suites.run_here import remember
     from assay.runner.suites.suite import find_suite, load_suite
 
-    path = find_suite(str(suite))
+    path, store = find_suite(str(suite)), store_at(Path(database))
+    loaded = load_suite(path)
+    remember(store, loaded.name, path)
     options = execute.Options(str(suite), dict(versions or {}), only)
-    finished = execute.run_suite(load_suite(path), path.parent.absolute(), store_at(Path(database)), options, _Silent())
+    finished = execute.run_suite(loaded, path.parent.absolute(), store, options, _Silent())
     cases = [as_document(outcome) for outcome in finished.outcomes]
     return RunResult(finished.run_id, finished.exit_code, cases, finished.not_published)
 

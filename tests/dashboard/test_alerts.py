@@ -77,7 +77,11 @@ def test_what_is_shown_where_nothing_is_recorded_names_the_command(
         assert command in app.info[0].value
     app = open_page(monkeypatch, history, "health")
     assert "assay calibrate" in app.info[0].value
-    for part, command in (("Schedule", "assay schedule expect"), ("Notifications", "assay nightly")):
+    for part, command in (
+        ("Schedule", "assay schedule expect"),
+        ("Notifications", "assay nightly"),
+        ("Bundles", "every bundle that arrived is in the books"),
+    ):
         app.segmented_control(key="health_of").set_value(part).run()
         assert command in app.info[0].value
     store = Store(tmp_path / "empty.duckdb")

@@ -22,7 +22,7 @@ import pytest
 
 from assay.runner.investigate.bisect import halve
 from assay.runner.investigate.confirm import persisting, verdict
-from assay.runner.investigate.rerun import Impossible, Rerun, bench, suite_path
+from assay.runner.investigate.rerun import Impossible, Rerun, bench
 from assay.runner.nights.retention import prune_artifacts, prune_logs, wanted
 from assay.runner.nights.selftest import selftest_alerts
 from assay.runner.reports.progress import LineProgress
@@ -223,11 +223,6 @@ def test_of_one_artifact_on_both_sides_the_model_is_acquitted_and_the_host_is_as
     assert outcome == "confirmed"
     assert "it is not the model" in why
     assert persisting(10.0, change)[0] == "refuted"
-
-
-def test_a_suite_is_found_again_by_the_command_that_ran_it():
-    assert suite_path("assay run /x/slow.toml --trigger nightly", "slow") == "/x/slow.toml"
-    assert suite_path("pytest", "slow") == "slow"
 
 
 def test_an_alert_from_another_host_cannot_be_confirmed_here_and_says_so(store: Store):

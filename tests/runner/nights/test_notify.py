@@ -37,7 +37,15 @@ class Web:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 web.got.append((dict(self.headers), json.loads(body)))
-                self.send_response(answers[min(len(web.got), len(answers)) - 1])
+                code = answers[min(len(web.got), len(answers)) - 1]
+                self.send_response(code)
+                if 300 <= code < 400:
+                    self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                web.got.append((dict(self.headers), {}))
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None: ...
@@ -117,6 +125,13 @@ def test_a_server_that_stays_broken_is_given_up_after_four_attempts_and_said_why
     row = send(HOOK, a_digest(), tmp_path, wait_s=0.01)
     assert (row.outcome, row.attempts) == ("failed", 4)
     assert row.error == "the server answered 500 Internal Server Error"
+
+
+@pytest.mark.parametrize("web", [[301], [302], [307]], indirect=True)
+def test_a_redirect_is_a_failure_and_not_a_message_without_its_body(web: Web, tmp_path: Path):
+    row = send(HOOK, a_digest(), tmp_path, wait_s=0.01)
+    assert (row.outcome, row.attempts, len(web.got)) == ("failed", 1, 1)
+    assert "it is elsewhere now" in row.error
 
 
 @pytest.mark.parametrize("web", [[403]], indirect=True)

@@ -132,6 +132,33 @@ def test_only_picks_cases_and_a_pattern_that_matches_none_says_so(tmp_path: Path
     assert (nothing.code, "Did you mean" in nothing.err) == (4, True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_end_keeps_what_is_finished_and_exits_as_interrupted(
+    tmp_path: Path, db: Path, number: signal.Signals
+):
+    suite = fake_suite(tmp_path, "delay_ms = 20.0, offset = 1.0", check='["parity", "benchmark"]')
+    command = [sys.executable, "-m", "assay", "run", str(suite), "--db", str(db)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SOURCES}) as run:
+        assert "[1/2]" in run.stderr.readline()
+        run.send_signal(number)
+        assert "finished cases are recorded" in run.stderr.read()
+    assert run.returncode == 130
+    assert len(ingest.sync(Store(db)).ingested) == 2, "the run, and the case that was finished"
+
+
+@pytest.mark.slow
+def test_in_a_container_where_assay_is_the_first_process_cases_run(tmp_path: Path, db: Path):
+    suite = fake_suite(tmp_path)
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a process namespace of its own needs root")
+    command = [*inside, sys.executable, "-m", "assay", "run", str(suite), "--db", str(db)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": SOURCES}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_killed_run_is_resumed_without_repeating_a_case(tmp_path: Path, db: Path):
     suite = fake_suite(tmp_path, "delay_ms = 20.0, offset = 1.0", check='["parity", "benchmark"]')
     command = [sys.executable, "-m", "assay", "run", str(suite), "--db", str(db)]
@@ -146,7 +173,9 @@ def test_a_killed_run_is_resumed_without_repeating_a_case(tmp_path: Path, db: Pa
     assert done.code == 1, "the case that failed before the kill still counts"
     (finished,) = recorded(db, run_queries.runs, base.Filters())
     assert (finished["state"], finished["cases"]) == ("done", 2)
-    assert assay("run", suite, "--resume", db=db).code == 4
+    again = assay("run", suite, "--resume", db=db)
+    assert (again.code, "had come to its end" in again.err) == (1, True), "it ends as the run did"
+    assert assay("run", suite, "--resume", "--max-steps", "1", db=Path(f"{db}.other")).code == 4, "nothing to resume"
 
 
 def test_two_runs_at_once_are_both_recorded_whole(tmp_path: Path, db: Path):
@@ -181,6 +210,7 @@ def test_interrupting_a_run_exits_130_and_keeps_what_is_finished(tmp_path: Path,
         run.send_signal(signal.SIGINT)
         told = run.stderr.read()
         assert (run.wait(), "Traceback" in told) == (130, False), told
+        assert "finished cases are recorded. Continue with --resume." in told
     ingest.sync(Store(db))
     (unfinished,) = recorded(db, run_queries.runs, base.Filters())
     assert (unfinished["state"], unfinished["cases"]) == ("unfinished", 1)

@@ -19,8 +19,9 @@ from assay.schema import rows
 from assay.schema.errors import StoreBusy, StoreError, StoreFull, StoreTooNew
 from assay.schema.queries import base
 from assay.schema.queries import runs as run_queries
-from assay.schema.store import ingest, migrate, spool
+from assay.schema.store import bundle, columns, ingest, migrate, publish, spool
 from assay.schema.store.database import Store, exclusive, reading, snapshot, writing
+from assay.schema.store.rebuild import rebuild
 from tests.examples import a_row, a_run, an_environment
 from tests.places import GOLDEN, ROOT
 
@@ -43,17 +44,17 @@ def test_each_row_type_matches_its_table_and_its_parquet_file():
         "timestamp[us]": "TIMESTAMP",
     }
     for row_type in rows.ALL:
-        columns = dict(
+        there = dict(
             connection.execute(
                 f"select column_name, data_type from duckdb_columns() where table_name = '{row_type.table}' order by"
                 " column_index"
             ).fetchall()
         )
-        assert [f.name for f in fields(row_type)] == [*columns]
-        for field in spool.arrow_schema(row_type):
+        assert [f.name for f in fields(row_type)] == [*there]
+        for field in columns.arrow_schema(row_type):
             listed = hasattr(field.type, "value_type")
             wanted = kinds[str(field.type.value_type if listed else field.type)] + ("[]" if listed else "")
-            assert columns[field.name] == wanted
+            assert there[field.name] == wanted
 
 
 def test_migrations_are_applied_once_and_recorded():
@@ -112,16 +113,16 @@ def test_a_database_of_every_released_schema_still_opens_and_migrates(path: Path
 
 
 def test_a_bundle_delivered_twice_is_ingested_once(store: Store):
-    bundle = spool.write_bundle(store, "r", [a_run("r"), an_environment()])
-    assert ingest.sync(store).ingested == [bundle]
-    (store.ingested / bundle).rename(store.waiting / bundle)
-    assert ingest.sync(store).already_there == [bundle]
+    written = spool.write_bundle(store, "r", [a_run("r"), an_environment()])
+    assert ingest.sync(store).ingested == [written]
+    (store.ingested / written).rename(store.waiting / written)
+    assert ingest.sync(store).already_there == [written]
     assert count(store, "run") == 1
 
 
 def test_dictionary_rows_are_kept_once_however_often_they_come(store: Store):
     for number in range(3):
-        spool.write_bundle(store, "r", [a_run(f"r{number}"), an_environment(), an_environment()])
+        spool.write_bundle(store, f"r{number}", [a_run(f"r{number}"), an_environment(), an_environment()])
     ingest.sync(store)
     spool.write_bundle(store, "r", [an_environment()])
     ingest.sync(store)
@@ -174,30 +175,30 @@ def test_a_bundle_that_the_database_refuses_does_not_stop_the_others(store: Stor
 
 def test_the_database_can_be_rebuilt_from_the_log(store: Store):
     for number in range(4):
-        spool.write_bundle(store, "r", [a_run(f"r{number}")])
+        spool.write_bundle(store, f"r{number}", [a_run(f"r{number}")])
     ingest.sync(store)
     store.database.unlink()
-    assert len(ingest.rebuild(store).ingested) == 4
+    assert len(rebuild(store).ingested) == 4
     assert count(store, "run") == 4
 
 
 def test_readers_keep_their_snapshot_while_a_new_one_is_published(store: Store):
-    spool.write_bundle(store, "r", [a_run("r0")])
+    spool.write_bundle(store, "r0", [a_run("r0")])
     ingest.sync(store)
     with reading(snapshot(store)) as connection:
         for number in range(1, 6):
-            spool.write_bundle(store, "r", [a_run(f"r{number}")])
+            spool.write_bundle(store, f"r{number}", [a_run(f"r{number}")])
             ingest.sync(store)
         assert connection.execute("select count(*) from run").fetchone() == (1,)
     assert count(store, "run") == 6
-    assert len([*store.serve.glob("store-*.duckdb")]) == ingest.KEPT_SNAPSHOTS
+    assert len([*store.serve.glob("store-*.duckdb")]) == publish.KEPT_SNAPSHOTS
 
 
 def test_an_ingester_that_died_before_publishing_is_made_up_for(store: Store, monkeypatch: pytest.MonkeyPatch):
     ingest.sync(store)
     spool.write_bundle(store, "r", [a_run("r")])
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_publish", lambda _: None)
+        patch.setattr(ingest, "publish", lambda _: None)
         ingest.sync(store)
     assert count(store, "run") == 0
     ingest.sync(store)
@@ -318,8 +319,8 @@ def test_a_full_disk_stops_the_append_and_keeps_what_was_recorded(tiny_disk: Pat
             written.append(spool.write_bundle(store, str(number), [a_run(str(number)), row]))
     assert written
     assert sorted(p.name for p in store.waiting.iterdir()) == written, "no half-written bundle is left"
-    for bundle in written:
-        assert spool.read_manifest(store.waiting / bundle).files == {"run": 1, "measurement": 1}
+    for name in written:
+        assert bundle.read_manifest(store.waiting / name).files == {"run": 1, "measurement": 1}
     with pytest.raises(StoreFull, match="The bundles are safe"):
         ingest.sync(store)
     assert sorted(p.name for p in store.waiting.iterdir()) == written

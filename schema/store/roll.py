@@ -1,0 +1,43 @@
+"""The roll: every bundle that was ever ingested, by name, with a chained hash, in a file outside the database.
+
+A database that was deleted, cut or put back from an older copy lacks what the roll names. What the log still has of it is
+taken again, and what is nowhere is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from assay.schema.store import files
+from assay.schema.store.database import Store
+
+_LINE = re.compile(r"(\S{1,200}) ([0-9a-f]{64}|-)")
+
+
+def chained(chain: str, bundle_id: str, manifest_sha256: str) -> str:
+    """The chain with one bundle more: SHA-256 of the chain before, the bundle's id and the hash of its manifest."""
+    return hashlib.sha256(f"{chain}/{bundle_id}/{manifest_sha256}".encode()).hexdigest()
+
+
+def read(store: Store) -> dict[str, str]:
+    """Bundle -> chain with it (`-` of one from before there was a chain), in order; lines that are none are left out."""
+    try:
+        text = store.roll.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return {}
+    return {found[1]: found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
+
+
+def write(store: Store, taken: Iterable[tuple[str, str | None]]) -> None:
+    """Bring the roll up to the bundles of the database, in their order; what it has beside them stays.
+
+    Raises:
+        OSError: it cannot be written; the one before stands.
+    """
+    there = read(store)
+    called = {bundle_id: chain or "-" for bundle_id, chain in taken}
+    if all(there.get(bundle_id) == chain for bundle_id, chain in called.items()) and store.roll.exists():
+        return
+    files.replace(store.roll, "".join(f"{name} {chain}\n" for name, chain in (there | called).items()))
