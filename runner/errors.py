@@ -47,7 +47,7 @@ class ExitCode(IntEnum):
     NOTHING = 4
     """Nothing was measured: every case was vacuous, skipped or left out."""
     FAULT = 70
-    """A fault of Assay itself: not foreseen, and no word about any model. The traceback is in the file that is named."""
+    """A fault of Assay itself, and no word about any model. The traceback is in the file that is named."""
     INTERRUPTED = 130
     """Interrupted; what was finished is recorded."""
 

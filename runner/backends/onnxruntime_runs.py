@@ -66,7 +66,7 @@ class Runs:
     def _as_values(self, feed: Mapping[str, Any]) -> dict[str, Any]:
         if held := [name for name in self._unbound if name in feed]:
             raise ValueError(
-                f"output {self._bits_out[0]!r} has a dtype that numpy lacks, and input {held[0]!r} is text or no tensor:"
-                " ONNX Runtime's Python gives no way to run both; cast the output in the graph"
+                f"output {self._bits_out[0]!r} has a dtype that numpy lacks, and input {held[0]!r} is text or no"
+                " tensor: ONNX Runtime's Python gives no way to run both; cast the output in the graph"
             )
         return {name: value_of(value) for name, value in feed.items()}

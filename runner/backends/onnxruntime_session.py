@@ -177,8 +177,8 @@ class OnnxRuntimeSession(Session):
             raise ValueError("this session was not opened to be timed on a device")
         if not self._runs.plain:
             raise ValueError(
-                f"{self._path.name} has ports that are no tensors of numbers in numpy's own dtypes: they cannot be bound"
-                " on a device (mode functional times it)"
+                f"{self._path.name} has ports that are no tensors of numbers in numpy's own dtypes: they cannot be"
+                " bound on a device (mode functional times it)"
             )
         return onnxruntime_device.bind(self._session, self.output_names, self._device, DTYPES, self._checked(inputs))
 

@@ -67,9 +67,9 @@ def requeue(
 
 @family.command()
 def verify(db: Db = DB, wait: Wait = 30.0, json: Json = False) -> None:
-    """Hold the database against its log: every bundle's hash, every table's rows, the chain.
+    """Hold the database against its log.
 
-    Exit code 1 where they differ.
+    Every bundle's hash, every table's rows, and the chain of bundles; exit code 1 where they differ.
 
     Example: assay db verify
     """

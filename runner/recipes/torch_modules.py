@@ -148,7 +148,7 @@ class Signed(torch.nn.Module):
 def parameter_names(module: Any, given: Iterable[str] = ()) -> list[str] | None:
     """Names of forward's arguments, or None where inputs have to go in by position.
 
-    A forward with `**kwargs` takes inputs by name where all that are `given` (`past.0.1` by `past`) are arguments of it.
+    A forward with `**kwargs` takes inputs by name where all that are `given` (`past.0.1` by `past`) are its arguments.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return [argument.name for argument in module.forward.schema.arguments[1:]]

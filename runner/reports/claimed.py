@@ -1,4 +1,6 @@
-"""What a measured interval says of a stated ratio. Pure; everything is in the claim's own direction: 2 is twice as fast.
+"""What a measured interval says of a stated ratio.
+
+Pure; everything is in the claim's own direction: 2 is twice as fast.
 
 A point claim ("5x faster") holds where the interval is narrow about it: every value that is plausible at 95 % is one
 that would be written like the claim, or lies within WITHIN of it, and the interval reaches what is written. That an
@@ -79,7 +81,7 @@ def of_interval(stated: Stated, low: float, high: float) -> str:
 
 
 def what_it_takes(stated: Stated, value: float, low: float, high: float, launches: int) -> str:
-    """What would decide, where the interval does not: launches in all, whose interval narrows with their square root."""
+    """What would decide, where the interval does not: launches in all; it narrows with their square root."""
     half, room = math.log(high / low) / 2, _room(stated, value)
     needed = launches * (half / room) ** 2 if room > half / 100 else math.inf
     asked = "" if stated.bound in ("at least", "at most") else f" ({_asked(stated)})"

@@ -201,8 +201,8 @@ def _nothing(claim: Claim, measured: Sequence[Row], model: str | None, workload:
     if of_kind:
         return NothingMeasured(f"nothing was measured of model {model!r} on workload {workload!r}.")
     return NothingMeasured(
-        f"this run measured no {_CALLED[claim.kind]} of any case, so that nothing can be said of the claim. Ask for it in"
-        ' the suite, check = "benchmark", and run that.'
+        f"this run measured no {_CALLED[claim.kind]} of any case, so that nothing can be said of the claim. Ask for it"
+        ' in the suite, check = "benchmark", and run that.'
     )
 
 
@@ -278,7 +278,7 @@ def _ratio(a: Row, b: Row) -> tuple[float, float | None, float | None, int]:
 
 
 def _unlike(claim: Claim, a: Row, b: Row) -> str:
-    """What keeps two rows from being compared; bytes of a file are the same wherever it runs, and in how many threads."""
+    """What keeps two rows from being compared; a file has the same bytes wherever it runs, in however many threads."""
     if a["metric"] != b["metric"]:
         return f"{a['metric']} against {b['metric']}"
     return "" if claim.kind == _EXACT else unlike(a["comparability"], b["comparability"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from assay.runner.errors import UsageError
 from assay.runner.suites.suite import shipped_suites
+from assay.schema.documents import strict
 from assay.schema.store.database import Store
 from assay.schema.store.files import replace
 
@@ -40,7 +41,7 @@ def remember(store: Store, name: str, path: Path) -> None:
     if known.get(name) == str(path.absolute()):
         return
     store.database.parent.mkdir(parents=True, exist_ok=True)
-    replace(_register(store), json.dumps({**known, name: str(path.absolute())}, indent=1, sort_keys=True))
+    replace(_register(store), strict({**known, name: str(path.absolute())}, indent=1, sort_keys=True))
 
 
 def suite_here(store: Store, name: str) -> str:

@@ -59,8 +59,8 @@ def _refuse_to_lose(store: Store) -> None:
     missing = there - names(store.ingested) - names(store.waiting) - names(store.rejected)
     if missing:
         raise StoreError(
-            f"{store.database} has {len(missing)} bundles that its log in {store.ingested} lacks ({min(missing)}, ...): "
-            "made anew, it would lose them. Nothing was changed."
+            f"{store.database} has {len(missing)} bundles that its log in {store.ingested} lacks ({min(missing)}, ...):"
+            " made anew, it would lose them. Nothing was changed."
         )
 
 

@@ -1,7 +1,7 @@
 """The roll: every bundle that was ever ingested, by name, with a chained hash, in a file outside the database.
 
-A database that was deleted, cut or put back from an older copy lacks what the roll names. What the log still has of it is
-taken again, and what is nowhere is said.
+A database that was deleted, cut or put back from an older copy lacks what the roll names. What the log still has of it
+is taken again, and what is nowhere is said.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def chained(chain: str, bundle_id: str, manifest_sha256: str) -> str:
 
 
 def read(store: Store) -> dict[str, str]:
-    """Bundle -> chain with it (`-` of one from before there was a chain), in order; lines that are none are left out."""
+    """Bundle -> chain with it (`-` of one from before there was a chain), in order; what is no line is left out."""
     try:
         text = store.roll.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:

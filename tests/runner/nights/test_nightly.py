@@ -327,7 +327,6 @@ def test_a_channel_that_does_not_answer_is_tried_again_the_next_night(slowed: Pa
 
 
 def test_what_nothing_uses_any_more_is_deleted_and_what_may_be_asked_for_again_is_kept(store: Store):
-    made = []
     for number, version in enumerate(("v1", "v2", "v3", "v4", "v5")):
         run = a_run(f"r{number}", started_at=now() - timedelta(days=90 - number))
         artifact = a_row(
@@ -340,7 +339,7 @@ def test_what_nothing_uses_any_more_is_deleted_and_what_may_be_asked_for_again_i
             variant="fp32",
             format="onnx",
         )
-        made += [
+        used = [
             run,
             artifact,
             a_row(
@@ -352,14 +351,15 @@ def test_what_nothing_uses_any_more_is_deleted_and_what_may_be_asked_for_again_i
                 model_version=version,
             ),
         ]
+        write_bundle(store, run.run_id, used)
         folder = store.artifacts / f"{number}{number}" / f"{number}{number}key"
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"x")
         old = time.time() - 86_400 * (90 if number != 1 else 1)
         for path in (folder / "model.onnx", folder):
             os.utime(path, (old, old))
-    made.append(rows.Release(event_id="1", model="m", version="v1", owner="mira", reason="shipped", recorded_at=now()))
-    write_bundle(store, "r", made)
+    shipped = rows.Release(event_id="1", model="m", version="v1", owner="mira", reason="shipped", recorded_at=now())
+    write_bundle(store, "release-m", [shipped])
     ingest.sync(store)
     with reading(snapshot(store)) as connection:
         keep = wanted(connection)
