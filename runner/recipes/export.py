@@ -42,9 +42,7 @@ def build(ingredients: Ingredients) -> None:
             f"output {clash[0]!r} has the name of an input, which a graph cannot have: name the outputs, in order, by"
             " the model's `outputs`."
         )
-    names = parameter_names(ingredients.module, tensors)
-    arguments = nest(tensors, names) if names is not None else None
-    if arguments is not None:
+    if (arguments := _arguments(ingredients, tensors)) is not None:
         tensors = {name: tensors[name] for name in flat_names(arguments)}
     scripted = options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -56,7 +54,7 @@ def build(ingredients: Ingredients) -> None:
                 input_names=list(tensors),
                 output_names=list(ingredients.output_names),
                 verbose=False,
-                **(_by_tracing if scripted else _by_dynamo)(ingredients, tensors, arguments),
+                **(_by_tracing if scripted else _by_dynamo)(ingredients, tensors),
             )
 
 
@@ -82,8 +80,14 @@ def _too_large(module: Any) -> bool:
     return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) > _PROTOBUF_LIMIT
 
 
-def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
-    """Settings for the dynamo exporter; `arguments` are the tensors by argument, None where they go by position."""
+def _arguments(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any] | None:
+    """Tensors, or what is said of each, by argument of the forward; None where they go by position."""
+    names = parameter_names(ingredients.module, tensors)
+    return None if names is None else nest(tensors, names)
+
+
+def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
+    arguments = _arguments(ingredients, tensors)
     settings: dict[str, Any] = {
         "model": ingredients.module,
         "args": tuple(tensors.values()) if arguments is None else (),
@@ -99,12 +103,12 @@ def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dic
         shapes = {
             name: {int(axis): symbols[str(dim)] for axis, dim in dynamic.get(name, {}).items()} for name in tensors
         }
-        named = parameter_names(ingredients.module, tensors)
-        settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else nest(shapes, named)
+        named = _arguments(ingredients, shapes)
+        settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else named
     return settings
 
 
-def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
+def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
     """A TorchScript file has no Python left for dynamo to trace: it goes through the exporter that reads its graph."""
     axes = {
         name: {int(axis): str(dim) for axis, dim in axes.items()}
@@ -112,7 +116,7 @@ def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: di
     }
     module, names = ingredients.module, parameter_names(ingredients.module, tensors)
     scripted = isinstance(module, torch.jit.ScriptModule)
-    if arguments is not None and names is not None and not scripted and list(tensors) != names:
+    if names is not None and not scripted and list(tensors) != names:
         # nested arguments, or some of them left out: it would take their defaults for inputs
         module = ByPosition(module, list(tensors), names)
     return {
