@@ -32,7 +32,7 @@ SUITE = """
 name = "labels"
 [model.classifier]
 onnx = "m.py:classifier"
-options = {{ sign = {sign} }}
+onnx_options = {{ sign = {sign} }}
 version = "{version}"
 [workload.rows]
 inputs = {{ x = {{ shape = [5, 4] }} }}
