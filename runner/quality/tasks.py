@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.quality.degradation import Counts
-from assay.runner.tensors import Array, Tensors
+from assay.runner.tensors import Array, Tensors, dtype_name, is_text, texts
 from assay.runner.workloads.asked import Task
 
 
@@ -74,7 +74,10 @@ def _column(parts: Sequence[Array]) -> Array:
 
 
 class Classification:
-    """top-1 and top-5 of scores [B, classes] and labels [B]; a tie is lost to the higher index, NaN is always wrong."""
+    """top-1 and top-5 of scores [B, classes] and labels [B]; a tie is lost to the higher index, NaN is always wrong.
+
+    An output of text [B] is the label itself, compared exactly with labels of text: top-1 alone.
+    """
 
     def __init__(self, task: Task) -> None:
         self._output, self._label = task.output, task.label
@@ -82,8 +85,12 @@ class Classification:
         self._said: list[Array] = []
 
     def add(self, outputs: Tensors, labels: Tensors) -> None:
-        scores = pick(outputs, self._output, "output").astype(np.float64)
+        said = pick(outputs, self._output, "output")
         truth = pick(labels, self._label, "label").reshape(-1)
+        if is_text(said) or is_text(truth):
+            self._add_text(said.reshape(-1), truth)
+            return
+        scores = said.astype(np.float64)
         if scores.ndim != 2 or len(scores) != len(truth):
             raise UsageError(
                 f"classification needs scores [items, classes] and as many labels; they are {scores.shape} and"
@@ -100,6 +107,16 @@ class Classification:
             if most < scores.shape[1]:
                 found.append((order[:, :most] == truth[:, None]).any(axis=1) & usable)
         self._said += [*order[:, :1]]
+
+    def _add_text(self, said: Array, truth: Array) -> None:
+        if not (is_text(said) and is_text(truth)) or said.shape != truth.shape:
+            raise UsageError(
+                f"classification by text needs one label of text an item on both sides; they are {dtype_name(said)}"
+                f" {said.shape} and {dtype_name(truth)} {truth.shape}."
+            )
+        answers = texts(said)
+        self._top[1].append(answers == texts(truth))
+        self._said += [answers[i : i + 1] for i in range(answers.size)]
 
     def counts(self) -> dict[str, Counts]:
         made = {}

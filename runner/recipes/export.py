@@ -35,7 +35,7 @@ def build(ingredients: Ingredients) -> None:
     """
     if ingredients.module is None:
         raise UsageError("recipe 'export' needs a model with `pytorch`.")
-    tensors, arguments, scripted = call_of(ingredients)
+    tensors, scripted = call_of(ingredients)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # exporters report their progress on stdout
         warnings.simplefilter("ignore")
@@ -45,15 +45,14 @@ def build(ingredients: Ingredients) -> None:
                 input_names=list(tensors),
                 output_names=list(ingredients.output_names),
                 verbose=False,
-                **settings_of(ingredients, tensors, arguments, scripted=scripted),
+                **settings_of(ingredients, tensors, scripted=scripted),
             )
 
 
-def call_of(ingredients: Ingredients) -> tuple[dict[str, Any], dict[str, Any] | None, bool]:
+def call_of(ingredients: Ingredients) -> tuple[dict[str, Any], bool]:
     """What a module is traced with.
 
-    Tensors by name, in its order; the same by argument, None where they go by position; and whether it goes through the
-    exporter that reads TorchScript.
+    Tensors by name, in its order, and whether it goes through the exporter that reads TorchScript.
 
     Raises:
         UsageError: an option is not as it should be, or an output has the name of an input.
@@ -65,18 +64,14 @@ def call_of(ingredients: Ingredients) -> tuple[dict[str, Any], dict[str, Any] | 
             f"output {clash[0]!r} has the name of an input, which a graph cannot have: name the outputs, in order, by"
             " the model's `outputs`."
         )
-    names = parameter_names(ingredients.module, tensors)
-    arguments = nest(tensors, names) if names is not None else None
-    if arguments is not None:
+    if (arguments := _arguments(ingredients, tensors)) is not None:
         tensors = {name: tensors[name] for name in flat_names(arguments)}
-    return tensors, arguments, options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
+    return tensors, options["exporter"] == "legacy" or isinstance(ingredients.module, torch.jit.ScriptModule)
 
 
-def settings_of(
-    ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None, *, scripted: bool
-) -> dict[str, Any]:
+def settings_of(ingredients: Ingredients, tensors: dict[str, Any], *, scripted: bool) -> dict[str, Any]:
     """Settings of torch.onnx.export for a call (`call_of`): the module, its arguments, what is dynamic."""
-    return (_by_tracing if scripted else _by_dynamo)(ingredients, tensors, arguments)
+    return (_by_tracing if scripted else _by_dynamo)(ingredients, tensors)
 
 
 def _example(ingredients: Ingredients) -> Tensors:
@@ -101,8 +96,14 @@ def _too_large(module: Any) -> bool:
     return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) > _PROTOBUF_LIMIT
 
 
-def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
-    """Settings for the dynamo exporter; `arguments` are the tensors by argument, None where they go by position."""
+def _arguments(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any] | None:
+    """Tensors, or what is said of each, by argument of the forward; None where they go by position."""
+    names = parameter_names(ingredients.module, tensors)
+    return None if names is None else nest(tensors, names)
+
+
+def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
+    arguments = _arguments(ingredients, tensors)
     settings: dict[str, Any] = {
         "model": ingredients.module,
         "args": tuple(tensors.values()) if arguments is None else (),
@@ -118,12 +119,12 @@ def _by_dynamo(ingredients: Ingredients, tensors: dict[str, Any], arguments: dic
         shapes = {
             name: {int(axis): symbols[str(dim)] for axis, dim in dynamic.get(name, {}).items()} for name in tensors
         }
-        named = parameter_names(ingredients.module, tensors)
-        settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else nest(shapes, named)
+        named = _arguments(ingredients, shapes)
+        settings["dynamic_shapes"] = tuple(shapes.values()) if named is None else named
     return settings
 
 
-def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: dict[str, Any] | None) -> dict[str, Any]:
+def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any]) -> dict[str, Any]:
     """A TorchScript file has no Python left for dynamo to trace: it goes through the exporter that reads its graph."""
     axes = {
         name: {int(axis): str(dim) for axis, dim in axes.items()}
@@ -131,7 +132,7 @@ def _by_tracing(ingredients: Ingredients, tensors: dict[str, Any], arguments: di
     }
     module, names = ingredients.module, parameter_names(ingredients.module, tensors)
     scripted = isinstance(module, torch.jit.ScriptModule)
-    if arguments is not None and names is not None and not scripted and list(tensors) != names:
+    if names is not None and not scripted and list(tensors) != names:
         # nested arguments, or some of them left out: it would take their defaults for inputs
         module = ByPosition(module, list(tensors), names)
     return {

@@ -50,10 +50,10 @@ def _graph_of(ingredients: Ingredients) -> str:
     module = ingredients.module
     if isinstance(module, torch.jit.ScriptModule):
         return hash_scripted(module.inlined_graph)
-    tensors, arguments, scripted = call_of(ingredients)
+    tensors, scripted = call_of(ingredients)
     with warnings.catch_warnings(), flat_outputs(module, ingredients.output_names):
         warnings.simplefilter("ignore")
-        settings = settings_of(ingredients, tensors, arguments, scripted=scripted)
+        settings = settings_of(ingredients, tensors, scripted=scripted)
         if scripted:
             traced = torch.jit.trace(settings["model"], settings["args"], check_trace=False, strict=False)
             return hash_scripted(traced.inlined_graph)

@@ -84,10 +84,10 @@ def read_arrays(path: Path) -> Tensors:
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
+            from assay.runner.workloads.safetensors_files import read
 
-            return dict(load_file(path))
-    except Exception as error:  # noqa: BLE001  zip, numpy and safetensors each raise their own
+            return read(path)
+    except Exception as error:  # noqa: BLE001  zip and numpy each raise their own
         raise UsageError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
     raise UsageError(
         f"{path}: {path.suffix or 'no suffix'} is not a kind that Assay reads. It reads .npy, .npz and .safetensors."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from assay.runner.errors import UsageError
-from assay.runner.tensors import Array, Tensors, dtype_named
+from assay.runner.tensors import TEXT, Array, Tensors, dtype_named, texts
 
 Step = tuple[Tensors, Tensors]
 _INPUT_WORDS = ("input", "inputs", "feed")
@@ -114,6 +114,8 @@ def _npy(name: str, folder: Path) -> Array:
 
 
 def _base64(value: Mapping[str, Any]) -> Array:
+    if value["dtype"] == TEXT:
+        raise ValueError("text is written as nested lists, not as bytes")
     dtype, shape = dtype_named(value["dtype"]), tuple(int(size) for size in value["shape"])
     raw = base64.b64decode(value["data_b64"], validate=True)
     wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
@@ -123,13 +125,20 @@ def _base64(value: Mapping[str, Any]) -> Array:
 
 
 def _nested(value: Any) -> Array:
-    """Numbers as JSON has them: float32 (the dtype of what is compared), or int64, or bool."""
+    """Numbers as JSON has them: float32 (the dtype of what is compared), or int64, or bool; or text."""
     array = np.array(value)
+    if array.dtype.kind == "U" and isinstance(value, list) and _all_text(value):
+        return texts(array)
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype.kind not in "iub":
-        raise ValueError("it is ragged, or holds something else than numbers")
+        raise ValueError("it is ragged, or holds something else than numbers or text alone")
     return array.astype(np.int64) if array.dtype.kind in "iu" else array
+
+
+def _all_text(value: Any) -> bool:
+    """Whether nested lists hold strings alone: numpy would make strings of the numbers beside them."""
+    return all(map(_all_text, value)) if isinstance(value, list) else isinstance(value, str)
 
 
 def _npz_step(path: Path) -> Step:

@@ -39,6 +39,17 @@ def test_five_classes_have_no_top_5():
     assert set(evaluator.counts()) == {"top1"}
 
 
+def test_labels_in_text_are_right_where_they_are_equal_to_the_character():
+    task = Task(kind="classification", output="said")
+    said, label = np.array(["cat", "dog", "Owl", "é"], object), np.array(["cat", "cow", "owl", "é"])
+    assert value(task, {"said": said}, {"label": label}, "top1") == 0.5
+    evaluator = evaluator_for(task)
+    evaluator.add({"said": said}, {"label": label})
+    assert [answer.tolist() for answer in evaluator.answers()] == [["cat"], ["dog"], ["Owl"], ["é"]]
+    with pytest.raises(UsageError, match=r"one label of text an item on both sides; they are string \(4,\) and int64"):
+        value(task, {"said": said}, {"label": np.arange(4)}, "top1")
+
+
 def test_a_label_without_a_class_is_refused():
     with pytest.raises(UsageError, match="labels run from 7 to 7, and there are 3 classes"):
         value(Task(kind="classification"), {"logits": np.zeros((1, 3))}, {"label": np.array([7])}, "top1")

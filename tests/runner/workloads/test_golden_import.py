@@ -155,3 +155,17 @@ def test_an_output_that_never_changes_although_the_inputs_do_is_found_in_the_ind
     steps = [({"x": X + step}, {"y": X, "z": X + step}) for step in range(3)]
     assert golden.unchanging_outputs(golden.write(tmp_path, "g", {}, steps)) == ["y"]
     assert golden.unchanging_outputs(golden.write(tmp_path, "h", {}, steps[:1])) == []
+
+
+def test_text_in_a_reference_of_another_harness_is_kept_as_text(tmp_path: Path):
+    record = {"inputs": {"word": ["a", "é"]}, "outputs": {"label": [["cat"], ["dog"]]}}
+    (tmp_path / "said.jsonl").write_text(json.dumps(record) + "\n")
+    kept, _ = imported(tmp_path / "said.jsonl", tmp_path / "goldens")
+    assert kept.inputs(0)["word"].tolist() == ["a", "é"]
+    assert kept.outputs(0)["label"].tolist() == [["cat"], ["dog"]]
+
+
+def test_text_among_numbers_is_no_array(tmp_path: Path):
+    (tmp_path / "said.jsonl").write_text(json.dumps({"inputs": {"x": [1, "a"]}, "outputs": {"y": [1]}}) + "\n")
+    with pytest.raises(UsageError, match="record 0 .*inputs 'x' cannot be read: .*numbers or text alone"):
+        imported(tmp_path / "said.jsonl", tmp_path / "goldens")
