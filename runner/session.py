@@ -49,6 +49,26 @@ class Placement:
     """Copies of the batch that one call runs at the same time."""
 
 
+def refused(kind: str, side: str = "input") -> str | None:
+    """Why a port of this type cannot be used, in words that follow its name; None where it can.
+
+    `kind` is a dtype (`float32`, `string`), or a type as ONNX writes it (`seq(map(int64,tensor(float)))`); `side` is
+    `input` or `output`. Tensors of numbers and of text work on both sides, and so do sequences of them and optional
+    ones; maps come out as tensors, and cannot be fed.
+    """
+    if "sparse" in kind or "opaque" in kind:
+        return f"is {kind}: a workload and a comparison have dense arrays only"
+    if "complex" in kind:
+        return f"is {kind}, which no backend of a file computes with: give it as real numbers with a last axis of 2"
+    if kind.count("seq(") > 1 and side == "input":
+        return f"is {kind}: a sequence of sequences cannot be fed, a sequence of tensors can"
+    if "map(" in kind and side == "input":
+        return f"is {kind}: a map cannot be fed; give the model tensors (without its DictVectorizer, CastMap, ...)"
+    if not kind or "undefined" in kind:
+        return "has no type in the file: run onnx.shape_inference over it, or name its type"
+    return None
+
+
 class NotBuiltFor(ValueError):
     """An engine was built for other sizes than the input has: a limit of its own, not a fault of the graph."""
 
@@ -109,6 +129,8 @@ class Session(ABC):
     """In the model's order; empty until the first batch has run, where only the outputs themselves say it."""
     module: Any = None
     """The PyTorch module inside; None of a session that has none."""
+    left_out: tuple[str, ...] = ()
+    """What the last batch gave beside its outputs and is no tensor, in words: `'extra' (None)`."""
     arithmetics: tuple[str, ...] = ()
     """Other arithmetics that `infer_as` computes in; none of most backends."""
 

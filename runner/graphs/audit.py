@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from assay.runner.tensors import TEXT
+
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 
 
@@ -155,4 +157,38 @@ def _port(port: onnx.ValueInfoProto) -> dict[str, Any]:
         int(d.dim_value) if d.HasField("dim_value") else d.dim_param or f"{port.name}_{axis}"
         for axis, d in enumerate(tensor.shape.dim)
     ]
-    return {"dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, "shape": shape}
+    return {"dtype": _kind(port.type), "shape": shape}
+
+
+def _kind(kind: onnx.TypeProto) -> str:
+    """A tensor's dtype by name; of other types what ONNX Runtime calls them: `seq(map(string,tensor(float)))`."""
+    if kind.WhichOneof("value") == "tensor_type":
+        return _dtype(kind.tensor_type.elem_type)
+    return _written(kind)
+
+
+def _dtype(number: int) -> str:
+    if number == onnx.TensorProto.STRING:
+        return TEXT
+    if number == onnx.TensorProto.UNDEFINED:
+        return ""
+    return str(onnx.helper.tensor_dtype_to_np_dtype(number).name)
+
+
+def _written(kind: onnx.TypeProto) -> str:
+    which = kind.WhichOneof("value") or "undefined"
+    inner = getattr(kind, which, None)
+    if which in ("tensor_type", "sparse_tensor_type"):
+        return f"{which.removesuffix('_type')}({_words(inner.elem_type)})"  # type: ignore[union-attr]
+    if which == "sequence_type":
+        return f"seq({_written(inner.elem_type)})"  # type: ignore[union-attr]
+    if which == "optional_type":
+        return f"optional({_written(inner.elem_type)})"  # type: ignore[union-attr]
+    if which == "map_type":
+        return f"map({_words(inner.key_type)},{_written(inner.value_type)})"  # type: ignore[union-attr]
+    return which.removesuffix("_type")
+
+
+def _words(number: int) -> str:
+    """An element type as ONNX Runtime writes it: float, string, int64."""
+    return str(onnx.TensorProto.DataType.Name(number)).lower()
