@@ -57,7 +57,8 @@ def texts(array: Array) -> Array:
         elif isinstance(value, str):
             made[position] = value
         else:
-            raise ValueError(f"element {position} is a {type(value).__name__}, not text: give it a dtype of numbers")  # noqa: TRY004  a value of an array, not an argument
+            said = f"element {position} is a {type(value).__name__}, not text: give it a dtype of numbers"
+            raise ValueError(said)  # noqa: TRY004  a value of an array, not an argument
     return made.reshape(array.shape)
 
 

@@ -86,8 +86,8 @@ def _refuse_unknown(store: Store, case_pattern: str, output: str) -> None:
     outputs = sorted({name for case in covered for name in recorded[case]})
     if outputs and output not in outputs:
         raise UsageError(
-            f"no recorded case of {case_pattern!r} has an output {output!r}.{nearest(output, outputs)} --force waives it"
-            " all the same."
+            f"no recorded case of {case_pattern!r} has an output {output!r}.{nearest(output, outputs)} --force waives"
+            " it all the same."
         )
 
 

@@ -10,6 +10,7 @@ from assay.runner.errors import nearest
 from assay.runner.investigate.rehearse import Rehearsal
 from assay.runner.session import refused
 from assay.runner.suites.case import Case
+from assay.runner.suites.checks import CHECKS
 from assay.runner.suites.suite import Model, Suite
 from assay.runner.worker.events.facts import PortsRead, Rehearsed
 
@@ -173,7 +174,7 @@ def _exports(suite: Suite, cases: Sequence[Case], batch: Rehearsed) -> Iterator[
 
 def _generations(cases: Sequence[Case], batch: Rehearsed) -> Iterator[str]:
     for case in cases:
-        if case.check == "generation" and case.generate.token not in batch.outputs:
+        if CHECKS[case.check].generates and case.generate.token not in batch.outputs:
             yield (
                 f"generate: the model gives no output {case.generate.token!r} to go on with."
                 f"{nearest(case.generate.token, batch.outputs)}"
@@ -184,7 +185,7 @@ def _tasks(suite: Suite, cases: Sequence[Case], seen: Rehearsal) -> Iterator[str
     """Labels and answers of what is counted."""
     for case in cases:
         batch, workload = seen.batches.get(case.workload), suite.workload.get(case.workload)
-        if case.check != "quality" or batch is None or workload is None:
+        if not CHECKS[case.check].counts or batch is None or workload is None:
             continue
         where, task = f"workload {case.workload!r}", workload.task
         if task is None:

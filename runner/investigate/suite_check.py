@@ -1,4 +1,4 @@
-"""A suite looked at before it runs: its cases, what it leaves out, and whether its models take and give what it says."""
+"""A suite looked at before it runs: its cases, what it leaves out, and what its models take and give."""
 
 from __future__ import annotations
 

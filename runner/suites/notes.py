@@ -55,8 +55,8 @@ def _tables(suite: Suite) -> Iterator[Note]:
         if table.golden and table.workloads:
             yield Note(
                 f"case {number}",
-                f"golden {table.golden!r} has its own inputs: workloads = {_listed(table.workloads)} are names only, and"
-                " are not drawn",
+                f"golden {table.golden!r} has its own inputs: workloads = {_listed(table.workloads)} are names only,"
+                " and are not drawn",
             )
 
 
