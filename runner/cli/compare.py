@@ -22,6 +22,7 @@ from assay.runner.cli.options import (
     Wide,
     one_of,
     published,
+    run_named,
     store_at,
     write_text,
 )
@@ -42,6 +43,7 @@ def compare(
         bool, typer.Option("--force", help="Give ratios of unlike things too; recorded, with --reason.")
     ] = False,
     reason: Annotated[str, typer.Option(help="With --force: why unlike things are compared.")] = "",
+    suite: OfSuite = "",
     owner: Annotated[str, typer.Option(help="With --force: who asks; this user if left out.")] = "",
     wait: Wait = 30.0,
     wide: Wide = False,
@@ -56,12 +58,13 @@ def compare(
     from assay.runner.books.overrides import record_override
     from assay.runner.reports import console
     from assay.runner.reports.tables import print_table
-    from assay.schema.queries.comparison import compare_runs, resolve
+    from assay.schema.queries.comparison import compare_runs, resolve_pair
 
     if force and not reason.strip():
         raise UsageError("--force compares unlike things, and that is recorded: say why with --reason.")
     with published(db) as connection:
-        compared = compare_runs(connection, resolve(connection, a), resolve(connection, b), force=force)
+        first, second = resolve_pair(connection, a, run_named(connection, b, suite), suite)
+        compared = compare_runs(connection, first, second, force=force)
     if force and compared.unlike:
         record_override(store_at(db), compared, owner=owner or getpass.getuser(), reason=reason, wait_s=wait)
     if json:

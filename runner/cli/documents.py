@@ -11,7 +11,7 @@ import typer
 
 from assay.runner.cli import words
 from assay.runner.cli.family import Family, Panel
-from assay.runner.cli.options import DB, Db, Json, OfRun, Run, Wide, one_of, published, write_text
+from assay.runner.cli.options import DB, Db, Json, OfRun, OfSuite, Run, Wide, one_of, published, run_named, write_text
 from assay.runner.errors import EnvironmentMissing, ExitCode
 
 family = Family(Panel.READ)
@@ -24,6 +24,7 @@ def report(
         words.ReportFormat, typer.Option("--as", **one_of(words.ReportFormat, "--as", say="The format"))
     ] = words.ReportFormat.MD,
     out: Annotated[Path | None, typer.Option("--out", help="Write it here instead of to stdout.")] = None,
+    suite: OfSuite = "",
     db: Db = DB,
 ) -> None:
     """Write what a run measured as a report.
@@ -34,10 +35,9 @@ def report(
     """
     from assay.runner.reports.document import FORMATS
     from assay.runner.reports.facts import gather
-    from assay.schema.queries.comparison import resolve
 
     with published(db) as connection:
-        text = FORMATS[as_](gather(connection, resolve(connection, run)))
+        text = FORMATS[as_](gather(connection, run_named(connection, run, suite)))
     if out is None:
         print(text, end="")
         return
@@ -49,6 +49,7 @@ def report(
 def claim(
     sentence: Annotated[str, typer.Argument(help='E.g. "int8 is 1.69x faster than fp32 on context-64".')],
     run: OfRun = "latest",
+    suite: OfSuite = "",
     model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
     workload: Annotated[str | None, typer.Option("--workload", help="Only this workload.")] = None,
     db: Db = DB,
@@ -67,11 +68,10 @@ def claim(
     from assay.runner.reports.claims import check, parse
     from assay.runner.reports.tables import print_table
     from assay.schema.queries import runs as run_queries
-    from assay.schema.queries.comparison import resolve
 
     stated = parse(sentence)
     with published(db) as connection:
-        run_id = resolve(connection, run)
+        run_id = run_named(connection, run, suite)
         checked = check(stated, run_queries.measurements_of(connection, run_id), model, workload)
     documents = [one.as_document() for one in checked]
     if json:

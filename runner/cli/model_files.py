@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.runner.cli.family import Family, Panel
-from assay.runner.cli.options import DB, Asked, Case, Db, Json, OfRun, Wide, published, store_at
+from assay.runner.cli.options import DB, Asked, Case, Db, Json, OfRun, OfSuite, Wide, published, run_named, store_at
 from assay.runner.errors import ExitCode, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def graph(
     case: Case,
     out: Annotated[Path, typer.Option("--out", help="The ONNX file to write.")],
     run: OfRun = "latest",
+    suite: OfSuite = "",
     db: Db = DB,
 ) -> None:
     """Write a quantized file whose nodes say what they lose.
@@ -100,12 +101,11 @@ def graph(
     from assay.runner.recipes.build import cached_file
     from assay.runner.suites.checks import recorded_as
     from assay.schema.queries import runs as run_queries
-    from assay.schema.queries.comparison import resolve
 
     if out.exists():
         raise UsageError(f"{out} is there already; name a new file.")
     with published(db) as connection:
-        cases = recorded_as("ledger", run_queries.cases_of(connection, resolve(connection, run)))
+        cases = recorded_as("ledger", run_queries.cases_of(connection, run_named(connection, run, suite)))
         found = [c for c in cases if c["name"] == case] or [c for c in cases if case in c["name"]]
         if len(found) != 1:
             what = "is not one ledger case" if found else "is no ledger case"

@@ -153,6 +153,23 @@ def published(db: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def run_named(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -> str:
+    """The run of a name, of a suite where one is given; else stderr says whose newest it is, where there are several.
+
+    Raises:
+        StoreError: there is none, or more than one.
+    """
+    import sys
+
+    from assay.schema.queries.comparison import is_relative, resolve, suite_of
+    from assay.schema.queries.runs import run_ids
+
+    found = resolve(connection, name, suite)
+    if not suite and is_relative(name) and len({row["suite"] for row in run_ids(connection)}) > 1:
+        print(f"note: {name} is run {found[:13]} of suite {suite_of(connection, found)!r}", file=sys.stderr)
+    return found
+
+
 def write_text(out: Path, text: str) -> None:
     """Raises UsageError: the file cannot be written."""
     try:

@@ -8,7 +8,7 @@ import typer
 
 from assay.runner.cli import words
 from assay.runner.cli.family import Family, Panel
-from assay.runner.cli.options import DB, Db, Json, Run, Wide, one_of, published, store_at
+from assay.runner.cli.options import DB, Db, Json, OfSuite, Run, Wide, one_of, published, run_named, store_at
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +37,7 @@ def show(
         words.Topic | None,
         typer.Argument(metavar="TOPIC", **one_of(words.Topic, "TOPIC", say="Every row of one kind")),
     ] = None,
+    suite: OfSuite = "",
     all_: Annotated[bool, typer.Option("--all", help="Every row of every kind.")] = False,
     db: Db = DB,
     wide: Wide = False,
@@ -51,10 +52,9 @@ def show(
     """
     from assay.runner.reports import console
     from assay.runner.reports.highlights import print_highlights
-    from assay.schema.queries.comparison import resolve
 
     with published(db) as connection:
-        run_id = resolve(connection, run)
+        run_id = run_named(connection, run, suite)
         document = _document(connection, run_id)
         if json:
             console.print_json(document)

@@ -101,6 +101,8 @@ def finish(finished: Finished, summary_json: Path | None, *, wide: bool, json: b
         write_summary(finished, summary_json)
     if finished.not_published:
         print(f"warning: {finished.not_published}", file=sys.stderr)
+    for said in finished.idle_waivers:
+        print(f"note: {said}", file=sys.stderr)
     if json:
         console.print_json(run_report.run_document(finished))
     else:

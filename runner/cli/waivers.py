@@ -26,6 +26,9 @@ def waive(
     reason: Annotated[str, typer.Option("--reason", help="Why the failure is harmless.")],
     until: Annotated[str, typer.Option("--until", help="When it expires: a date, YYYY-MM-DD.")],
     max_abs: Annotated[float | None, typer.Option("--max-abs", min=0, help="The largest error that it covers.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="For a case or an output that is not in the books yet.")
+    ] = False,
     db: Db = DB,
     wait: Wait = 30.0,
     json: Json = False,
@@ -54,6 +57,7 @@ def waive(
         expires_at=expires,
         max_abs=max_abs,
         wait_s=wait,
+        force=force,
     )
     if json:
         console.print_json({"waiver": waiver})

@@ -10,7 +10,21 @@ import typer
 
 from assay.runner.cli import complete
 from assay.runner.cli.family import Family, Panel
-from assay.runner.cli.options import DB, Case, Db, Json, MovedSuite, OfRun, Suite, Wait, Wide, published, store_at
+from assay.runner.cli.options import (
+    DB,
+    Case,
+    Db,
+    Json,
+    MovedSuite,
+    OfRun,
+    OfSuite,
+    Suite,
+    Wait,
+    Wide,
+    published,
+    run_named,
+    store_at,
+)
 from assay.runner.cli.running import bytes_of, progress_of
 from assay.runner.errors import ExitCode, UsageError
 from assay.schema.metrics import LATENCY_P50_MS
@@ -43,14 +57,16 @@ def explain(
     """
     from assay.runner.investigate.explain import explain_case, record
     from assay.runner.reports import console, explanation
-    from assay.schema.queries.comparison import resolve
+    from assay.runner.suites.suite import find_suite, load_suite
     from assay.schema.store import ingest
+
+    named = load_suite(find_suite(suite)).name if suite else ""
 
     with published(db) as connection:
         answer = explain_case(
             connection,
             store_at(db),
-            resolve(connection, run),
+            run_named(connection, run, named),
             case,
             suite=suite,
             step=step,
@@ -79,6 +95,7 @@ def doctor(
             autocompletion=complete.runs,
         ),
     ] = None,
+    suite: OfSuite = "",
     db: Db = DB,
     wide: Wide = False,
     json: Json = False,
@@ -97,7 +114,7 @@ def doctor(
             )
         _host(db, wide=wide, json=json)
     else:
-        _run(run, against, db, wide=wide, json=json)
+        _run(run, against, suite, db, wide=wide, json=json)
 
 
 def _host(db: Path, *, wide: bool, json: bool) -> None:
@@ -113,17 +130,19 @@ def _host(db: Path, *, wide: bool, json: bool) -> None:
     raise typer.Exit(int(ExitCode.ENVIRONMENT if any(f["state"] == "broken" for f in findings) else ExitCode.OK))
 
 
-def _run(run: str, against: str | None, db: Path, *, wide: bool, json: bool) -> None:
+def _run(run: str, against: str | None, suite: str, db: Path, *, wide: bool, json: bool) -> None:
     from assay.runner.reports import console
     from assay.runner.reports.doctor import consult
     from assay.runner.reports.doctor.outputs import nothing
     from assay.runner.reports.tables import print_table
     from assay.schema.queries import runs as run_queries
-    from assay.schema.queries.comparison import resolve
+    from assay.schema.queries.comparison import resolve_pair
 
     with published(db) as connection:
-        run_id = resolve(connection, run)
-        before = resolve(connection, against) if against else run_queries.run_before(connection, run_id)
+        run_id = run_named(connection, run, suite)
+        before = run_queries.run_before(connection, run_id)
+        if against:
+            before, _ = resolve_pair(connection, against, run_id, suite)
         found = consult.of_run(connection, run_id)
         none = nothing(consult.facts_of(connection, run_id)) if not found else ""
         if before is not None and before != run_id:

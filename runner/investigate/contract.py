@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.contract import Contract, load_contract
 from assay.runner.rules.contract_json import guess_states
 from assay.runner.rules.expression import CannotEvaluate, values_of
+from assay.runner.tensors import Tensors, dtype_named, family_of, range_of
 from assay.runner.worker.events.facts import PortsRead
 from assay.runner.worker.job import PortsJob
 from assay.runner.worker.process import Worker, WorkerFailed
@@ -105,6 +109,7 @@ def disagreements(contract_path: Path, model: str | None, folder: Path, golden: 
         theirs = contract_of_model(model)
         for side in ("inputs", "outputs"):
             problems += _port_problems(side[:-1], getattr(contract, side), getattr(theirs, side))
+        problems += state_problems(contract, theirs)
     if golden is not None:
         problems += _step_problems(contract, goldens.read(folder, golden))
     return problems
@@ -134,12 +139,61 @@ def _port_problems(side: str, ours: dict[str, Any], theirs: dict[str, Any]) -> l
     return problems
 
 
+def state_problems(contract: Contract, model: Contract) -> list[str]:
+    """Where the states of a contract are not what the model gives and takes: names, dtypes, shapes, initial values."""
+    problems: list[str] = []
+    for state in contract.state:
+        said = f"state {state.output!r} -> {state.input!r}"
+        given, taken = model.outputs.get(state.output), model.inputs.get(state.input)
+        if given is None:
+            problems.append(
+                f"{said}: the model gives no output {state.output!r}.{nearest(state.output, model.outputs)}"
+            )
+        if taken is None:
+            problems.append(f"{said}: the model takes no input {state.input!r}.{nearest(state.input, model.inputs)}")
+        if taken is not None and (why := _no_value_of(state.initial, taken.dtype)):
+            problems.append(f"{said}: initial = {state.initial:g} {why}")
+        if given is None or taken is None:
+            continue
+        if given.dtype != taken.dtype:
+            problems.append(f"{said}: the output is {given.dtype}, the input {taken.dtype}")
+        if len(given.shape) != len(taken.shape):
+            problems.append(f"{said}: the output has {len(given.shape)} axes, the input {len(taken.shape)}")
+            continue
+        padded = None if state.pad is None else state.pad.axis % max(len(taken.shape), 1)
+        problems += [
+            f"{said}: axis {axis} is {gives} in the output and {takes} in the input, and no pad brings it there"
+            for axis, (gives, takes) in enumerate(zip(given.shape, taken.shape, strict=True))
+            if isinstance(gives, int) and isinstance(takes, int) and gives != takes and axis != padded
+        ]
+    return problems
+
+
+def _no_value_of(value: float, name: str) -> str | None:
+    """Why a number is no value of a dtype; None where it is one."""
+    try:
+        dtype = dtype_named(name)
+        family = family_of(dtype)
+    except ValueError:
+        return f"cannot begin a state of {name}"
+    if family == "complex":
+        return None
+    if family in ("bool", "integer"):
+        least, most = range_of(dtype)
+        whole = math.isfinite(value) and value == int(value)
+        return None if whole and least <= value <= most else f"is no {name}, which the model takes"
+    beyond = math.isfinite(value) and not range_of(dtype)[0] <= value <= range_of(dtype)[1]
+    return f"is beyond {name}, which the model takes" if beyond else None
+
+
 def _step_problems(contract: Contract, recorded: goldens.Golden) -> list[str]:
     problems: dict[str, str] = {}
     previous = None
     for step in range(len(recorded.steps)):
         inputs, outputs = recorded.inputs(step), recorded.outputs(step)
         for message in contract.violations(step, inputs, outputs):
+            problems.setdefault(message, f"golden {recorded.name!r}, step {step}: {message}")
+        for message in _state_values(contract, step, inputs):
             problems.setdefault(message, f"golden {recorded.name!r}, step {step}: {message}")
         values = values_of(outputs, inputs, step, contract.symbols)
         for invariant in contract.parsed:
@@ -153,3 +207,14 @@ def _step_problems(contract: Contract, recorded: goldens.Golden) -> list[str]:
                 )
         previous = values
     return [*problems.values()]
+
+
+def _state_values(contract: Contract, step: int, inputs: Tensors) -> list[str]:
+    """States of the first recorded step that do not begin as the contract says."""
+    if step:
+        return []
+    return [
+        f"state {state.input!r} does not begin with {state.initial:g} everywhere"
+        for state in contract.state
+        if state.input in inputs and not np.all(np.asarray(inputs[state.input]) == state.initial)
+    ]

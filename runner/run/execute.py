@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,7 +19,7 @@ from assay.runner.run.refused import refuse
 from assay.runner.run.rows import case_rows
 from assay.runner.run.same_version import SAME_VERSION, Held
 from assay.runner.run.verdicts import judge
-from assay.runner.suites.case import Case, Expansion, expansion
+from assay.runner.suites.case import Case, Expansion, expand, expansion
 from assay.runner.suites.suite import Suite
 from assay.schema import rows
 from assay.schema.errors import StoreError
@@ -54,6 +55,8 @@ class Finished:
     exit_code: ExitCode
     not_published: str | None
     """Why the snapshot does not show this run yet; its bundles are safe in the spool."""
+    idle_waivers: tuple[str, ...] = ()
+    """Waivers in force that name a model of the suite and cover no case of it."""
     asked: Expansion | None = None
     """What the suite came to: what was left out, and what was asked for and could not be met."""
 
@@ -94,7 +97,19 @@ def run_suite(suite: Suite, folder: Path, store: Store, options: Options, progre
         raise
     exit_code = verdict_of_run(outcomes, begun.outcomes, unmet=bool(asked.unmet))
     write_bundle(store, run_id, [rows.RunEnd(run_id=run_id, ended_at=now(), exit_code=int(exit_code))])
-    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s), asked)
+    idle = _idle(waivers, expand(suite, options.versions))
+    return Finished(run_id, outcomes, exit_code, _publish(store, options.wait_s), idle, asked)
+
+
+def _idle(waivers: Sequence[Waiver], cases: Sequence[Case]) -> tuple[str, ...]:
+    """Waivers whose pattern begins with a model of these cases, and covers none of them."""
+    models = {case.model for case in cases}
+    return tuple(
+        f"waiver {waiver.waiver_id} of {waiver.owner} covers no case of this suite: {waiver.case_pattern!r}"
+        f" (output {waiver.output!r})"
+        for waiver in waivers
+        if waiver.case_pattern.partition("/")[0] in models and not any(waiver.covers(case.name) for case in cases)
+    )
 
 
 def asked_for(suite: Suite, options: Options) -> Expansion:

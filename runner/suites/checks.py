@@ -57,6 +57,10 @@ class CheckKind:
     """Whether a mode says enough for a case's name (`closed_loop`) or stands behind the check (`benchmark-events`)."""
     compares: bool = False
     """Whether its cases are held against their reference, so that the reference itself is nothing to hold."""
+    generates: bool = False
+    """Whether what its model gives goes in again, by the table's `generate`."""
+    counts: bool = False
+    """Whether it counts answers against labels, by the workload's `task`."""
     proves: bool = False
     """Whether it holds what is computed against what is right; the others measure it, or hold it against itself."""
     refuses: Callable[[Combination], str | None] = _anything
@@ -109,9 +113,11 @@ CHECKS: dict[str, CheckKind] = {
         timed=True, in_turns=True, parse_mode=lambda mode: str(parse_mode(mode)), named_by_mode=False
     ),
     "consistency": CheckKind(),
-    "generation": CheckKind(timed=True, in_turns=True, default_mode=GENERATION_MODES[0], parse_mode=_generation_mode),
+    "generation": CheckKind(
+        timed=True, in_turns=True, default_mode=GENERATION_MODES[0], parse_mode=_generation_mode, generates=True
+    ),
     "profile": CheckKind(timed=True),
-    "quality": CheckKind(proves=True),
+    "quality": CheckKind(proves=True, counts=True),
     "ledger": CheckKind(refuses=_without_codes),
     "sensitivity": CheckKind(refuses=_not_by_node),
 }

@@ -130,6 +130,18 @@ class PrepareJob(SessionJob):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsalJob(SessionJob):
+    """A model opened, and the first batches of its workloads run, to see what it takes and gives."""
+
+    op: str = "rehearsal"
+    seed: int
+    onnx: str | None
+    """A given ONNX file or factory, whose ports are read."""
+    onnx_options: Facts
+    workloads: dict[str, Facts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineJob(ModelJob):
     """The engines of a backend, of variants' ONNX files."""
 
@@ -159,7 +171,8 @@ class ExplainJob(SessionJob):
 
 
 _JOBS: dict[str, type[Job]] = {
-    kind.__name__: kind for kind in (Job, InstalledJob, PortsJob, CaseJob, PrepareJob, EngineJob, ExplainJob)
+    kind.__name__: kind
+    for kind in (Job, InstalledJob, PortsJob, CaseJob, PrepareJob, RehearsalJob, EngineJob, ExplainJob)
 }
 
 

@@ -87,6 +87,27 @@ def resolve(connection: duckdb.DuckDBPyConnection, name: str, suite: str = "") -
     raise UnknownRun(f"no run is called {name!r}.{close}")
 
 
+def is_relative(name: str) -> bool:
+    """Whether a run's name means another run when another one is recorded: `latest`, `version:X`, ..."""
+    return name == "release" or name.partition("~")[0] == "latest" or name.startswith(("version:", "branch:"))
+
+
+def suite_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
+    """The suite of a run."""
+    return str(base.ask(connection, "select suite from run where run_id = $run", run=run_id)[0]["suite"])
+
+
+def resolve_pair(connection: duckdb.DuckDBPyConnection, a: str, b: str, suite: str = "") -> tuple[str, str]:
+    """Two runs by name: `latest~1` and the like of the first are of the second one's suite, never of another.
+
+    Raises:
+        UnknownRun: as `resolve`.
+    """
+    second = resolve(connection, b, suite)
+    of_second = suite_of(connection, second) if is_relative(a) else ""
+    return resolve(connection, a, suite or of_second), second
+
+
 def _of_release(connection: duckdb.DuckDBPyConnection, runs: set[str]) -> str:
     for shipped in alert_queries.releases(connection):
         sql = """select r.run_id from run r where r.run_id in

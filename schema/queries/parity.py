@@ -38,6 +38,13 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
     return ask(connection, sql, **bound(filters))
 
 
+def outputs_by_case(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """Every recorded case by name, with the outputs that it ever left receipts of; none of one that never ran."""
+    sql = f"""select c.name, list(distinct p.output) filter (p.output is not null) as outputs
+        from case_result c left join parity p on p.case_id = c.case_id and {MAIN} group by c.name"""
+    return {row["name"]: set(row["outputs"] or ()) for row in ask(connection, sql)}
+
+
 def waiver_events(connection: duckdb.DuckDBPyConnection) -> Answer:
     """Every grant and revocation, oldest first; none in a database from before there were waivers."""
     there = ask(connection, "select 1 from duckdb_tables() where table_name = 'waiver_event'")

@@ -53,15 +53,15 @@ class Books:
         """Let go of the snapshot; it can be asked nothing more."""
         self._closing.close()
 
-    def resolve(self, run: str) -> str:
-        """The id of a run by any of its names.
+    def resolve(self, run: str, suite: str = "") -> str:
+        """The id of a run by any of its names, among those of a suite if one is named.
 
         Raises:
             StoreError: no run, or more than one, has this name.
         """
         from assay.schema.queries import comparison
 
-        return comparison.resolve(self._connection, run)
+        return comparison.resolve(self._connection, run, suite)
 
     def runs(self, suite: str = "") -> Rows:
         """The newest 200 runs (of one suite, if it is named), newest first."""
@@ -96,7 +96,7 @@ class Books:
         """
         from assay.schema.queries import comparison
 
-        return comparison.compare_runs(self._connection, self.resolve(a), self.resolve(b), force=force)
+        return comparison.compare_runs(self._connection, *comparison.resolve_pair(self._connection, a, b), force=force)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """Rows of any SELECT over the tables of the books (docs/tables.md); `$name` in it is a parameter.

@@ -236,6 +236,20 @@ class PortsRead(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsed(Event):
+    """The first batch of a workload, through the model: name -> dtype and shape."""
+
+    workload: str
+    given: list[str]
+    """Inputs that the workload has; the others are states, as the contract begins them."""
+    inputs: dict[str, dict[str, Any]]
+    outputs: dict[str, dict[str, Any]]
+    labels: dict[str, dict[str, Any]]
+    violations: list[str]
+    """Where the arrays are not what the contract says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Walked(Event):
     """Two graphs were walked side by side."""
 

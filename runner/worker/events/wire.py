@@ -15,7 +15,7 @@ KINDS: dict[str, type[Event]] = {
     "receipt": facts.ReceiptGiven, "step": rows.Stepped, "invariant": rows.InvariantWatched, "liveness": rows.Reached, "noise": rows.Scattered, "maxima": facts.LargestErrors, "finding": rows.Noticed,
     "figure": facts.Measured, "ledger": rows.CodesSeen, "calibration_range": rows.RangeLearnt, "class_quality": rows.ClassMeasured, "sensitivity": rows.NodeMeasured,
     "model": facts.ModelRead, "recorded": facts.WorkloadRecorded, "lengths": facts.LengthsRecorded, "artifact": facts.ArtifactMade, "engine": facts.EngineMade, "failed": facts.NotMade,
-    "reference_repeat": facts.ReferenceRepeated, "installed": facts.LibraryFound, "ports": facts.PortsRead,
+    "reference_repeat": facts.ReferenceRepeated, "installed": facts.LibraryFound, "ports": facts.PortsRead, "rehearsed": facts.Rehearsed,
     "walk": facts.Walked, "unwalkable": facts.NotWalkable, "entry": rows.NodeWalked, "blame": rows.EdgeBlamed, "reproduction": facts.ReproductionWritten,
 }  # fmt: skip
 """What an event is called on the wire -> what it says."""

@@ -16,13 +16,21 @@ def run(job: PortsJob, events: Events) -> None:
     Raises:
         UsageError: it is not an ONNX file.
     """
+    events.emit(ports_of(Path(job.onnx)))
+
+
+def ports_of(path: Path) -> PortsRead:
+    """The inputs and outputs of an ONNX file: dtype (or type, of what is no tensor) and shape.
+
+    Raises:
+        UsageError: it is not an ONNX file.
+    """
     from assay.runner.graphs.audit import ports
 
-    path = Path(job.onnx)
     try:
         found = ports(path)
     except Exception as error:
         raise UsageError(f"{path.name} is not an ONNX file that can be read: {str(error).strip()[:300]}") from error
     if not found["inputs"] and not found["outputs"]:
         raise UsageError(f"{path.name} holds no graph: it is empty, cut short, or not an ONNX file.")
-    events.emit(PortsRead(**found))
+    return PortsRead(**found)
