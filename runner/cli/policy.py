@@ -20,7 +20,9 @@ def show(
     wide: Wide = False,
     json: Json = False,
 ) -> None:
-    """Say what a policy asks: of every output, of each that has an entry, and of measurements.
+    """Say what a policy asks.
+
+    Of every output, of each that has an entry of its own, and of measurements.
 
     Example: assay policy show int8
     """
