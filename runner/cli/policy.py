@@ -14,6 +14,30 @@ from assay.runner.errors import ExitCode
 family = Family(Panel.KEEP, name="policy", help="Judge what is recorded by other rules.")
 
 
+@family.command()
+def show(
+    policy: Annotated[str, typer.Argument(help="A policy file, or the name of a policy that ships.")],
+    wide: Wide = False,
+    json: Json = False,
+) -> None:
+    """Say what a policy asks.
+
+    Of every output, of each that has an entry of its own, and of measurements.
+
+    Example: assay policy show int8
+    """
+    from assay.runner.reports import console
+    from assay.runner.reports.tables import print_table
+    from assay.runner.rules.policies import find_policy
+
+    name, found = find_policy(policy)
+    rows = [{"of": of, "asks": asks} for of, asks in found.asks()]
+    if json:
+        console.print_json({"policy": name, "asks": rows})
+    else:
+        print_table(rows, ["of", "asks"], name, wide=wide)
+
+
 @family.command(name="try")
 def try_(
     policy: Annotated[str, typer.Argument(help="A policy file, or the name of a policy that ships.")],

@@ -21,6 +21,8 @@ from assay.runner.tensors import Array, Tensors
 _LOCAL = "reference::"
 """Prefix of what a node reads when it is fed the reference's value."""
 _EPSILON = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8, "float64": 2.0**-53}
+_NO_ROUNDING = 2.0**-96
+"""Less than one unit in the largest of very many integers is of their norm."""
 _JUMP = 16.0
 """A local error this many times what rounding may do is a suspect."""
 _TYPICAL = 8.0
@@ -267,8 +269,11 @@ def _spilled(array: Array) -> Array:
 def rounding(dtype: Any, length: int, nodes: int) -> float:
     """Relative L2 error that rounding may leave.
 
-    A few units in the last place, growing with the root of what is added up.
+    A few units in the last place, growing with the root of what is added up; of whole numbers nothing that a unit
+    anywhere would be hidden by.
     """
+    if dtype.kind in "iub":
+        return _NO_ROUNDING
     unit = _EPSILON.get(dtype.name, 2.0**-24)
     return 2 * unit * math.sqrt(max(length, 1)) * math.sqrt(nodes) + 2 * unit
 

@@ -107,7 +107,7 @@ def verdict_words(outcome: Outcome) -> str:
             words += names if few else [f"{len(names)} {_SUBJECTS.get(subject, subject)} pass"]
     worst = worst_ratios(outcome)
     if worst and any(" at least " in j.rule for subject, _, j in outcome.judgements if subject == "parity"):
-        words.append(f"SQNR {number(worst['sqnr_db'])} dB, cosine {number(worst['cosine'])}")
+        words.append(f"SQNR {number(worst['sqnr_db'])} dB, cosine {number(worst['cosine'], 6)}")
     return ", ".join(words)
 
 

@@ -67,13 +67,19 @@ class Policy(Tolerance):
         outputs = {name: tolerance.with_itself() for name, tolerance in self.outputs.items()}
         return super().with_itself().model_copy(update={"outputs": outputs})  # type: ignore[return-value]
 
-    def words(self) -> str:
-        """Everything that is asked: of outputs in general, of each that has an entry, and of measurements."""
-        told = [f"{self.for_output('').words()} (whole numbers exact)"]
+    def asks(self) -> list[tuple[str, str]]:
+        """(of what, what is asked): floats, logits, whole numbers, each output that has an entry, measurements."""
+        told = [("outputs of floats", self.for_output("").words())]
+        if self.top1 is not None:
+            told.append(("outputs named as logits or probabilities", self.for_output("logits").words()))
+        told.append(("outputs of whole numbers", self.for_output("", "int64").words()))
         for name, own in self.outputs.items():
-            asked = f"ignored ({own.ignore})" if own.ignore else self.for_output(name).words()
-            told.append(f"{name}: {asked}")
-        return ". ".join(told + [limit.words() for limit in self.limits])
+            told.append((name, f"ignored: {own.ignore}" if own.ignore else self.for_output(name).words()))
+        return told + [(limit.metric, limit.words().removeprefix(limit.metric).strip()) for limit in self.limits]
+
+    def words(self) -> str:
+        """Everything that is asked, in one line."""
+        return "; ".join(f"{of}: {asks}" for of, asks in self.asks())
 
     def definition(self) -> str:
         return json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)

@@ -70,7 +70,9 @@ class Parity:
     histogram: list[int]
     """64 counts: [0] exact, [1] |error| < 2^-49, [i] 2^(i-51) <= |error| < 2^(i-50), [63] from 2^12 up."""
     rule: str
+    """`mixed`, `either`, `exact`; `limits` where no element is asked for; or a rule of the field, what it goes by."""
     atol: float
+    """As it was in force: 0 where every difference broke the rule, or none did."""
     rtol: float
     expected_dtype: str | None
     actual_dtype: str | None

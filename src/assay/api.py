@@ -205,8 +205,8 @@ def run_suite(
 def diff(expected: str | Path, actual: str | Path, *, atol: float = 0.0, rtol: float = 0.0) -> Rows:
     """Two files of arrays (npy, npz, safetensors), array by array: the receipt with its `outcome` and `reason`.
 
-    An element is within when |actual - expected| <= atol + rtol * |expected|. Equal paths, empty arrays and constant
-    references are `vacuous`, never a pass.
+    An element is within when |actual - expected| <= atol + rtol * |expected|; integers and bools have to be equal.
+    Equal paths, empty arrays and constant references are `vacuous`, never a pass.
 
     Raises:
         UsageError: a file is missing, damaged or of an unknown kind.

@@ -19,6 +19,7 @@ from assay.runner.divergence.onnx_walk import OnnxReference
 from assay.runner.divergence.reference import RefNode
 from assay.runner.divergence.repro import write_reproduction
 from assay.runner.divergence.torch_walk import TorchReference
+from assay.runner.divergence.walk import rounding
 from assay.runner.errors import UsageError
 from assay.runner.graphs.onnx_graph import load, segments
 from assay.runner.models import faults, scaling, streaming_encoder
@@ -297,3 +298,9 @@ def test_the_chain_says_which_link_adds_the_error_and_which_is_left_out():
     assert "broken is left out" in edges[0]["problem"]
     assert edges[1]["max_abs"] == pytest.approx(0.099)
     assert edges[1]["share"] > 0.99
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "bool"])
+def test_no_rounding_explains_a_unit_of_a_whole_number(dtype: str):
+    unit = 1 / (2.0**63 * 1e9**0.5)  # in the norm of 10^9 of the largest integers
+    assert 16 * rounding(np.dtype(dtype), 4096, 1) < unit < rounding(np.dtype("float64"), 4096, 1)

@@ -132,9 +132,10 @@ def test_a_policy_says_all_that_it_asks():
         atol=0.1, outputs={"i": {"rule": "order", "by": "s"}}, limits=[{"metric": "latency_p50_ms", "max": 5}]
     )
     assert policy.words() == (
-        "mixed atol 0.1, rtol 0.0001 (whole numbers exact). i: order by s, axis -1, atol 0.1, rtol 0.0001."
-        " latency_p50_ms max 5"
+        "outputs of floats: mixed atol 0.1, rtol 0.0001; outputs of whole numbers: exact;"
+        " i: order by s, axis -1, atol 0.1, rtol 0.0001; latency_p50_ms: max 5"
     )
+    assert ("outputs named as logits or probabilities", "top1 at least 0.9") in Policy(top1=0.9).asks()
 
 
 @given(
