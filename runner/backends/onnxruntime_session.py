@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_device
+from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_audit, onnxruntime_device
 from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
 from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.graphs.precision import HALF, share_in, words
 from assay.runner.session import Placement, Session, Source, Stream, fed_back
 from assay.runner.tensors import Tensors, hash_file
 
@@ -205,13 +206,26 @@ class OnnxRuntimeSession(Session):
             fell_back = f"{self._provider} was asked for; the session has only {', '.join(in_force)}"
         elif nodes[_CPU]:
             fell_back = f"{self._provider} was asked for; {nodes[_CPU]} of {nodes.total()} nodes were given to {_CPU}"
+        ran, asked = "", self._options.get("asked")
+        if asked and not self._options.get("allow_fallback", False):
+            executed = self.arithmetic({})
+            ran = words(executed) or "no products known"
+            if fell_back is None and (share_in(asked, executed) or 0.0) < HALF:
+                fell_back = f"{asked} was asked for; {ran} ran"
         return Placement(
             device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
-            precision=_precision(self._path, operators),
+            precision=_precision(self._path, operators) + (f", {ran}" if ran else ""),
             threads=int(self._options["threads"]) if "threads" in self._options else None,
             fell_back=fell_back,
         )
+
+    def arithmetic(self, inputs: Tensors) -> dict[str, dict[str, int]] | None:
+        """Nodes by the type that they run in, read from the graph as ONNX Runtime optimized it for this provider."""
+        del inputs
+        level = OPTIMIZATION[self._options.get("graph_optimization", "all")]
+        chosen = (self._provider, self._options.get("chosen", {}))
+        return onnxruntime_audit.arithmetic_of(self._path, level, self._options.get("session", {}), chosen)
 
     def state_hash(self) -> str:
         return hash_file(self._path)

@@ -252,6 +252,7 @@ def _build_variants(
 ) -> None:
     from assay.runner.graphs.audit import audit, stored_twice
     from assay.runner.recipes import build as recipes
+    from assay.runner.recipes import changes
 
     base: Path | None = None
     for variant in job.variants:
@@ -273,6 +274,7 @@ def _build_variants(
                 Path(job.artifacts),
             )
             audited = audit(made.path)
+            changed = changes.of(variant["recipe"], variant["options"], start, made.path)
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
             continue
@@ -281,10 +283,15 @@ def _build_variants(
         learnt_from = variant["calibration"]["name"] if variant["calibration"] else None
         events.emit(
             ArtifactMade(
-                variant=variant["name"], base=str(start) if start else None, calibration=learnt_from, **asdict(made)
+                variant=variant["name"],
+                base=str(start) if start else None,
+                calibration=learnt_from,
+                nodes=changed.nodes,
+                nodes_changed=changed.changed,
+                **asdict(made),
             )
         )
-        for finding in [*audited.findings, *stored_twice(made.path)]:
+        for finding in [*audited.findings, *stored_twice(made.path), *changed.findings]:
             events.emit(Noticed(variant=variant["name"], **finding))
         for name, steps in recorded.items():
             _record_lengths(
