@@ -48,6 +48,10 @@ class Placement:
     """Why the session is not what was asked for, if it is not."""
     streams: int = 1
     """Copies of the batch that one call runs at the same time."""
+    modules: int | None = None
+    """Of a module that a recipe changed: its parts, as many as compute or hold weights; None of everything else."""
+    modules_changed: int | None = None
+    """How many of them are of another class, or hold another dtype, than before."""
 
 
 def refused(kind: str, side: str = "input") -> str | None:
@@ -153,6 +157,10 @@ class Session(ABC):
     @abstractmethod
     def placement(self) -> Placement:
         """What really runs, read from the session."""
+
+    def arithmetic(self, inputs: Tensors) -> dict[str, dict[str, int]] | None:  # noqa: ARG002  most do not say
+        """`products` and `others` by the element type that they really ran in on these inputs; None: not known."""
+        return None
 
     @abstractmethod
     def state_hash(self) -> str:

@@ -91,7 +91,7 @@ BACKENDS: dict[str, BackendKind] = {
             "session": Option("table", "Entries of the session's configuration, by name.", {}),
             "tf32": _TF32,
         },
-        added=("profile", "sizes", "device_stream", "cuda_graph"),
+        added=("profile", "sizes", "device_stream", "cuda_graph", "asked"),
     ),
     "tensorrt": BackendKind(
         "assay.runner.backends.tensorrt_engine", "tensorrt", ("engine",), "tensorrt",

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_device
+from assay.runner.backends import BACKENDS, check_session_options, device_type, onnxruntime_audit, onnxruntime_device
 from assay.runner.backends.onnxruntime_device import CUDA, OnnxRuntimeDeviceStream
 from assay.runner.backends.onnxruntime_runs import Runs
 from assay.runner.backends.onnxruntime_values import DTYPES, gathered, is_optional, is_sequence, named, value_of, wanted
 from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.graphs.precision import HALF, share_in, words
 from assay.runner.session import HostStream, Placement, Session, Source, Stream, fed_back, refused
 from assay.runner.tensors import TEXT, Tensors, dtype_name, hash_file, texts
 
@@ -262,14 +263,28 @@ class OnnxRuntimeSession(Session):
             fell_back = f"{self._provider} was asked for; the session has only {', '.join(in_force)}"
         elif nodes[_CPU]:
             fell_back = f"{self._provider} was asked for; {nodes[_CPU]} of {nodes.total()} nodes were given to {_CPU}"
+        ran, asked = "", self._options.get("asked")
+        if asked and not self._options.get("allow_fallback", False):
+            executed = self.arithmetic({})
+            ran = words(executed) or "no products known"
+            if fell_back is None and (share_in(asked, executed) or 0.0) < HALF:
+                fell_back = f"{asked} was asked for; {ran} ran"
         return Placement(
             device=self._on if self._provider in in_force else "cpu",
             placement=", ".join(f"{name}:{count}" for name, count in nodes.most_common()) or f"{in_force[0]}:0",
             precision=_precision(self._path, operators)
+            + (f", {ran}" if ran else "")
             + (", bfloat16 computed in float32 and rounded after every node" if self._options.get("rounded") else ""),
             threads=self._options.get("pool"),
             fell_back=fell_back,
         )
+
+    def arithmetic(self, inputs: Tensors) -> dict[str, dict[str, int]] | None:
+        """Nodes by the type that they run in, read from the graph as ONNX Runtime optimized it for this provider."""
+        del inputs
+        level = OPTIMIZATION[self._options.get("graph_optimization", "all")]
+        chosen = (self._provider, self._options.get("chosen", {}))
+        return onnxruntime_audit.arithmetic_of(self._path, level, self._options.get("session", {}), chosen)
 
     def state_hash(self) -> str:
         return hash_file(self._path)

@@ -24,9 +24,10 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from assay.runner.backends import BACKENDS, check_session_options, cuda_device
+from assay.runner.backends import BACKENDS, check_session_options, cuda_device, pytorch_audit
 from assay.runner.backends.cuda_device import DeviceArray, DeviceCall
 from assay.runner.errors import UsageError
+from assay.runner.recipes import MODULE_RECIPES
 from assay.runner.recipes.torch_modules import Signed, parameter_names
 from assay.runner.recipes.torch_tensors import leaves_of, name_outputs, nest, to_numpy, to_torch
 from assay.runner.session import Placement, Session, Source, Stream, fed_back
@@ -61,11 +62,13 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
     torch.backends.cudnn.allow_tf32 = bool(options.get("tf32", False))
     torch.backends.cudnn.deterministic = True
     module = load_module(source).to(device)
+    before = None
     if source.recipe:
         from assay.runner.recipes.torch_modules import apply
 
+        before = pytorch_audit.parts(module)
         module = Signed(apply(source.recipe, module, source.recipe_options), parameter_names(module))
-    yield PyTorchSession(module, source, device, options)
+    yield PyTorchSession(module, source, device, options, before)
 
 
 def load_module(source: Source) -> Any:
@@ -128,8 +131,11 @@ class _Autocast:
 class PyTorchSession(Session):
     arithmetics = ("float64", *_DROPPED_BITS)
 
-    def __init__(self, module: Any, source: Source, device: torch.device, options: dict[str, Any]) -> None:
+    def __init__(
+        self, module: Any, source: Source, device: torch.device, options: dict[str, Any], before: Any = None
+    ) -> None:
         self.module = module
+        self._before = before
         self._source = source
         self._device = device
         self._options = options
@@ -296,7 +302,17 @@ class PyTorchSession(Session):
             + (f", autocast to {self._options['autocast']}" if self._options.get("autocast") else "")
             + (f", products rounded to {self._options['rounding']}" if self._options.get("rounding") else ""),
             threads=torch.get_num_threads(),
+            modules=None if self._before is None else pytorch_audit.parts(self.module).total(),
+            modules_changed=None
+            if self._before is None or not MODULE_RECIPES[str(self._source.recipe)].alters
+            else pytorch_audit.changed(pytorch_audit.parts(self.module), self._before),
         )
+
+    def arithmetic(self, inputs: Tensors) -> dict[str, dict[str, int]] | None:
+        """Operators of one call by their type; None of compiled modules, whose kernels nobody sees."""
+        if self._options.get("compile") or self._source.recipe == "torch-compile":
+            return None
+        return pytorch_audit.arithmetic_of(lambda: self.infer(inputs))
 
     def _how(self) -> str:
         if self._options.get("compile"):

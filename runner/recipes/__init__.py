@@ -35,6 +35,8 @@ class Recipe:
     """The same where an option decides: the option's name, and the precision of each of its values."""
     quantizes: bool = True
     """Whether its file may hold tensors in codes."""
+    alters: bool = True
+    """Whether answers are meant to differ, and weights to be smaller: equal ones then say that nothing was done."""
     calibration: Literal["needed", "may", "none"] = "none"
     """Whether it learns from the variant's `calibration` data."""
     options: Mapping[str, Option] = field(default_factory=dict)
@@ -161,8 +163,10 @@ _TENSORRT = {
 }
 
 RECIPES: dict[str, Recipe] = {
-    "given": Recipe("assay.runner.recipes.given:build", "source", quantizes=False),
-    "export": Recipe("assay.runner.recipes.export:build", "module", precision="float32", quantizes=False, options=EXPORT),
+    "given": Recipe("assay.runner.recipes.given:build", "source", quantizes=False, alters=False),
+    "export": Recipe(
+        "assay.runner.recipes.export:build", "module", precision="float32", quantizes=False, alters=False, options=EXPORT
+    ),
     "onnxruntime-dynamic": Recipe(
         "assay.runner.recipes.onnxruntime_quantize:build_dynamic", "onnx", options=_DYNAMIC
     ),
@@ -188,7 +192,7 @@ RECIPES: dict[str, Recipe] = {
         options={"dtype": Option("text", "The other float type.", "bfloat16", ("bfloat16", "float16"))},
     ),
     "torch-compile": Recipe(
-        "assay.runner.recipes.torch_modules:compile_module", "module", "module", options=_COMPILE
+        "assay.runner.recipes.torch_modules:compile_module", "module", "module", alters=False, options=_COMPILE
     ),
     "codebook-linear": Recipe(
         "assay.runner.recipes.codebook_modules:quantize_codebook", "module", "module", options=_CODED_LINEAR
@@ -198,7 +202,7 @@ RECIPES: dict[str, Recipe] = {
         options={"kind": Option("text", "What weights are held in.", "int8", ("int8", "nf4", "fp4"))},
     ),
     "tensorrt": Recipe(
-        "assay.runner.backends.tensorrt_build:build", "onnx", "engine", options=_TENSORRT
+        "assay.runner.backends.tensorrt_build:build", "onnx", "engine", alters=False, options=_TENSORRT
     ),
 }  # fmt: skip
 """Name -> recipe. No library is imported for it: a suite is checked anywhere."""

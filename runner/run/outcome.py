@@ -119,6 +119,8 @@ class Outcome:
             bytes=size,
             parameters=weights,
             bits_per_weight=8 * size / weights,
+            nodes=self.opened.get("modules"),
+            nodes_changed=self.opened.get("modules_changed"),
         )
 
 

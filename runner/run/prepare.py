@@ -294,6 +294,8 @@ def opened_from(suite: Suite, folder: Path, prepared: Prepared, case: Case) -> t
         options["asked"] = None if case.choice.allow_fallback else case.precision_asked
     elif source["kind"] == "onnx":
         source["location"] = prepared.artifacts[case.variant]["path"]
+        if case.recipe.precision and not case.choice.allow_fallback:
+            options["asked"] = case.recipe.precision
     return source, options | check_named(case.check).session_options(case)
 
 

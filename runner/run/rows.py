@@ -30,6 +30,7 @@ def artifact_row(
         weights=weights_from, calibration=event.get("calibration"), calibration_sha256=event.get("calibration_sha256"),
         made_from=(event.get("settings") or {}).get("made_from"),
         settings=strict(event["settings"], sort_keys=True) if event.get("settings") else None,
+        nodes=event.get("nodes"), nodes_changed=event.get("nodes_changed"),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from assay.runner.rules.coverage import kinds_of
 from assay.runner.rules.policy import Judgement, judge_measurement, judge_output
 from assay.runner.rules.waiver import Waiver
 from assay.runner.run.checks import check_named
+from assay.runner.run.evidence import nothing_proved
 from assay.runner.run.outcome import Outcome, is_main
 from assay.runner.run.rows import measurement_rows
 from assay.runner.run.same_version import SAME_VERSION, findings_of
@@ -89,6 +90,8 @@ def _worth_less(outcome: Outcome, name: str, steps: int, judgement: Judgement) -
         reason = "the candidate is the reference itself"
     elif case.mode != "functional" and steps < 2:
         reason = f"{steps} step was compared: nothing was fed back"
+    elif (nothing := nothing_proved(outcome)) is not None:
+        reason = nothing
     elif not case.policy.for_output(name).constant_ok:
         constant = next(
             (f for f in outcome.told["finding"] if f["kind"] == "constant_output" and f["subject"] == name), None
@@ -117,10 +120,11 @@ def judge_probes(outcome: Outcome) -> None:
         mode, name = receipt["mode"], receipt["output"]
         if mode in ("simulated", "executed") or outcome.case.policy.for_output(name).ignore:
             continue  # the first are a finding, when they differ
-        policy = outcome.case.policy if mode == "lengths" else outcome.case.policy.with_itself()
+        own = mode in ("lengths", "rounded")  # the others compare it with itself: nothing was approximated twice
+        policy = outcome.case.policy if own else outcome.case.policy.with_itself()
         tolerance = policy.for_output(name, receipt["expected_dtype"]).model_copy(update={"constant_ok": True})
         steps = [r for r in outcome.receipts if r["output"] == name and r["step"] >= 0 and r.get("mode") == mode]
-        if mode == "lengths" and tolerance.acceptance:
+        if own and tolerance.acceptance:
             few = tolerance.acceptance.model_copy(update={"least_steps": None, "slope": None})
             tolerance = tolerance.model_copy(update={"acceptance": few})
         judgement = judge_output(tolerance, receipt, steps)

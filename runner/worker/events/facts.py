@@ -53,6 +53,22 @@ class Opened(Event):
     parameter_bytes: int | None
     in_force: dict[str, Any]
     """As `assay.runner.worker.in_force` reads it."""
+    modules: int | None = None
+    modules_changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArithmeticSeen(Event):
+    """In which element types a case computes: `products` and `others`, nodes (or calls) by type."""
+
+    stored: dict[str, dict[str, int]] | None
+    """As the file says; None of what is no file."""
+    executed: dict[str, dict[str, int]] | None
+    """As it ran; None where the backend does not say."""
+    rounded_steps: int
+    """Steps that were evaluated with every result rounded as stored, whose receipts have the mode `rounded`."""
+    not_rounded: str | None
+    """Why there are none, where there should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +205,8 @@ class ArtifactMade(Event):
     calibration_sha256: str | None
     settings: dict[str, Any] | None
     file_sha256: str | None
+    nodes: int | None = None
+    nodes_changed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

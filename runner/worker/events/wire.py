@@ -11,7 +11,7 @@ from assay.schema.documents import pack, unpack
 
 KINDS: dict[str, type[Event]] = {
     "done": facts.Done, "error": facts.JobFailed, "note": facts.Noted,
-    "imported": facts.LibraryImported, "opened": facts.Opened, "ready": facts.Ready, "block": facts.BlockTimed, "memory": facts.MemoryHeld, "layers": facts.LayersTimed,
+    "imported": facts.LibraryImported, "opened": facts.Opened, "arithmetic": facts.ArithmeticSeen, "ready": facts.Ready, "block": facts.BlockTimed, "memory": facts.MemoryHeld, "layers": facts.LayersTimed,
     "receipt": facts.ReceiptGiven, "step": rows.Stepped, "invariant": rows.InvariantWatched, "liveness": rows.Reached, "noise": rows.Scattered, "maxima": facts.LargestErrors, "finding": rows.Noticed,
     "figure": facts.Measured, "ledger": rows.CodesSeen, "calibration_range": rows.RangeLearnt, "class_quality": rows.ClassMeasured, "sensitivity": rows.NodeMeasured,
     "model": facts.ModelRead, "recorded": facts.WorkloadRecorded, "lengths": facts.LengthsRecorded, "artifact": facts.ArtifactMade, "engine": facts.EngineMade, "failed": facts.NotMade,

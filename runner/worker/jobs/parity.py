@@ -20,7 +20,7 @@ from assay.runner.worker.events.event import Event, Events
 from assay.runner.worker.events.facts import ReceiptGiven
 from assay.runner.worker.events.rows import InvariantWatched, Noticed, Reached, Stepped
 from assay.runner.worker.job import CaseJob
-from assay.runner.worker.jobs import other_sizes
+from assay.runner.worker.jobs import other_sizes, precision
 from assay.runner.worker.jobs.session import (
     Renamed,
     announce,
@@ -65,6 +65,7 @@ def run(job: CaseJob, events: Events) -> None:
             events.emit(ReceiptGiven(receipt))
         if expected.steps:
             _probe(job, events, Renamed(session, job.rename_inputs, job.rename), expected, policy)
+            precision.look(job, events, session, expected, policy)
 
 
 def _probe(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:

@@ -185,6 +185,8 @@ def _recorded(
     if given := job.given_goldens.get(name):
         made = golden.read(Path(job.goldens), given)
         _same_generation(job, events, session, name, made, facts["state"])
+        if made.facts.get("state") == facts["state"]:
+            _tell_own_golden(events, name, given, made)
         _note(events, coverage.other_version(given, made.facts, job.model, facts["version"]), workload=name)
     else:
         steps = begun or _steps(job, session, name, contract)
@@ -210,6 +212,15 @@ def _recorded(
         )
     )
     return made
+
+
+def _tell_own_golden(events: Events, workload: str, name: str, made: golden.Golden) -> None:
+    """A golden that this model made by itself is right about nothing but the same on another backend."""
+    backend = str(made.facts.get("backend"))
+    message = f"golden {name!r} was recorded from this very model on {backend!r}: agreeing with itself proves nothing"
+    events.emit(
+        Noticed(workload=workload, kind="golden_of_this_model", subject=backend, severity="note", message=message)
+    )
 
 
 def _same_generation(
@@ -338,6 +349,7 @@ def _build_variants(
     contract: Contract,
 ) -> None:
     from assay.runner.graphs.audit import audit, stored_twice
+    from assay.runner.recipes import changes
 
     base: Path | None = None
     sizes = other_sizes.Recorder(job, events, session, contract)
@@ -354,6 +366,7 @@ def _build_variants(
             ingredients = _ingredients(job, variant["options"], session, example, start, variant["calibration"])
             made = make(variant["recipe"], ingredients)
             audited = audit(made.path)
+            changed = changes.of(variant["recipe"], variant["options"], start, made.path)
         except Exception as error:  # noqa: BLE001  the other variants go on
             events.emit(NotMade(variant=variant["name"], type=type(error).__name__, message=plain(error)))
             continue
@@ -362,10 +375,15 @@ def _build_variants(
         learnt_from = variant["calibration"]["name"] if variant["calibration"] else None
         events.emit(
             ArtifactMade(
-                variant=variant["name"], base=str(start) if start else None, calibration=learnt_from, **asdict(made)
+                variant=variant["name"],
+                base=str(start) if start else None,
+                calibration=learnt_from,
+                nodes=changed.nodes,
+                nodes_changed=changed.changed,
+                **asdict(made),
             )
         )
-        for finding in [*audited.findings, *stored_twice(made.path)]:
+        for finding in [*audited.findings, *stored_twice(made.path), *changed.findings]:
             events.emit(Noticed(variant=variant["name"], **finding))
         if variant["calibration"]:
             _note(
