@@ -279,9 +279,8 @@ def test_a_mute_ends_on_its_day(slower: Store):
 
 def test_a_mute_ends_when_a_version_has_run(slower: Store):
     triage.act(slower, alerts(slower)[0]["alert_id"], "mute", actor="mira", reason="wait for v3", until_version="v3")
-    later = [replace_start(workload) for workload in "abc"]
-    for case in later:
-        write_bundle(slower, "later", case)
+    for workload in "abc":
+        write_bundle(slower, f"later-{workload}", replace_start(workload))
     night = look(slower_synced(slower), Watching(), at=datetime.fromisoformat("2100-01-01"))
     assert [(event.action, "v3 has run" in event.reason) for event in night.events if event.action == "unmuted"] == [
         ("unmuted", True)
