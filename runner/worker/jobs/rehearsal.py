@@ -82,8 +82,15 @@ def _given(job: RehearsalJob, folder: Path) -> Path:
     from assay.runner.recipes.given import build
 
     ingredients = Ingredients(
-        target=folder / "model.onnx", options={}, example={}, module=None, base=None, onnx=job.onnx,
-        onnx_options=job.onnx_options, folder=Path(job.folder), output_names=(),
-    )  # fmt: skip
+        target=folder / "model.onnx",
+        options={},
+        example={},
+        module=None,
+        base=None,
+        onnx=job.onnx,
+        onnx_options=job.onnx_options,
+        folder=Path(job.folder),
+        output_names=(),
+    )
     build(ingredients)
     return ingredients.target
