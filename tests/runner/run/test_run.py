@@ -138,7 +138,12 @@ def test_a_run_that_is_asked_to_end_keeps_what_is_finished_and_exits_as_interrup
 ):
     suite = fake_suite(tmp_path, "delay_ms = 20.0, offset = 1.0", check='["parity", "benchmark"]')
     command = [sys.executable, "-m", "assay", "run", str(suite), "--db", str(db)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SOURCES}) as run:
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup this process ignores it, and so would a child
+    try:
+        run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SOURCES})
+    finally:
+        signal.signal(number, before)
+    with run:
         assert "[1/2]" in run.stderr.readline()
         run.send_signal(number)
         assert "finished cases are recorded" in run.stderr.read()
