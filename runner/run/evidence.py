@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from assay.runner.graphs.precision import HALF, Counts, share_in, widened, words
 from assay.runner.recipes import RECIPES
-from assay.runner.recipes.changes import nothing_changed
 from assay.runner.run.outcome import Facts, Outcome, is_main
 
 PROVES_NOTHING = ("nothing_changed", "same_as_reference", "own_golden", "precision_not_as_stored")
@@ -49,7 +48,12 @@ def _unchanged_module(outcome: Outcome) -> Iterator[Facts]:
     """A recipe that changes modules once they are loaded, and changed none."""
     count = outcome.opened.get("modules_changed")
     if _alters(outcome) and count == 0:
-        yield nothing_changed(outcome.case.recipe.recipe, "", f"{outcome.opened['modules']} modules")
+        recipe = outcome.case.recipe.recipe
+        message = (
+            f"recipe {recipe!r} changed none of {outcome.opened['modules']} modules: agreeing with the original proves"
+            " nothing"
+        )
+        yield {"kind": "nothing_changed", "subject": recipe, "severity": "vacuous", "message": message}
 
 
 def _own_golden(outcome: Outcome) -> Iterator[Facts]:

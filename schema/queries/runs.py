@@ -130,7 +130,8 @@ def cases_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     `status` is how it ended, `came_to` what it came to with its verdicts (`assay.schema.queries.outcome`), `why` the
     error or the reason of the first such verdict.
     """
-    sql = """select c.* exclude (model_sha256), c.model_sha256 as model_identity, a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256,
+    sql = """select c.* exclude (model_sha256), c.model_sha256 as model_identity,
+        a.bytes as model_bytes, a.bits_per_weight, a.parameters, a.sha256 as model_sha256,
         a.recipe_sha256, a.format, a.weights, a.calibration, a.calibration_sha256
         from case_result c left join artifact a using (artifact_id) where c.run_id = $run
         order by c.status = 'ok', c.name"""
@@ -234,6 +235,7 @@ def newest_case(
 
 def find_case(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
     """Cases of a run with the suite that made them."""
-    sql = """select c.* exclude (model_sha256), c.model_sha256 as model_identity, r.suite, r.command, a.sha256 as model_sha256 from case_result c join run r using (run_id)
+    sql = """select c.* exclude (model_sha256), c.model_sha256 as model_identity, r.suite, r.command,
+        a.sha256 as model_sha256 from case_result c join run r using (run_id)
         left join artifact a using (artifact_id) where c.run_id = $run order by c.name"""
     return ask(connection, sql, run=run_id)

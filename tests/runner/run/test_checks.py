@@ -53,7 +53,7 @@ def test_the_name_of_a_check_is_compared_nowhere_outside_the_table_and_its_class
 def outcome(check: str, **facts: object) -> SimpleNamespace:
     case = SimpleNamespace(
         name="line/fp32/onnxruntime/noise", check=check, mode="cached" if check == "generation" else "functional",
-        variant="fp32", backend="onnxruntime", generate=SimpleNamespace(tokens=7),
+        variant="fp32", backend="onnxruntime", generate=SimpleNamespace(tokens=7), coverage=(),
     )  # fmt: skip
     empty = {
         "error_message": None,
