@@ -83,6 +83,8 @@ def differences(ours: Tally, theirs: Tally) -> dict[str, Any]:
                 "mean_expected": max(abs(theirs.min_expected), abs(theirs.max_expected)),
             }.get(name, abs(b))
             same = abs(a - b) <= 1e-12 * scale
+        elif a is None or b is None:
+            same = a is b
         else:
             same = np.array_equal(np.array(a), np.array(b), equal_nan=True)
         if not same:

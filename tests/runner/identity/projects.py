@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ def loaded(job: PrepareJob) -> Iterator[tuple[Model, Any]]:
         sys.path[:] = paths
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(Path(job.folder).resolve()):
+            if file and Path(file).is_relative_to(Path(tempfile.gettempdir()).resolve()):
                 del sys.modules[name]
 
 
