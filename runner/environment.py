@@ -154,25 +154,26 @@ def _asked(question: Any) -> Any:
 
 def git_state(folder: Path) -> tuple[str | None, str | None, bool | None]:
     """Commit, branch and whether there are uncommitted changes; None where there is no repository."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on PATH, like anywhere
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
+    commit = git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None, None, None
-    status = git("status", "--porcelain", "--untracked-files=no")
-    return commit, git("rev-parse", "--abbrev-ref", "HEAD"), bool(status)
+    status = git(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit, git(folder, "rev-parse", "--abbrev-ref", "HEAD"), bool(status)
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """What git prints there, without its ends; None where it is not installed, refuses, or takes half a minute."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on PATH, like anywhere
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def command_line() -> str:

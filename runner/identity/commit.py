@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+
+from assay.runner.environment import git
 
 _AT_ONCE = 200
 """Files that git is asked about in one command."""
@@ -12,7 +13,7 @@ _AT_ONCE = 200
 
 def commit_of(place: Path) -> str | None:
     """The commit of the repository that a file or folder lies in; None where there is no repository, or no commit."""
-    return _git(_folder(place), "rev-parse", "HEAD")
+    return git(_folder(place), "rev-parse", "HEAD")
 
 
 def version_at(commit: str, place: Path, files: Iterable[Path]) -> str:
@@ -20,7 +21,7 @@ def version_at(commit: str, place: Path, files: Iterable[Path]) -> str:
 
     Files that lie outside the repository of `place` are not asked about.
     """
-    top = _git(_folder(place), "rev-parse", "--show-toplevel")
+    top = git(_folder(place), "rev-parse", "--show-toplevel")
     if top is None:
         return f"{commit[:12]}-dirty"
     root = Path(top).resolve()
@@ -34,24 +35,10 @@ def version_at(commit: str, place: Path, files: Iterable[Path]) -> str:
             "--",
             *inside[start : start + _AT_ONCE],
         )
-        if _git(root, *asked) != "":
+        if git(root, *asked) != "":
             return f"{commit[:12]}-dirty"
     return commit[:12]
 
 
 def _folder(place: Path) -> Path:
     return place if place.is_dir() else place.parent
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607  git is found on PATH, like anywhere
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from assay.runner.graphs import marks, rounded
@@ -138,6 +141,23 @@ def test_nodes_that_read_narrower_types_than_before_are_counted(tmp_path: Path):
 
     quantize_dynamic(tmp_path / "a.onnx", tmp_path / "b.onnx", weight_type=QuantType.QInt8)
     assert marks.changed(marks.nodes_of(tmp_path / "b.onnx"), whole) == 2, "both products"
+
+
+OPERATORS = st.lists(st.sampled_from(["Matmul", "matmul", "Conv", "Gemm", "LSTM", "Attention", "Add"]), max_size=3)
+
+
+@given(names=OPERATORS, squared=st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_a_quantizer_that_finds_none_of_its_operators_never_counts_a_node(names: list[str], squared: bool):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with TemporaryDirectory() as folder:
+        a, b = Path(folder) / "a.onnx", Path(folder) / "b.onnx"
+        onnx.save(network(squared=squared), a)
+        quantize_dynamic(a, b, weight_type=QuantType.QInt8, op_types_to_quantize=names or ["Nothing"])
+        assert marks.changed(marks.nodes_of(b), marks.nodes_of(a)) == 0
+        quantize_dynamic(a, b, weight_type=QuantType.QInt8, op_types_to_quantize=[*names, "MatMul"])
+        assert marks.changed(marks.nodes_of(b), marks.nodes_of(a)) == 2
 
 
 def test_an_operator_in_another_spelling_is_named(tmp_path: Path):
