@@ -73,8 +73,8 @@ def _tried_once(axes: Sequence[Axis], found: Sequence[Answer], recorded: golden.
         varied = any(axis.symbol in symbol.split("=") for answer in found for symbol, _ in answer.probe.varied)
         if not varied and _always(recorded, axis):
             message = (
-                f"{axis.symbol!r} is open, and {axis.size} is the only size that was tried: no other is in the workload,"
-                " and the reference answers at none that was made"
+                f"{axis.symbol!r} is open, and {axis.size} is the only size that was tried: no other is in the"
+                " workload, and the reference answers at none that was made"
             )
             yield {"kind": "axis_tried_once", "subject": axis.symbol, "message": message}
 
