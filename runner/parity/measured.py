@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from assay.runner.parity.perturb import family, wide
+from assay.runner.parity.perturb import family, same, wide
 from assay.runner.rules.contract import Contract
 from assay.runner.tensors import Array, Tensors
 
@@ -119,21 +119,27 @@ def kept_lengths(rows: int, size: int) -> list[int]:
     """How far each row goes, falling from the whole: a third is dropped in the only one, else more in each."""
     if rows == 1:
         return [max(1, size - max(1, size // 3))]
-    return [max(1, size - round(row * size / (rows + 1))) for row in range(rows)]
+    return [max(1, size - row * size // rows) for row in range(rows)]
 
 
 def ragged(array: Array, rule: Measured, measured: Array) -> Array:
-    """Lengths or a mask that end at another place in each row; unchanged where the axis has one place only."""
+    """Lengths or a mask that end at another place in each row; unchanged where the axis has one place only.
+
+    Rows fall from the first on; where they did so already, they rise.
+    """
     size = measured.shape[rule.axis]
-    if size < 2:
+    if size < 2 or (rule.how == "mask" and array.shape[-1] != size):
         return array
+    rows = array.size if rule.how == "length" else array.shape[0] if array.ndim > 1 else 1
+    falling = kept_lengths(rows, size)
+    made = _ending(array, rule, falling, size)
+    return made if not same(made, array) else _ending(array, rule, falling[::-1], size)
+
+
+def _ending(array: Array, rule: Measured, ends: list[int], size: int) -> Array:
     if rule.how == "length":
-        made: Array = np.array(kept_lengths(array.size, size), array.dtype).reshape(array.shape)
-        return made
-    if array.shape[-1] != size:
-        return array
-    rows = array.shape[0] if array.ndim > 1 else 1
-    kept = np.array(kept_lengths(rows, size)).reshape([rows, *[1] * (array.ndim - 1)] if array.ndim > 1 else [1])
+        return np.array(ends, array.dtype).reshape(array.shape)
+    kept = np.array(ends).reshape([len(ends), *[1] * (array.ndim - 1)] if array.ndim > 1 else [1])
     return np.where(np.arange(size) < kept, array, np.asarray(rule.dropped).astype(array.dtype))
 
 

@@ -8,6 +8,7 @@ and are tried ragged.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from assay.runner.parity.alone import apart
 from assay.runner.parity.measured import Measured, fold, ragged, rescaled
-from assay.runner.parity.perturb import family, fresh, same, wide
+from assay.runner.parity.perturb import family, fresh, others, same, wide
 from assay.runner.rules.contract import Contract
 from assay.runner.tensors import Array, Tensors
 
@@ -26,8 +27,8 @@ _FEW_ELEMENTS = 1 << 14
 """
 _ROWS = (1, 2, 3)
 """Sizes of a leading axis that are always tried."""
-RAGGED = "ragged"
-"""What stands for a size where rows end at different places."""
+RAGGED, OTHER = "ragged", "other"
+"""What stands for a size where rows end at different places, or where an input takes values that it never had."""
 Place = tuple[str, int]
 """An input, and one of its axes."""
 
@@ -205,6 +206,7 @@ def answers(
 ) -> Iterator[Answer]:
     """What the reference answers at other sizes of each open axis, of all at once, and with ragged lengths and masks.
 
+    Integers, bools and text that no recorded step varies are asked with other values, too.
     A probe that it refuses, or answers with NaN where the recorded step has none, says nothing and is left out. An axis
     that it refuses at every size is tried again with the other axes of that size: a graph may name one thing twice.
     """
@@ -223,6 +225,8 @@ def answers(
     if len(axes) > 1:
         yield from ask.all(_together(sizes, axes))
     yield from ask.all(_ragged(sizes, sizes.example, "", ()))
+    for name in sizes.example:
+        yield from itertools.islice(ask.all(_otherwise(sizes, name)), 1)
 
 
 class _Asker:
@@ -281,3 +285,15 @@ def _ragged(sizes: Sizes, inputs: Tensors, before: str, varied: tuple[tuple[str,
     if changed:
         names = ", ".join(changed)
         yield Probe(f"{before}{names} {RAGGED}", (*varied, *((name, RAGGED) for name in changed)), made)
+
+
+def _otherwise(sizes: Sizes, name: str) -> Iterator[Probe]:
+    """The step with other values in an input of whole numbers, bools or text that stood still in all of them."""
+    array = sizes.example[name]
+    told = name in sizes.measured or name in sizes.contract.state_inputs
+    if told or family(array) not in ("integer", "bool", "text"):
+        return
+    elsewhere = [step[name] for step in sizes.recorded if name in step]
+    if all(same(array, other) for other in elsewhere):
+        for other in others(array, elsewhere, 0):
+            yield Probe(f"{name} of {OTHER} values", ((name, OTHER),), {**sizes.example, name: other})

@@ -11,7 +11,7 @@ from typing import Any
 from assay.runner.parity.alone import RowsAlone, batch_places, rows_alone
 from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.measured import measured_inputs
-from assay.runner.parity.sizes import RAGGED, Answer, Axis, Sizes, answers
+from assay.runner.parity.sizes import OTHER, RAGGED, Answer, Axis, Sizes, answers
 from assay.runner.rules.contract import Contract
 from assay.runner.rules.policy import Policy
 from assay.runner.session import NotBuiltFor, Session
@@ -203,7 +203,7 @@ def _masks(contract: Contract, given: Tensors, expected: Tensors) -> dict[str, A
 def said(varied: Sequence[Sequence[Sequence[str]]]) -> Iterator[str]:
     """What was varied, in few words: at how many sizes of which axes, and what was ragged."""
     by_axis: dict[str, list[str]] = {}
-    sizes = {tuple((axis, size) for axis, size in one if size != RAGGED) for one in varied} - {()}
+    sizes = {tuple((axis, size) for axis, size in one if size not in (RAGGED, OTHER)) for one in varied} - {()}
     for one in sizes:
         for axis, size in one if len(one) == 1 else ():
             by_axis.setdefault(axis, []).append(size)
@@ -211,4 +211,4 @@ def said(varied: Sequence[Sequence[Sequence[str]]]) -> Iterator[str]:
     words += ["several axes at once"] if any(len(one) > 1 for one in sizes) else []
     if words:
         yield f"at {len(sizes)} other size{'s' if len(sizes) > 1 else ''} ({'; '.join(words)})"
-    yield from sorted({f"with {RAGGED} {name}" for one in varied for name, size in one if size == RAGGED})
+    yield from sorted({f"with {size} {name}" for one in varied for name, size in one if size in (RAGGED, OTHER)})
