@@ -28,6 +28,7 @@ def outcome(liveness: list[dict[str, Any]], *, coverage: tuple[str, ...] = (), *
         recipe=SimpleNamespace(recipe="export"),
         mode="functional",
         coverage=coverage,
+        is_reference=False,
     )
     told = {"liveness": liveness, "finding": [], "noise": []}
     return SimpleNamespace(
@@ -78,6 +79,7 @@ class Halved(torch.nn.Module):
         self.dropout = torch.nn.Dropout(0.5)
         self.linear = torch.nn.Linear(4, 2)
         torch.nn.init.ones_(self.linear.weight)
+        torch.nn.init.zeros_(self.linear.bias)
     def forward(self, x, lengths):
         return self.dropout(self.linear(x)), (lengths + 1) // 2
 def net(): return Halved()
