@@ -34,6 +34,11 @@ def _is_in(asked: str, kind: str) -> bool:
     return plain == asked or (asked in _WEIGHTS_ONLY and weights == f"{asked} weights)")
 
 
+def narrow(counts: Counts) -> list[str]:
+    """Types below 32 bits that products or other nodes compute in, or hold weights in."""
+    return sorted(kind for some in counts.values() for kind in some if _plain(kind) not in WIDE or "(" in kind)
+
+
 def widened(stored: Counts, executed: Counts) -> tuple[str, int, int] | None:
     """What is narrow in the file and ran wider, in words (`products in float16`), with how many of how many.
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.runner.graphs.precision import HALF, Counts, share_in, widened, words
+from assay.runner.backends import ENGINES
+from assay.runner.graphs.precision import HALF, Counts, narrow, share_in, widened, words
 from assay.runner.recipes import RECIPES
 from assay.runner.run.outcome import Facts, Outcome, is_main
 
-PROVES_NOTHING = ("nothing_changed", "same_as_reference", "own_golden", "precision_not_as_stored")
+PROVES_NOTHING = (
+    "nothing_changed",
+    "same_as_reference",
+    "own_golden",
+    "precision_not_as_stored",
+    "precision_unknown",
+)
 """Kinds of findings with severity `vacuous` that make every pass of the case one that proves nothing."""
 
 
@@ -81,16 +88,33 @@ def _same_as_reference(outcome: Outcome) -> Iterator[Facts]:
 
 def _precision(outcome: Outcome) -> Iterator[Facts]:
     """What ran in another type than was asked for, or than the file says."""
+    case, asked = outcome.case, outcome.case.recipe.precision
+    if case.choice.kind in ENGINES:  # an engine says in which precision each of its layers runs, and fails by itself
+        return
     for told in outcome.told.get("arithmetic", []):
         executed: Counts | None = told["executed"]
-        asked = outcome.case.recipe.precision
-        if asked and executed is not None and (share_in(asked, executed) or 0.0) < HALF:
+        stored: Counts | None = told["stored"]
+        if executed is None:
+            yield from _unknown(outcome, stored)
+        elif asked and not case.choice.allow_fallback and (share_in(asked, executed) or 0.0) < HALF:
             message = f"{asked} was asked for; {words(executed) or 'nothing that multiplies'} ran"
             yield {"kind": "precision_not_as_asked", "subject": asked, "severity": "fail", "message": message}
-        stored: Counts | None = told["stored"]
-        if stored is None or executed is None or (wider := widened(stored, executed)) is None:
-            continue
-        yield _not_as_stored(wider, executed, told["rounded_steps"], told["not_rounded"])
+        elif stored is not None and (wider := widened(stored, executed)) is not None:
+            yield _not_as_stored(wider, executed, told["rounded_steps"], told["not_rounded"])
+
+
+def _unknown(outcome: Outcome, stored: Counts | None) -> Iterator[Facts]:
+    """The backend does not say what it computed in: a pass says nothing of a precision that was asked for."""
+    case = outcome.case
+    asked = None if case.choice.allow_fallback else case.recipe.precision
+    held = narrow(stored) if stored is not None else []
+    if not asked and not held:
+        return
+    message = f"{case.backend} does not say in which precision it computed; " + (
+        f"{asked} was asked for" if asked else f"the file holds {', '.join(held)}"
+    )
+    severity = "vacuous" if asked else "note"
+    yield {"kind": "precision_unknown", "subject": case.backend, "severity": severity, "message": message}
 
 
 def _not_as_stored(wider: tuple[str, int, int], executed: Counts, steps: int, why: str | None) -> Facts:

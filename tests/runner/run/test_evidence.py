@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assay.runner.graphs import marks, rounded
 from assay.runner.graphs.precision import share_in, widened, words
 from assay.runner.recipes import changes
+from assay.runner.run.evidence import evidence_findings
 from tests.conftest import assay
 
 SUITE = """
@@ -191,6 +193,28 @@ def test_a_rounded_graph_rounds_every_result_to_its_own_type(tmp_path: Path, dty
     (y,) = session.run(None, {"x": np.array([3.0, 300.0], np.float32)})
     assert y[0] == 3.0
     assert np.isinf(y[1]) == (dtype == "float16"), "90,000 is beyond half precision, and within bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "kind", "severity"),
+    [
+        ("float16", {"products": {"float16": 1}, "others": {}}, "precision_unknown", "vacuous"),
+        (None, {"products": {"float16": 1}, "others": {}}, "precision_unknown", "note"),
+        (None, {"products": {"float32": 1}, "others": {}}, None, None),
+        ("float16", None, "precision_unknown", "vacuous"),
+    ],
+)
+def test_a_backend_that_does_not_say_what_it_computed_in_proves_no_precision(
+    asked: str | None, kept: Any, kind: str | None, severity: str | None
+):
+    choice = SimpleNamespace(kind="onnxruntime", allow_fallback=False)
+    recipe = SimpleNamespace(recipe="onnx-fp16", precision=asked)
+    case = SimpleNamespace(recipe=recipe, choice=choice, backend="onnxruntime", golden=None, variant="half")
+    seen = {"stored": kept, "executed": None, "rounded_steps": 0, "not_rounded": None}
+    told = {"arithmetic": [seen], "finding": []}
+    outcome: Any = SimpleNamespace(case=case, opened={}, receipts=[], told=told)
+    found = [(f["kind"], f["severity"]) for f in evidence_findings(outcome)]
+    assert found == ([(kind, severity)] if kind else [])
 
 
 def test_what_ran_wider_than_it_is_stored_is_counted_in_words():
