@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.runner.identity.model import Identity
+from assay.runner.identity.places import is_users_code
 from assay.runner.worker.job import PrepareJob
 from assay.runner.worker.jobs.identity import Model
 from assay.runner.worker.jobs.session import open_session
@@ -75,7 +76,7 @@ def loaded(job: PrepareJob) -> Iterator[tuple[Model, Any]]:
         sys.path[:] = paths
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(Path(job.folder).resolve()):
+            if file and is_users_code(file):
                 del sys.modules[name]
 
 

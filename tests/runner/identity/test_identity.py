@@ -136,7 +136,9 @@ def test_a_file_that_the_factory_writes_is_none_of_its_own(tmp_path: Path):
 
 
 def test_another_folder_makes_no_other_model(tmp_path: Path):
-    model = MODEL + "\n\ndef placed():\n    made = net()\n    made.weights = str(Path(__file__).parent)\n    return made\n"
+    model = (
+        MODEL + "\n\ndef placed():\n    made = net()\n    made.weights = str(Path(__file__).parent)\n    return made\n"
+    )
     first = project(tmp_path / "a", model=model)
     second = Path(shutil.copytree(first, tmp_path / "b" / "deeper"))
     one, two = identity_of(first, "model.py:placed"), identity_of(second, "model.py:placed")
