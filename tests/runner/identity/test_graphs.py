@@ -30,7 +30,7 @@ def affine() -> onnx.ModelProto:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["B", 2048])],
         [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.ones(2048, np.float32), "b")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def saved(folder: Path, change: Callable[[onnx.ModelProto], None] | None = None, **options: object) -> Path:
@@ -126,7 +126,7 @@ def conditional(inner: str, value: float, outer: str = "x") -> onnx.ModelProto:
     ]
     node = helper.make_node("If", ["flag"], ["y"], then_branch=then, else_branch=other)
     graph = helper.make_graph([node], "g", ports, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def test_bodies_of_control_flow_count_with_what_they_take_from_outside(tmp_path: Path):
