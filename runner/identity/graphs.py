@@ -56,7 +56,7 @@ def _external(path: Path) -> Iterator[tuple[Path, int, int]]:
 
 
 def _graph(graph: Any, outside: Mapping[str, str], depth: int = 0) -> str:
-    """A graph; or the body of a node, whose values may come from outside of it, and whose ports count by their place."""
+    """A graph; or a node's body, whose values may come from outside of it, and whose ports count by their place."""
     values = dict(outside)
     called = {port.name: f"{depth}.{place}" if depth else port.name for place, port in enumerate(graph.input)}
     for port in graph.input:

@@ -48,14 +48,33 @@ HELPER = "SCALE = 2.0\n\n\ndef act(x):\n    return x * SCALE\n"
 def job(folder: Path, location: str, options: dict[str, Any] | None = None, **changes: Any) -> PrepareJob:
     """What a worker is told of a model; no workload and no variant of it."""
     source = {
-        "folder": str(folder), "options": options or {}, "outputs": None, "kind": "factory", "location": location,
-    }  # fmt: skip
+        "folder": str(folder),
+        "options": options or {},
+        "outputs": None,
+        "kind": "factory",
+        "location": location,
+    }
     given: dict[str, Any] = {
-        "backend": "pytorch", "options": {}, "folder": str(folder), "source": source, "seed": 0, "model": "m",
-        "version": "artifact", "reference": "pytorch", "onnx": None, "onnx_options": {}, "export": {}, "variants": [],
-        "workloads": {}, "golden_names": {}, "artifacts": str(folder / "artifacts"), "given_goldens": {},
-        "policies": {}, "advise": False, "max_steps": None,
-    }  # fmt: skip
+        "backend": "pytorch",
+        "options": {},
+        "folder": str(folder),
+        "source": source,
+        "seed": 0,
+        "model": "m",
+        "version": "artifact",
+        "reference": "pytorch",
+        "onnx": None,
+        "onnx_options": {},
+        "export": {},
+        "variants": [],
+        "workloads": {},
+        "golden_names": {},
+        "artifacts": str(folder / "artifacts"),
+        "given_goldens": {},
+        "policies": {},
+        "advise": False,
+        "max_steps": None,
+    }
     return PrepareJob(**{**given, **changes})
 
 

@@ -1,4 +1,4 @@
-"""One version name is one model: another one under the name fails, whatever is checked, until it has a name of its own."""
+"""One version name is one model: another one under it fails, whatever is checked, until it has a name of its own."""
 
 from __future__ import annotations
 
@@ -79,9 +79,15 @@ def record(store: Store, parts: dict[str, str] | None, reference: str = "right")
     """A run in the books whose case measured the model of these parts; None is a book of an older release."""
     identity = Identity(parts).sha256 if parts else None
     case = a_row(
-        rows.CaseResult, case_id="c", run_id="r", model="line", model_version="1", reference=reference,
-        environment_id="e", model_sha256=identity,
-    )  # fmt: skip
+        rows.CaseResult,
+        case_id="c",
+        run_id="r",
+        model="line",
+        model_version="1",
+        reference=reference,
+        environment_id="e",
+        model_sha256=identity,
+    )
     write_bundle(store, "r", [a_run("r"), an_environment(), case])
     ingest.sync(store)
 

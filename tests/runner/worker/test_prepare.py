@@ -49,9 +49,13 @@ def prepared(folder: Path, location: str = "model.py:net", recipe: str = "export
         "calibration": None,
     }
     given = {
-        "workloads": NOISE, "golden_names": {name: f"references/{name}" for name in changes.get("workloads", NOISE)},
-        "goldens": str(folder / "goldens"), "variants": [variant], "policies": {"w": {}}, **changes,
-    }  # fmt: skip
+        "workloads": NOISE,
+        "golden_names": {name: f"references/{name}" for name in changes.get("workloads", NOISE)},
+        "goldens": str(folder / "goldens"),
+        "variants": [variant],
+        "policies": {"w": {}},
+        **changes,
+    }
     try:
         prepare.run(job(folder, location, **given), told)
     finally:
@@ -118,10 +122,16 @@ def test_the_older_exporter_is_held_against_a_trace_too(tmp_path: Path, monkeypa
 def given(folder: Path, onnx_file: str, rows: int = 2048, **changes: Any) -> Told:
     """A preparation whose reference is an ONNX file."""
     return prepared(
-        folder, "", "given", onnx=onnx_file, backend="onnxruntime", reference="onnxruntime",
+        folder,
+        "",
+        "given",
+        onnx=onnx_file,
+        backend="onnxruntime",
+        reference="onnxruntime",
         source={"folder": str(folder), "options": {}, "outputs": None, "kind": "onnx", "location": ""},
-        workloads={"w": {"inputs": {"x": {"shape": [1, rows]}}, "batches": 2}}, **changes,
-    )  # fmt: skip
+        workloads={"w": {"inputs": {"x": {"shape": [1, rows]}}, "batches": 2}},
+        **changes,
+    )
 
 
 def test_external_data_of_a_given_graph_that_changes_makes_another_model(tmp_path: Path):
