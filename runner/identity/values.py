@@ -24,8 +24,23 @@ import numpy as np
 from assay.runner.identity.loaded import label_of
 from assay.runner.identity.places import is_users_code, portable
 
-_WRITTEN_OUT = ("complex", "range", "slice", "ellipsis", "NotImplementedType", "Decimal", "Fraction", "date", "datetime",
-                "timedelta", "UUID", "Size", "dtype", "layout", "memory_format")  # fmt: skip
+_WRITTEN_OUT = (
+    "complex",
+    "range",
+    "slice",
+    "ellipsis",
+    "NotImplementedType",
+    "Decimal",
+    "Fraction",
+    "date",
+    "datetime",
+    "timedelta",
+    "UUID",
+    "Size",
+    "dtype",
+    "layout",
+    "memory_format",
+)
 """Types whose `repr` says all of a value, on any host."""
 _DEEPEST = 200
 _OWN_NOTES = ("transformers_version", "_name_or_path", "_commit_hash", "name_or_path")

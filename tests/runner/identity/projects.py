@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from assay.runner.identity.model import Identity
+from assay.runner.identity.places import is_users_code
 from assay.runner.worker.job import PrepareJob
 from assay.runner.worker.jobs.identity import Model
 from assay.runner.worker.jobs.session import open_session
@@ -48,14 +48,33 @@ HELPER = "SCALE = 2.0\n\n\ndef act(x):\n    return x * SCALE\n"
 def job(folder: Path, location: str, options: dict[str, Any] | None = None, **changes: Any) -> PrepareJob:
     """What a worker is told of a model; no workload and no variant of it."""
     source = {
-        "folder": str(folder), "options": options or {}, "outputs": None, "kind": "factory", "location": location,
-    }  # fmt: skip
+        "folder": str(folder),
+        "options": options or {},
+        "outputs": None,
+        "kind": "factory",
+        "location": location,
+    }
     given: dict[str, Any] = {
-        "backend": "pytorch", "options": {}, "folder": str(folder), "source": source, "seed": 0, "model": "m",
-        "version": "artifact", "reference": "pytorch", "onnx": None, "onnx_options": {}, "export": {}, "variants": [],
-        "workloads": {}, "golden_names": {}, "artifacts": str(folder / "artifacts"), "given_goldens": {},
-        "policies": {}, "advise": False, "max_steps": None,
-    }  # fmt: skip
+        "backend": "pytorch",
+        "options": {},
+        "folder": str(folder),
+        "source": source,
+        "seed": 0,
+        "model": "m",
+        "version": "artifact",
+        "reference": "pytorch",
+        "onnx": None,
+        "onnx_options": {},
+        "export": {},
+        "variants": [],
+        "workloads": {},
+        "golden_names": {},
+        "artifacts": str(folder / "artifacts"),
+        "given_goldens": {},
+        "policies": {},
+        "advise": False,
+        "max_steps": None,
+    }
     return PrepareJob(**{**given, **changes})
 
 
@@ -76,7 +95,7 @@ def loaded(job: PrepareJob) -> Iterator[tuple[Model, Any]]:
         sys.path[:] = paths
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            if file and is_users_code(file):
                 del sys.modules[name]
 
 

@@ -43,7 +43,7 @@ def test_a_changed_helper_makes_it_dirty_and_a_changed_neighbour_does_not(tmp_pa
     commit = repository(folder)
     (folder / "other.py").write_text("x = 2\n")
     assert version_of(folder) == commit[:12]
-    (folder / "helper.py").write_text(HELPER.replace("2.0", "3.14"))
+    (folder / "helper.py").write_text(HELPER.replace("2.0", "3.0"))
     assert version_of(folder) == f"{commit[:12]}-dirty"
 
 

@@ -103,9 +103,11 @@ def test_a_helper_that_other_code_has_loaded_before_counts_all_the_same(tmp_path
 
 def test_a_package_counts_with_what_its_modules_import(tmp_path: Path):
     files = {
-        "mine/__init__.py": "", "mine/net.py": MODEL.replace("import helper", "from .parts import helper"),
-        "mine/parts/__init__.py": "", "mine/parts/helper.py": HELPER,
-    }  # fmt: skip
+        "mine/__init__.py": "",
+        "mine/net.py": MODEL.replace("import helper", "from .parts import helper"),
+        "mine/parts/__init__.py": "",
+        "mine/parts/helper.py": HELPER,
+    }
     folder = project(tmp_path, **files)
     was = identity_of(folder, "mine.net:net")
     sources = {part for part in was.parts if part.startswith("source")}
@@ -185,10 +187,12 @@ def test_two_processes_agree_whatever_their_hash_seeds(tmp_path: Path):
         subprocess.run(
             [sys.executable, "-c", ASKED, str(folder)],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join((SOURCES, str(ROOT)))},
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert len(found) == 1
     assert len(found.pop().strip()) == 64
 

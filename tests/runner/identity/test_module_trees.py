@@ -15,10 +15,15 @@ from assay.runner.identity.modules import parts_of_module
 from assay.runner.identity.values import Hasher
 
 ATTRIBUTES = st.one_of(
-    st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=4), st.none(),
-    st.lists(st.integers(0, 3), max_size=3), st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=4),
+    st.none(),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
     st.sampled_from([torch.float32, torch.int8, np.dtype("int16")]),
-)  # fmt: skip
+)
 
 
 class Block(torch.nn.Module):
