@@ -514,8 +514,8 @@ def test_a_golden_of_other_weights_is_suspected_even_without_the_original(isolat
     ] == ["other_generation"]
 
 
-def test_an_output_that_only_an_untried_input_moves_is_not_called_constant(tmp_path: Path):
-    """One batch of integers cannot be perturbed by another step's: nothing is said of what they move."""
+def test_an_output_that_only_integers_of_one_batch_move_is_not_called_constant(tmp_path: Path):
+    """There is no other step to take values from: they are permuted, and drawn from those seen."""
     (tmp_path / "model.py").write_text("""
 import torch
 
