@@ -25,20 +25,26 @@ def is_factory(text: str) -> bool:
 
 
 def present_name(reference: str, folder: Path) -> str:
-    """A factory of ours by its name of today.
+    """A factory or generator of ours by its name of today.
 
-    `runner.models...` of release 0.5.0 and before is `assay.runner.models...`.
+    `runner.models...` and `runner.workloads...` of release 0.5.0 and before are `assay.runner...`.
 
     Everything else comes back as it is, and so does a package `runner` of the user's own, beside the suite or in the
     working directory.
     """
     head, _, _ = reference.rpartition(":")
-    if not is_factory(reference) or not head.startswith("runner.models."):
+    if not is_factory(reference) or not head.startswith("runner."):
         return reference
-    module = Path(*head.split(".")).with_suffix(".py")
-    if any((place / module).is_file() for place in (folder, Path.cwd())):
-        return reference
-    return f"assay.{reference}" if (_PACKAGE / module).is_file() else reference
+    ours = _module_at(_PACKAGE, head)
+    if ours is None or any(_module_at(place, head) not in (None, ours) for place in (folder, Path.cwd())):
+        return reference  # in a checkout the working directory has the very same file
+    return f"assay.{reference}"
+
+
+def _module_at(place: Path, name: str) -> Path | None:
+    """The file of a module or package of this dotted name that lies there."""
+    path = place.joinpath(*name.split("."))
+    return next((file.resolve() for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 _RELATIVE = re.compile(r"^[ \t]*from[ \t]+\.", re.MULTILINE)
