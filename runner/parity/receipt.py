@@ -17,7 +17,11 @@ def _decibels(signal: float, noise: float) -> float | None:
         return None
     if noise == 0:
         return math.inf if signal > 0 else None
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    if signal == 0:
+        return -math.inf
+    if (ratio := signal / noise) in (0.0, math.inf) and math.isfinite(signal) and math.isfinite(noise):
+        return 10 * (math.log10(signal) - math.log10(noise))  # their quotient leaves float64, its logarithm does not
+    return -math.inf if ratio == 0 else 10 * math.log10(ratio)
 
 
 def _index(flat: int, shape: tuple[int, ...] | None) -> list[int] | None:

@@ -188,6 +188,13 @@ def test_values_too_large_to_be_squared_leave_ratios_absent_and_the_rest_right(c
     assert (r["sqnr_db"], r["rel_l2"], r["cosine"]) == (None, None, None)
 
 
+def test_a_ratio_of_squares_that_leaves_float64_still_has_decibels():
+    tiny = made(np.float64(4e-162), np.float64(3.0))  # the square of the signal is the smallest there is
+    assert tiny["sqnr_db"] == pytest.approx(-3240, abs=15)
+    assert made(np.float64(1e150), np.float64(1e150 * (1 - 1e-15)))["sqnr_db"] == pytest.approx(300, abs=5)
+    assert made(np.float64(0.0), np.float64(3.0))["sqnr_db"] == -math.inf
+
+
 def test_one_number_has_no_range_and_so_no_psnr():
     assert made(np.float32(3), np.float32(3.1))["psnr_db"] is None
 
