@@ -6,29 +6,30 @@ itself: a path that a row tells is never opened, because loading a suite imports
 
 from __future__ import annotations
 
-import json
+from hashlib import sha256
 from pathlib import Path
 
 from assay.runner.errors import UsageError
 from assay.runner.suites.suite import shipped_suites
-from assay.schema.documents import strict
 from assay.schema.store.database import Store
 from assay.schema.store.files import replace
 
-_LARGEST = 1 << 20
+_LONGEST_PATH = 4096
 
 
-def _register(store: Store) -> Path:
-    return store.database.with_name(store.database.name + ".suites.json")
+def _entry(store: Store, name: str) -> Path:
+    """A file of its own for every name, so that runs of two suites at once never write the same one."""
+    folder = store.database.with_name(store.database.name + ".suites")
+    return folder / sha256(name.encode()).hexdigest()[:32]
 
 
-def _known(store: Store) -> dict[str, str]:
+def _remembered(store: Store, name: str) -> Path | None:
     try:
-        content = _register(store).read_bytes()
-        found = json.loads(content) if len(content) <= _LARGEST else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return {name: path for name, path in found.items() if isinstance(path, str)} if isinstance(found, dict) else {}
+        with _entry(store, name).open("rb") as file:
+            path = Path(file.read(_LONGEST_PATH).decode())
+        return path if path.is_absolute() and path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def remember(store: Store, name: str, path: Path) -> None:
@@ -37,11 +38,11 @@ def remember(store: Store, name: str, path: Path) -> None:
     Raises:
         OSError: it cannot be written beside the books.
     """
-    known = _known(store)
-    if known.get(name) == str(path.absolute()):
+    if _remembered(store, name) == path.absolute():
         return
-    store.database.parent.mkdir(parents=True, exist_ok=True)
-    replace(_register(store), strict({**known, name: str(path.absolute())}, indent=1, sort_keys=True))
+    entry = _entry(store, name)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    replace(entry, str(path.absolute()))
 
 
 def suite_here(store: Store, name: str) -> str:
@@ -50,9 +51,8 @@ def suite_here(store: Store, name: str) -> str:
     Raises:
         UsageError: no suite of this name ships or was run on this host.
     """
-    remembered = _known(store).get(name)
-    if remembered is not None and Path(remembered).is_file():
-        return remembered
+    if (remembered := _remembered(store, name)) is not None:
+        return str(remembered)
     if name in shipped_suites():
         return name
     raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,32 @@ def test_the_newest_file_of_a_name_that_was_run_here_is_found(store: Store, tmp_
         suite_here(store, "mine")
 
 
+def test_suites_that_are_run_at_once_are_all_remembered(store: Store, tmp_path: Path):
+    paths = {f"suite{number}": tmp_path / f"{number}.toml" for number in range(16)}
+    for path in paths.values():
+        path.write_text("")
+    shared = tmp_path / "shared.toml"
+    shared.write_text("")
+    with ThreadPoolExecutor(16) as pool:
+        told = [pool.submit(remember, store, name, path) for name, path in paths.items() for _ in range(4)]
+        told += [pool.submit(remember, store, "shared", shared) for _ in range(64)]
+        for one in told:
+            one.result()
+    assert {name: suite_here(store, name) for name in paths} == {name: str(path) for name, path in paths.items()}
+    assert suite_here(store, "shared") == str(shared)
+    assert not [*tmp_path.rglob("*.tmp")]
+
+
 def test_a_suite_that_ships_needs_no_run(store: Store):
     assert suite_here(store, "quickstart") == "quickstart"
 
 
-@pytest.mark.parametrize("content", [b"", b"[" * 200_000, b'["x"]', b'{"mine": 3}', b"\xff", b" " * (2 << 20)])
-def test_a_register_that_is_none_names_nothing(store: Store, content: bytes):
-    store.database.with_name("assay.duckdb.suites.json").write_bytes(content)
+@pytest.mark.parametrize("content", [b"", b"suite.toml", b"/none/there.toml", b"/\x00", b"\xff", b"/" * (2 << 20)])
+def test_an_entry_that_is_none_names_nothing(store: Store, tmp_path: Path, content: bytes):
+    (tmp_path / "suite.toml").write_text("")
+    remember(store, "mine", tmp_path / "suite.toml")
+    (entry,) = store.database.with_name("assay.duckdb.suites").iterdir()
+    entry.write_bytes(content)
     with pytest.raises(UsageError, match="not run on this host"):
         suite_here(store, "mine")
 
