@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 
-from assay.runner.graphs import arithmetic
+from assay.runner.graphs import arithmetic, inlined
 from assay.runner.graphs.element_types import typed_nodes
 from assay.runner.graphs.precision import Counts
 
@@ -30,7 +30,7 @@ def arithmetic_of(
     None where it is not known: the model is too large to be loaded twice, or the provider compiles nodes to something
     that cannot be written. Of a file without halves or codes, the file itself is read: nothing of it is widened.
     """
-    nodes = typed_nodes(arithmetic.read(path))
+    nodes = typed_nodes(inlined.load(path, weights=False))
     if not arithmetic.is_narrow(nodes):
         return arithmetic.stored(nodes).facts()
     if sum(file.stat().st_size for file in path.parent.iterdir() if file.name.startswith(path.name)) > _MOST_BYTES:

@@ -10,10 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import onnx
 
 from assay.runner.graphs.element_types import TypedNode
 from assay.runner.graphs.precision import HALVES, WIDE, Counts
@@ -68,16 +64,6 @@ class Arithmetic:
     def facts(self) -> Counts:
         """The same as an event carries it."""
         return {"products": dict(self.products), "others": dict(self.others)}
-
-
-def read(path: Path) -> Any:
-    """A model without its weights, its local functions inlined."""
-    model = onnx.load(path, load_external_data=False)
-    if not model.functions:
-        return model
-    from onnx import inliner
-
-    return inliner.inline_local_functions(model)
 
 
 def is_narrow(nodes: Iterable[TypedNode]) -> bool:

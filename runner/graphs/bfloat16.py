@@ -12,6 +12,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+from assay.runner.graphs import inlined
+
 _AS_THEY_ARE = {"Cast", "CastLike", "Constant", "ConstantOfShape", "Identity", "Shape", "Size"}
 """Operators that every runtime has for every type."""
 
@@ -24,11 +26,7 @@ def with_kernels(path: Path) -> bytes | None:
     Raises:
         ValueError: the graph is larger than the 2 GiB of a message, or its types cannot be inferred.
     """
-    model = onnx.load(path)
-    if model.functions:
-        from onnx import inliner
-
-        model = inliner.inline_local_functions(model)
+    model = inlined.load(path)
     try:
         model = onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # onnx's own, without a common base

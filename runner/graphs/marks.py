@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from assay.runner.graphs.arithmetic import read
+from assay.runner.graphs import inlined
 from assay.runner.graphs.element_types import TypedNode, typed_nodes
 from assay.runner.graphs.precision import HALVES
 
@@ -23,7 +23,7 @@ Marks = Counter[frozenset[str]]
 
 def nodes_of(path: Path) -> list[TypedNode]:
     """Every node of a file, bodies of control flow and of local functions included."""
-    return typed_nodes(read(path))
+    return typed_nodes(inlined.load(path, weights=False))
 
 
 def changed(made: list[TypedNode], base: list[TypedNode]) -> int:

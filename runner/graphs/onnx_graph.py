@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, shape_inference
 
+from assay.runner.graphs import inlined
 from assay.runner.tensors import Array, Tensors
 
 _SMALL = 1024
@@ -102,11 +103,7 @@ class Graph:
 
 def load(path: Path, inputs: Tensors) -> Graph:
     """Read a model, its local functions inlined, with the size of every tensor for these inputs."""
-    model = onnx.load(path)
-    if model.functions:
-        from onnx import inliner
-
-        model = inliner.inline_local_functions(model)
+    model = inlined.load(path)
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = [
         GraphNode(index, proto, tuple(dict.fromkeys(_reads(proto))), tuple(name for name in proto.output if name))

@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from assay.runner.graphs import inlined
 from assay.runner.graphs.element_types import TypedNode, typed_nodes
 from assay.runner.graphs.precision import HALVES
 
@@ -38,11 +39,7 @@ def write(path: Path, target: Path) -> bool:
         OSError: it cannot be written.
         ValueError: the graph has sparse weights of 16 bits, which have no such form.
     """
-    model = onnx.load(path)
-    if model.functions:
-        from onnx import inliner
-
-        model = inliner.inline_local_functions(model)
+    model = inlined.load(path)
     typed = iter(nodes := typed_nodes(model))
     if not any(kind in HALVES for node in nodes for kind in (*node.reads, *node.writes)):
         return False

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from assay.runner.graphs import arithmetic, audit, rounded
+from assay.runner.graphs import arithmetic, audit, inlined, rounded
 from assay.runner.graphs.element_types import typed_nodes
 from assay.runner.graphs.precision import HALVES, widened
 from assay.runner.parity.comparison import OutputComparison
@@ -31,7 +31,7 @@ def look(job: CaseJob, events: Events, session: Session, expected: golden.Golden
     executed = session.arithmetic(_named(job, expected.inputs(0)))
     stored, steps, why = None, 0, None
     if job.source["kind"] == "onnx":
-        stored = arithmetic.stored(typed_nodes(arithmetic.read(Path(job.source["location"])))).facts()
+        stored = arithmetic.stored(typed_nodes(inlined.load(Path(job.source["location"]), weights=False))).facts()
         if executed is not None and widened(stored, executed):
             steps, why = _evaluate(job, events, expected, policy)
     events.emit(ArithmeticSeen(stored=stored, executed=executed, rounded_steps=steps, not_rounded=why))

@@ -21,6 +21,7 @@ from assay.schema.store.database import Store, reading, snapshot, writing
 from assay.schema.store.rebuild import kept, rebuild
 from assay.schema.store.requeue import requeue
 from assay.schema.store.verify import verify
+from tests.disks import mounted
 from tests.examples import a_row, a_run
 from tests.places import ROOT
 
@@ -75,20 +76,13 @@ def test_a_fault_of_the_machine_puts_no_bundle_aside(
 @pytest.fixture
 def disk(tmp_path: Path):
     """A file system of 64 MiB, and how to leave so many bytes of it."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
+    with mounted(tmp_path / "disk", "64m") as folder:
 
-    def leave(size: int) -> None:
-        state = os.statvfs(folder)
-        (folder / "filler").write_bytes(b"x" * max(state.f_bavail * state.f_frsize - size, 0))
+        def leave(size: int) -> None:
+            state = os.statvfs(folder)
+            (folder / "filler").write_bytes(b"x" * max(state.f_bavail * state.f_frsize - size, 0))
 
-    yield folder, leave
-    subprocess.run(["umount", str(folder)], check=True)
+        yield folder, leave
 
 
 @pytest.mark.parametrize("kib", [0, 64, 300, 800, 1500, 3000, 5000, 7000, 9000, 12000])

@@ -22,6 +22,7 @@ from assay.schema.queries import runs as run_queries
 from assay.schema.store import bundle, columns, ingest, migrate, publish, spool
 from assay.schema.store.database import Store, exclusive, reading, snapshot, writing
 from assay.schema.store.rebuild import rebuild
+from tests.disks import mounted
 from tests.examples import a_row, a_run, an_environment
 from tests.places import GOLDEN, ROOT
 
@@ -298,15 +299,8 @@ def test_killing_writers_at_any_moment_loses_no_acknowledged_bundle_and_leaves_n
 @pytest.fixture
 def tiny_disk(tmp_path: Path):
     """A file system of 400 KiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mounting a small tmpfs needs root: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "tiny", "400k") as folder:
+        yield folder
 
 
 def test_a_full_disk_stops_the_append_and_keeps_what_was_recorded(tiny_disk: Path):
