@@ -70,7 +70,7 @@ def to_bytes(array: Array) -> bytes | memoryview:
     """
     if is_text(array):
         return json.dumps(texts(array).reshape(-1).tolist()).encode()
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+    return memoryview(np.asarray(array, order="C").reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def texts_of_bytes(raw: bytes, shape: tuple[int, ...]) -> Array:

@@ -247,7 +247,7 @@ class OnnxRuntimeSession(Session):
         if not fits and node.shape and node.type.startswith("tensor("):  # none is written where it is open
             raise ValueError(f"input {name!r} of {self._path.name} has shape {node.shape}, the workload {value.shape}")
         array = texts(value) if dtype == TEXT else value
-        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+        return array if array.flags.c_contiguous else np.asarray(array, order="C")
 
     def placement(self) -> Placement:
         nodes: Counter[str] = Counter()

@@ -276,7 +276,7 @@ class TensorRTSession(Session):
                 raise ValueError(
                     f"input {name!r} of {self._path.name} is {wanted}, the workload has {array.dtype.name}"
                 )
-        return {name: np.ascontiguousarray(array) for name, array in given.items()}
+        return {name: np.asarray(array, order="C") for name, array in given.items()}
 
     def open_stream(self, states: Mapping[str, str]) -> TensorRTStream:
         return TensorRTStream(self, {name: output for name, output in states.items() if name in self.inputs})

@@ -51,7 +51,7 @@ class Signature:
 
 def signature(array: Array) -> Signature:
     """Of any numeric array; what is not finite counts as zero."""
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = np.asarray(array, order="C").reshape(-1)
     totals, squares = np.zeros(_PROJECTIONS), 0.0
     low, high = math.inf, -math.inf
     for number, start in enumerate(range(0, flat.size, _BLOCK)):

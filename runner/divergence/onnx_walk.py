@@ -27,7 +27,7 @@ def run_part(serialised: bytes, inputs: Tensors, outputs: Sequence[str]) -> Tens
         session = ort.InferenceSession(serialised, settings, providers=["CPUExecutionProvider"])
         wanted = {port.name for port in session.get_inputs()}
         values = session.run(
-            list(outputs), {name: np.ascontiguousarray(array) for name, array in inputs.items() if name in wanted}
+            list(outputs), {name: np.asarray(array, order="C") for name, array in inputs.items() if name in wanted}
         )
     except Exception as error:
         raise RuntimeError(str(error).strip()[:400]) from error

@@ -260,7 +260,7 @@ def _spilled(array: Array) -> Array:
     if not array.nbytes:
         return array
     with tempfile.TemporaryFile() as file:
-        np.ascontiguousarray(array).tofile(file)
+        np.asarray(array, order="C").tofile(file)
         file.flush()
         mapped: Array = np.memmap(file, array.dtype, "r", shape=array.shape)
     return mapped

@@ -87,7 +87,7 @@ def stored_twice(path: Path) -> list[dict[str, str]]:
         if array.nbytes < _LARGE:
             continue
         ways = [
-            hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest()
+            hashlib.sha256(np.asarray(some, order="C").tobytes()).hexdigest()
             for some in ((array, array.T) if array.ndim == 2 else (array,))
         ]
         kind = array.dtype.name

@@ -114,7 +114,7 @@ def _speech(shape: Size, rows: int) -> Any:
 
     def chunk(start: int, length: int) -> Any:
         positions = (start + np.arange(length)) % mel.shape[1]
-        return np.ascontiguousarray(np.broadcast_to(mel[:, positions], (rows, shape.features, length)))
+        return np.asarray(np.broadcast_to(mel[:, positions], (rows, shape.features, length)), order="C")
 
     return chunk
 

@@ -163,9 +163,9 @@ def _partners(x: Array, y: Array, tolerance: Resolved) -> Array:
     places[same] = np.flatnonzero(same)
     waiting: dict[bytes, list[int]] = {}
     for j in np.flatnonzero(~same)[::-1]:
-        waiting.setdefault(np.ascontiguousarray(y[j]).tobytes(), []).append(int(j))
+        waiting.setdefault(np.asarray(y[j], order="C").tobytes(), []).append(int(j))
     for i in np.flatnonzero(~same):
-        if equal := waiting.get(np.ascontiguousarray(x[i].astype(y.dtype)).tobytes()):
+        if equal := waiting.get(np.asarray(x[i].astype(y.dtype), order="C").tobytes()):
             places[i] = equal.pop()
     rest_x = np.flatnonzero(places < 0)
     rest_y = np.array(sorted(j for some in waiting.values() for j in some), dtype=np.int64)

@@ -21,7 +21,7 @@ def is_complex(array: Any) -> bool:
 
 def as_pairs(array: Array) -> Array:
     """Complex numbers of shape (...) as reals of shape (..., 2), the imaginary parts beside the real ones."""
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = np.asarray(array, order="C").reshape(-1)
     return flat.view(flat.real.dtype).reshape(*array.shape, 2)
 
 

@@ -169,7 +169,7 @@ class Sizes:
         have = array.shape[at]
         if size <= have:  # rows are taken from the end: whoever answers with the first one is found out
             start = have - size if axis.leading else 0
-            return np.ascontiguousarray(np.take(array, np.arange(start, start + size), axis=at))
+            return np.asarray(np.take(array, np.arange(start, start + size), axis=at), order="C")
         ramp = _ramp(array, at, size)
         if ramp is not None:
             return ramp
@@ -179,7 +179,7 @@ class Sizes:
         while sum(piece.shape[at] for piece in pieces) < size:
             given = len(pieces) <= len(donors)
             pieces.append(donors[len(pieces) - 1] if given else array if keeps else fresh(array, pieces, random))
-        return np.ascontiguousarray(np.take(np.concatenate(pieces, axis=at), np.arange(size), axis=at))
+        return np.asarray(np.take(np.concatenate(pieces, axis=at), np.arange(size), axis=at), order="C")
 
 
 def _ramp(array: Array, axis: int, size: int) -> Array | None:
@@ -191,7 +191,7 @@ def _ramp(array: Array, axis: int, size: int) -> Array | None:
         return None
     first = np.take(wide(array), [0], axis=axis)
     along = np.arange(size).reshape([-1 if i == axis else 1 for i in range(array.ndim)])
-    return np.ascontiguousarray(first + along * int(steps.reshape(-1)[0])).astype(array.dtype)
+    return np.asarray(first + along * int(steps.reshape(-1)[0]), order="C").astype(array.dtype)
 
 
 def contract_symbol(contract: Contract, name: str, axis: int) -> str:

@@ -153,5 +153,5 @@ def fine_edges(index: int) -> tuple[float, float]:
 
 def fine_bins(errors: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The bin of each non-negative error."""
-    bits = np.ascontiguousarray(errors).view(np.int64)
+    bits = np.asarray(errors, order="C").view(np.int64)
     return np.where(bits == 0, 0, np.clip((bits >> 45) - FINE_BASE, 1, FINE_BINS - 1))

@@ -128,7 +128,7 @@ def _decoder(name: str, table: str, coded: Coded, scheme: Scheme, *, transposed:
         nodes.append(helper.make_node("Mul", [last, f"{name}_scales"], [f"{name}_rows"]))
     turn = "Identity" if transposed else "Transpose"
     nodes.append(helper.make_node(turn, [f"{name}_rows"], [f"{name}_decoded"]))
-    return nodes, [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in stored.items()]
+    return nodes, [numpy_helper.from_array(np.asarray(array, order="C"), key) for key, array in stored.items()]
 
 
 def _use_opset(model: Any) -> None:

@@ -185,7 +185,7 @@ def _turn_weights(path: Path) -> None:
         attribute = next((a for a in node.attribute if a.name == "transB" and a.i), None)
         if node.op_type == "Gemm" and attribute and node.input[1] in weights and readers[node.input[1]] == 1:
             tensor = weights[node.input[1]]
-            turned = np.ascontiguousarray(onnx.numpy_helper.to_array(tensor).T)
+            turned = np.asarray(onnx.numpy_helper.to_array(tensor).T, order="C")
             tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))
             attribute.i = 0
     del model.graph.value_info[:]  # some exporters write the shapes of weights there

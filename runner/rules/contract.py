@@ -258,7 +258,7 @@ def fit(array: Array, shape: tuple[int, ...], padding: Padding | None) -> Array:
         array = np.pad(array, widths, constant_values=padding.fill)
     if array.shape != shape:
         raise ValueError(f"the state came with shape {array.shape} after padding, its input takes {shape}")
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")
 
 
 def load_contract(path: Path) -> Contract:

@@ -103,4 +103,4 @@ def _split(arrays: Tensors, batches: int) -> list[Tensors]:
                 f"array {name!r} has shape {array.shape}; to split it into {batches} batches, its first axis must be"
                 f" {batches}."
             )
-    return [{name: np.ascontiguousarray(array[i]) for name, array in arrays.items()} for i in range(batches)]
+    return [{name: np.asarray(array[i], order="C") for name, array in arrays.items()} for i in range(batches)]

@@ -170,4 +170,4 @@ def _picture(
     except OSError as error:
         raise UsageError(f"{path} cannot be read as a picture: {error}") from None
     centred: Array = (array - np.array(mean or [0.0] * 3, np.float32)) / np.array(std or [1.0] * 3, np.float32)
-    return np.ascontiguousarray(centred.transpose(2, 0, 1), np.float32)
+    return np.asarray(centred.transpose(2, 0, 1), np.float32, order="C")

@@ -78,7 +78,7 @@ def log_mel(signal: Signal, bands: int, *, window: int = 400, hop: int = 160, n_
     power = np.abs(np.fft.rfft(frames * taper, axis=1)) ** 2
     mel = np.log(power @ _mel_filters(bands, n_fft).T + 2.0**-24).T
     normal = (mel - mel.mean(axis=1, keepdims=True)) / (mel.std(axis=1, keepdims=True) + 1e-5)
-    return np.ascontiguousarray(normal, np.float32)
+    return np.asarray(normal, np.float32, order="C")
 
 
 def _mel_filters(bands: int, n_fft: int) -> np.ndarray[Any, np.dtype[np.float64]]:

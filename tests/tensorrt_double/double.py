@@ -574,10 +574,10 @@ class IExecutionContext(Checked):
             if name in self._allocators:
                 address = self._allocators[name].reallocate_output(name, 0, array.nbytes, 256)
                 self._allocators[name].notify_shape(name, array.shape)
-            ctypes.memmove(address, np.ascontiguousarray(array).ctypes.data, array.nbytes)
+            ctypes.memmove(address, np.asarray(array, order="C").ctypes.data, array.nbytes)
         if self._listener is not None:
             for name in dict.fromkeys(wanted):
-                self._show(name, np.ascontiguousarray(values[name]), stream_handle)
+                self._show(name, np.asarray(values[name], order="C"), stream_handle)
         if self.profiler is not None:
             object.__setattr__(self, "_pending", [" + ".join(n.name for n in layer) for layer in engine._layers()])
         return True

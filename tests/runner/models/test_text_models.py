@@ -47,7 +47,7 @@ def test_a_line_is_read_back_from_the_cells_that_it_was_put_together_of():
     known = {picture.tobytes(): str(label) for picture, label in zip(pictures, labels, strict=True)}
     (batch,) = lines.lines(seed=3, batches=1, size=8)
     for image, text in zip(batch["image"], batch["label"], strict=True):
-        cells = [np.ascontiguousarray(image[:, :, at : at + 8]) for at in range(0, image.shape[2], 8)]
+        cells = [np.asarray(image[:, :, at : at + 8], order="C") for at in range(0, image.shape[2], 8)]
         said = "".join(known[cell.tobytes()] if cell.any() else " " for cell in cells).strip()
         assert said == "".join(chr(code) for code in text if code)
         assert not said.startswith(" ")

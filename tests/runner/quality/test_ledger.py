@@ -119,7 +119,7 @@ def test_a_fake_quantized_weight_is_what_it_evaluates_to(tmp_path, original):
 
 def test_a_weight_that_is_only_turned_on_its_way_was_not_quantized(tmp_path, original):
     turn = helper.make_node("Transpose", ["t"], ["d"])
-    path = with_weight(tmp_path, {"t": np.ascontiguousarray(WEIGHT.T)}, [turn], "d")
+    path = with_weight(tmp_path, {"t": np.asarray(WEIGHT.T, order="C")}, [turn], "d")
     assert [*ledger.weight_entries(Pair(original, path, BATCH))] == []
 
 

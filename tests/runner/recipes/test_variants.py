@@ -175,7 +175,7 @@ def test_a_weight_that_is_stored_twice_is_found_transposed_too(tmp_path: Path):
     weights = np.random.default_rng(0).standard_normal((1024, 300)).astype(np.float32)
     tensors = [
         onnx.numpy_helper.from_array(array, name)
-        for name, array in (("embedding", weights), ("head", np.ascontiguousarray(weights.T)), ("other", weights + 1))
+        for name, array in (("embedding", weights), ("head", np.asarray(weights.T, order="C")), ("other", weights + 1))
     ]
     graph = onnx.helper.make_graph([], "g", [], [], tensors)
     onnx.save(onnx.helper.make_model(graph), tmp_path / "m.onnx")

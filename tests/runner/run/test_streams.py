@@ -115,7 +115,7 @@ def encode(array: Any) -> dict[str, Any]:
     return {
         "dtype": array.dtype.name,
         "shape": list(array.shape),
-        "data_b64": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode(),
+        "data_b64": base64.b64encode(np.asarray(array, order="C").tobytes()).decode(),
     }
 
 
