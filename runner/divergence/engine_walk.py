@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assay.runner.divergence import align, hints
+from assay.runner.divergence import hints
 from assay.runner.divergence.explanation import Explanation
 from assay.runner.divergence.onnx_walk import OnnxReference, run_part
-from assay.runner.divergence.walk import Entry, Suspect, errors, is_suspect, rounding
+from assay.runner.divergence.suspects import Entry, Suspect
+from assay.runner.divergence.walk import errors, is_suspect, rounding
 from assay.runner.errors import UsageError
 from assay.runner.graphs.onnx_graph import Graph, GraphNode, load, part, reduction_length
 from assay.runner.tensors import Array, Tensors
@@ -93,7 +94,7 @@ def _compare(graph: Graph, shown: Tensors, inputs: Tensors) -> tuple[list[Entry]
         actual = seen.reshape(expected.shape) if seen.size == expected.size else seen
         entry = _entry(graph, region, name, expected, actual, shapes, accumulated.get(name, (None, None)))
         entries.append(entry)
-        if suspect is None and is_suspect(entry, align.Alignment({}, "name")):
+        if suspect is None and is_suspect(entry):
             suspect = Suspect(entry, expected, actual if actual.shape == expected.shape else None, model, arrays)
     return entries, suspect
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.runner.divergence import align, hints
 from assay.runner.divergence.onnx_walk import run_part
 from assay.runner.divergence.reference import Reference
-from assay.runner.divergence.walk import Entry, Suspect, Walk
+from assay.runner.divergence.suspects import Entry, Suspect, that_come_through
+from assay.runner.divergence.walk import Walk
 from assay.runner.errors import UsageError
 from assay.runner.graphs.onnx_graph import Graph, load, part, segments
 from assay.runner.tensors import Array, Tensors
@@ -40,13 +41,17 @@ def explain(
     *,
     max_memory: int | None = None,
     reference_inputs: Tensors | None = None,
+    outputs: Mapping[str, int] | None = None,
+    confirm: Callable[[Suspect], bool] | None = None,
 ) -> Explanation:
     """Walk both graphs once (twice where names say nothing) on one step's inputs.
 
-    `inputs` are in the candidate's names, `reference_inputs` in the reference's (the same if left out). Memory: values
-    are dropped after their last use, and a segment's outputs stay within a third of what is alive at the fullest node,
-    or
-    within `max_memory` bytes altogether.
+    `inputs` are in the candidate's names, `reference_inputs` in the reference's (the same if left out); `outputs` says
+    which output of the candidate is which of the reference's, by position (in their order if left out and as many).
+    Memory: values are dropped after their last use, and a segment's outputs stay within a third of what is alive at the
+    fullest node, or within `max_memory` bytes altogether.
+
+    The suspect is the first whose error reaches an output, and that `confirm` (its reproduction, run) shows.
 
     Raises:
         UsageError: `max_memory` is less than a single node needs; or nothing can be aligned.
@@ -59,9 +64,10 @@ def explain(
     data = graph.data_dependent()
     known = [node.name for node in reference.nodes]
     alignment = align.by_name(known, [n for n in names if n in data])
+    ports = _ports(graph, reference, outputs)
     if len(alignment.pairs) < _NAMED_ENOUGH * min(len(known), len(data)):
-        alignment = _by_value(graph, reference, inputs, fed, budget)
-    for output, theirs in zip(graph.outputs, reference.outputs, strict=False):
+        alignment = _by_value(graph, reference, inputs, fed, budget, ports)
+    for output, theirs in ports.items():
         if alignment.by == "name" and output in data and theirs in set(known):
             alignment.pairs.setdefault(output, theirs)
     walk = Walk(graph, reference, alignment, inputs, fed, budget)
@@ -70,8 +76,12 @@ def explain(
         raise UsageError(
             "no tensor of the candidate has a counterpart in the reference: these are two different models."
         )
-    suspect = walk.suspect
+    named = (one for one in that_come_through(graph, entries, walk.suspects) if confirm is None or confirm(one))
+    suspect = next(named, None)
     if suspect is not None:
+        first = suspect.entry
+        if all(entry is not first for entry in entries):  # it has no partner of its own
+            entries = sorted([*entries, first], key=lambda entry: entry.position)
         hinted = replace(suspect.entry, hint=_hint(graph, suspect))
         entries = [hinted if entry is suspect.entry else entry for entry in entries]
         suspect = replace(suspect, entry=hinted)
@@ -94,7 +104,21 @@ def _budget(graph: Graph, peak: int, max_memory: int | None) -> int:
     return max(largest, (max_memory - 2 * peak) // 3)
 
 
-def _by_value(graph: Graph, reference: Reference, inputs: Tensors, fed: Tensors, budget: int) -> align.Alignment:
+def _ports(graph: Graph, reference: Reference, outputs: Mapping[str, int] | None) -> dict[str, str]:
+    """The candidate's outputs -> the reference's values that they have to be."""
+    if outputs is None:
+        same = len(graph.outputs) == len(reference.outputs)
+        outputs = {name: position for position, name in enumerate(graph.outputs)} if same else {}
+    return {
+        name: reference.outputs[position]
+        for name, position in outputs.items()
+        if name in graph.outputs and position < len(reference.outputs)
+    }
+
+
+def _by_value(
+    graph: Graph, reference: Reference, inputs: Tensors, fed: Tensors, budget: int, ports: Mapping[str, str]
+) -> align.Alignment:
     """Signatures of both sides, each in a pass of its own; only the signatures are kept."""
     data = graph.data_dependent()
     candidate = {
@@ -106,19 +130,17 @@ def _by_value(graph: Graph, reference: Reference, inputs: Tensors, fed: Tensors,
     theirs = {
         name: align.signature(value) for name, value in reference.values(fed) if name in known and _numeric(value)
     }
-
-    def downstream(start: set[str]) -> set[str]:
-        reached = set(start)
-        for node in graph.nodes:
-            if reached.intersection(node.reads):
-                reached.update(node.writes)
-        return reached - start
-
-    found = align.by_value(reference.nodes, theirs, candidate, reference.inputs, downstream)
-    for output, name in zip(graph.outputs, reference.outputs, strict=False):
-        if output in candidate and name in theirs and candidate[output].size == theirs[name].size:
-            found.pairs[output] = name
-    return found
+    made = {
+        name: align.Made(node.op_type, tuple(read for read in node.reads if read in data))
+        for node in graph.nodes
+        for name in node.writes
+    }
+    there = {
+        output: name
+        for output, name in ports.items()
+        if output in candidate and name in theirs and candidate[output].size == theirs[name].size
+    }
+    return align.by_value(reference.nodes, theirs, candidate, reference.inputs, made, there)
 
 
 def _numeric(value: Array) -> bool:
@@ -140,6 +162,8 @@ def _chain(graph: Graph, inputs: Tensors, budget: int) -> Iterator[tuple[str, Ar
 def _hint(graph: Graph, suspect: Suspect) -> str | None:
     """The shape of the error, its size against reduced precision, and the operator's known trap."""
     entry = suspect.entry
+    if entry.hint is not None:
+        return entry.hint  # seen, not guessed
     shape = hints.pattern(suspect.expected, suspect.actual) if suspect.actual is not None else None
     names = set(entry.between)
     own = [node.op_type for node in graph.nodes if node.name in names]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from assay.runner.divergence import align
 from assay.runner.divergence.onnx_walk import run_part
 from assay.runner.divergence.reference import Reference, RefNode
+from assay.runner.divergence.suspects import Entry, Suspect, look_inside, of_codes
 from assay.runner.graphs.onnx_graph import Graph, GraphNode, part, reduction_length, segments
 from assay.runner.parity.compare import tally
 from assay.runner.parity.receipt import receipt
@@ -25,58 +25,14 @@ _NO_ROUNDING = 2.0**-96
 """Less than one unit in the largest of very many integers is of their norm."""
 _JUMP = 16.0
 """A local error this many times what rounding may do is a suspect."""
-_TYPICAL = 8.0
-"""A single element may be this much further off than the norm: what it is made of can cancel."""
 _DIFFERING = 0.05
 _MEDIAN_OF = 1 << 18
+_MOST_SUSPECTS = 32
+"""Kept with their arrays, in files: of those before the one that is named, others may turn out to be harmless."""
 _VIEWS = {
     "select", "slice", "view", "reshape", "_unsafe_view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "clone",
     "alias", "contiguous", "getitem", "t", "flatten", "unflatten", "detach",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One node output of the candidate that has a counterpart."""
-
-    position: int
-    node: str
-    op_type: str
-    layer: str | None
-    reference_node: str
-    reference_op: str
-    output: str
-    shape: tuple[int, ...]
-    elements: int
-    accumulated_max_abs: float | None
-    accumulated_rel_l2: float | None
-    local_max_abs: float | None
-    local_rel_l2: float | None
-    local_typical_rel: float | None
-    """Median relative error of the elements that differ, where that is more than a few: what a norm dominated by large
-    elements (a mask of -10000) cannot hide."""
-    expected_rel_l2: float
-    between: tuple[str, ...]
-    """Nodes of the candidate between this one and the last that had counterparts, itself included."""
-    hint: str | None = None
-
-    @property
-    def jump(self) -> float:
-        """Local error over what rounding may do; 0 where it is not known."""
-        return max(self.local_rel_l2 or 0.0, (self.local_typical_rel or 0.0) / _TYPICAL) / self.expected_rel_l2
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """The first node that is wrong by itself, with what reproduces it."""
-
-    entry: Entry
-    expected: Array
-    actual: Array | None
-    """What the candidate's nodes made of the reference's inputs."""
-    model: bytes
-    """Those nodes alone, as an ONNX model."""
-    inputs: Tensors
 
 
 class Walk:
@@ -86,7 +42,10 @@ class Walk:
         self, graph: Graph, reference: Reference, alignment: align.Alignment, inputs: Tensors, fed: Tensors, budget: int
     ) -> None:
         self.graph, self.alignment, self.pairs, self.inputs = graph, alignment, alignment.pairs, inputs
-        self.suspect: Suspect | None = None
+        self.suspects: list[Suspect] = []
+        """Nodes whose own error is more than rounding, in order; the first of many."""
+        self.made: Tensors = {}
+        """What the candidate's chain gave, by output of its graph."""
         self.runs = segments(graph, budget)
         self.count = len(self.runs)
         self._ops: dict[str, RefNode] = {node.name: node for node in reference.nodes}
@@ -101,6 +60,8 @@ class Walk:
         self._fed_from: dict[str, Tensors] = {}
         self.wrong_shape: set[str] = set()
         self.dtypes: dict[str, Any] = {}
+        self.beyond: dict[str, str] = {}
+        """Tensors whose values of the reference do not exist in the candidate's type -> in words."""
 
     def _reference_needs(self) -> dict[str, int]:
         """Reference value -> the last segment in which the candidate's partner is made or read."""
@@ -142,6 +103,7 @@ class Walk:
             theirs = self._held.get(self.pairs.get(name, ""))
             if theirs is not None and theirs.size != array.size:
                 self.wrong_shape.add(name)
+        self.made.update({name: _spilled(array) for name, array in values.items() if name in self.graph.outputs})
         fed = self._run_local(run, self._local, kept)
         for node in run:
             self._note_between(node)
@@ -157,18 +119,26 @@ class Walk:
         return name in self.pairs and name not in self.wrong_shape
 
     def reference_value(self, name: str) -> Array | None:
-        """The reference's value of a candidate's tensor, in its dtype and shape."""
+        """The reference's value of a candidate's tensor, in its shape and the reference's own type."""
         value = self._held.get(self.pairs.get(name, "")) if self.aligned(name) else None
+        return None if value is None else value.reshape(self.shapes.get(name, value.shape))
+
+    def _fed(self, name: str) -> Array | None:
+        """The same as the candidate can take it: in its type, what is beyond that type's range at the range's end."""
+        value = self.reference_value(name)
         if value is None:
             return None
-        shape = self.shapes.get(name, value.shape)
-        return value.reshape(shape).astype(self.dtypes.get(name, value.dtype), copy=False)
+        kind = self.dtypes.get(name, value.dtype)
+        narrowed, beyond = narrow(value, kind)
+        if beyond:
+            self.beyond[name] = beyond
+        return narrowed
 
     def feeds(self, nodes: list[GraphNode], local: Tensors) -> tuple[dict[str, str], Tensors]:
         """What the nodes read instead, and the arrays: the reference's value wherever there is one."""
         rename, arrays = {}, {}
         for name in dict.fromkeys(n for node in nodes for n in node.reads):
-            value = self.reference_value(name)
+            value = self._fed(name)
             if value is not None:
                 rename[name] = _LOCAL + name
                 arrays[_LOCAL + name] = value
@@ -188,7 +158,7 @@ class Walk:
         before: dict[str, None] = {}
         fed: Tensors = {}
         for name in node.reads:
-            value = self.reference_value(name)
+            value = self._fed(name)
             if value is not None:
                 fed[_LOCAL + name] = value
             elif name in self.inputs:
@@ -201,13 +171,17 @@ class Walk:
             self._fed_from[name] = fed
 
     def _capture(self, entry: Entry, expected: Array, actual: Array | None) -> None:
-        """Keep what reproduces the first suspect, while the values that it needs are still here."""
+        """Keep what reproduces a suspect, while the values that it needs are still here."""
         names, arrays = set(entry.between), self._fed_from[entry.output]
         nodes = [node for node in self.graph.nodes if node.name in names]
         rename = {name.removeprefix(_LOCAL): name for name in arrays if name.startswith(_LOCAL)}
+        inside = look_inside(self.graph, nodes, arrays, rename, entry, expected)
+        if inside is not None:
+            entry, actual, expected, nodes = inside.entry, inside.actual, inside.expected, inside.nodes
         alone = part(self.graph, nodes, arrays, [entry.output], rename)
         kept = {name: _spilled(array) for name, array in arrays.items()}
-        self.suspect = Suspect(entry, _spilled(expected), None if actual is None else _spilled(actual), alone, kept)
+        spilled = None if actual is None else _spilled(actual)
+        self.suspects.append(Suspect(entry, _spilled(expected), spilled, alone, kept))
 
     def _counterpart(self, name: str) -> RefNode:
         """The reference's node of a tensor.
@@ -237,22 +211,49 @@ class Walk:
     def _compare(self, node: GraphNode, values: Tensors, fed: Tensors) -> Iterator[Entry]:
         for name in node.writes:
             expected = self.reference_value(name)
+            if name in self.wrong_shape and name in fed:
+                yield from self._misshapen(node, name, fed[name])
             if expected is None or name not in values:
                 continue
-            whole, alone = errors(expected, values[name]), errors(expected, fed.get(name))
-            typical = _typical(expected, fed.get(name))
-            theirs = self._counterpart(name)
-            length = reduction_length(self.graph, node, self.shapes)
-            between = self._between[name]
-            entry = Entry(
-                position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
-                reference_op=theirs.op, output=name, shape=tuple(expected.shape), elements=int(expected.size),
-                accumulated_max_abs=whole[0], accumulated_rel_l2=whole[1], local_max_abs=alone[0], local_rel_l2=alone[1], local_typical_rel=typical,
-                expected_rel_l2=rounding(expected.dtype, length, len(between)), between=between,
-            )  # fmt: skip
-            if self.suspect is None and is_suspect(entry, self.alignment):
-                self._capture(entry, expected, fed.get(name))
+            mine = None if self._unfair(node) else fed.get(name)
+            entry = self._entry(node, name, expected, values[name], mine)
+            if is_suspect(entry) and len(self.suspects) < _MOST_SUSPECTS:
+                self._capture(entry, expected, mine)
             yield entry
+
+    def _entry(self, node: GraphNode, name: str, expected: Array, own: Array, mine: Array | None) -> Entry:
+        whole, alone = errors(expected, own), errors(expected, mine)
+        theirs, between = self._counterpart(name), self._between[name]
+        length = reduction_length(self.graph, node, self.shapes)
+        allowed = rounding(_narrower(expected.dtype, own.dtype), length, len(between))
+        allowed = max(allowed, of_codes(self.graph, node, between, expected))
+        return Entry(
+            position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
+            reference_op=theirs.op, output=name, shape=tuple(expected.shape), elements=int(expected.size),
+            accumulated_max_abs=whole[0], accumulated_rel_l2=whole[1], local_max_abs=alone[0], local_rel_l2=alone[1],
+            local_typical_rel=_typical(expected, mine), expected_rel_l2=allowed, between=between, hint=self.beyond.get(name),
+            accumulated_typical_rel=_typical(expected, own),
+        )  # fmt: skip
+
+    def _unfair(self, node: GraphNode) -> bool:
+        """Whether a node was fed values that its type does not have: what it makes of them says nothing of it."""
+        return any(name in self.beyond for name in node.reads)
+
+    def _misshapen(self, node: GraphNode, name: str, mine: Array) -> Iterator[Entry]:
+        """An output that has another number of elements than its partner, though fed by the reference."""
+        value = self._held.get(self.pairs[name])
+        if value is None or mine.size == value.size:
+            return
+        theirs = self._counterpart(name)
+        entry = Entry(
+            position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
+            reference_op=theirs.op, output=name, shape=tuple(mine.shape), elements=int(mine.size), accumulated_max_abs=None,
+            accumulated_rel_l2=None, local_max_abs=None, local_rel_l2=None, local_typical_rel=None, expected_rel_l2=_NO_ROUNDING,
+            between=self._between[name], hint=f"its shape is {_sized(mine.shape)}, the reference's {_sized(value.shape)}",
+        )  # fmt: skip
+        if len(self.suspects) < _MOST_SUSPECTS:
+            self._capture(entry, value, mine)
+        yield entry
 
 
 def _spilled(array: Array) -> Array:
@@ -279,14 +280,52 @@ def rounding(dtype: Any, length: int, nodes: int) -> float:
 
 
 def errors(expected: Array, actual: Array | None) -> tuple[float | None, float | None]:
-    """(max_abs, rel_l2); infinite where something is finite on one side only."""
+    """(max_abs, rel_l2) in the wider of both types; infinite where something is finite on one side only."""
     if actual is None or expected.shape != actual.shape:
         return None, None
+    if expected.dtype != actual.dtype:
+        wider = np.result_type(expected.dtype, actual.dtype)
+        expected, actual = expected.astype(wider), actual.astype(wider)
     found = tally(expected, actual, nan_equal=True)
     made = receipt(found, expected.shape)
     if found.nonfinite_mismatches:
         return math.inf, math.inf
     return made["max_abs"], made["rel_l2"]
+
+
+def narrow(value: Array, kind: Any) -> tuple[Array, str | None]:
+    """A value in another type: what is beyond its range is put at the range's end, and said in words."""
+    kind = np.dtype(kind)
+    if kind == value.dtype:
+        return value, None
+    if value.dtype.kind not in "fiu" or (kind.kind not in "iu" and kind.name not in _EPSILON):
+        return value.astype(kind), None
+    low, high = _range(kind)
+    wide = value.astype(np.float64)
+    beyond = np.isfinite(wide) & ((wide < low) | (wide > high))
+    if not beyond.any():
+        return value.astype(kind), None
+    worst = float(wide[beyond][np.abs(wide[beyond]).argmax()])
+    words = f"{int(beyond.sum())} of {value.size} values (up to {worst:.6g}) do not exist in {kind.name}: its range ends at {high:.6g}"
+    kept = np.where(beyond, np.clip(wide, low, high), wide)
+    return kept.astype(kind), words
+
+
+def _range(kind: Any) -> tuple[float, float]:
+    if kind.kind in "iu":
+        return float(np.iinfo(kind).min), float(np.iinfo(kind).max)
+    largest = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38}.get(kind.name)
+    return (-largest, largest) if largest else (float(np.finfo(kind).min), float(np.finfo(kind).max))
+
+
+def _narrower(one: Any, other: Any) -> Any:
+    """Of two types the one that rounds more; a whole number rounds nothing."""
+    known = [kind for kind in (one, other) if kind.name in _EPSILON]
+    return max(known, key=lambda kind: _EPSILON[kind.name]) if known else other
+
+
+def _sized(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"
 
 
 def _typical(expected: Array, actual: Array | None) -> float | None:
@@ -301,6 +340,6 @@ def _typical(expected: Array, actual: Array | None) -> float | None:
     return float(np.median(np.abs(y[differ] - x[differ]) / np.abs(x[differ])))
 
 
-def is_suspect(entry: Entry, alignment: align.Alignment) -> bool:
-    """Whether a node's own error is more than rounding, or it stands for what the candidate does not have at all."""
-    return entry.jump > _JUMP or (alignment.stand_in is not None and entry.output == alignment.stand_in)
+def is_suspect(entry: Entry) -> bool:
+    """Whether a node's own error is more than rounding."""
+    return entry.jump > _JUMP

@@ -138,19 +138,25 @@ def _float_case(suite: Suite, case: Case) -> Sequence[Case]:
 def _worst_step(connection: duckdb.DuckDBPyConnection, case_id: str) -> int:
     """The first step that breaks its tolerance most, relative to the output's own size.
 
+    One that could not be compared at all (another shape, an output that is missing) is worse than any error.
+
     Raises:
         NothingMeasured: the case left no receipt of a step.
     """
-    steps = [r for r in parity_queries.receipts_of_case(connection, case_id) if r["step"] >= 0 and r["elements"]]
+    steps = [
+        r
+        for r in parity_queries.receipts_of_case(connection, case_id)
+        if r["step"] >= 0 and (r["elements"] or r["problem"])
+    ]
     if not steps:
         raise NothingMeasured("the case compared nothing at any step, so there is nothing to explain.")
-    failing = [r for r in steps if r["violations"]] or steps
+    failing = [r for r in steps if r["violations"] or r["problem"]] or steps
     return int(max(failing, key=lambda r: (_how_bad(r), -r["step"]))["step"])
 
 
 def _how_bad(receipt: dict[str, Any]) -> float:
-    """Relative L2; NaN or infinity on one side only is as bad as can be."""
-    if receipt["nonfinite_mismatches"]:
+    """Relative L2; what cannot be compared, and NaN or infinity on one side only, is as bad as can be."""
+    if receipt["problem"] or receipt["nonfinite_mismatches"]:
         return math.inf
     return 0.0 if receipt["rel_l2"] is None else float(receipt["rel_l2"])
 

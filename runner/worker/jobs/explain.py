@@ -26,7 +26,7 @@ def run(job: ExplainJob, events: Events) -> None:
     with ExitStack() as stack:
         original = stack.enter_context(open_session(replace(job, **job.reference))) if job.reference else None
         if job.source["kind"] == "onnx":
-            _walk(job, events, original, inputs)
+            _walk(job, events, original, inputs, [*recorded.outputs(job.step)])
         elif job.source["kind"] == "engine":
             _walk_engine(job, events, inputs)
         else:
@@ -47,29 +47,50 @@ def _walk_engine(job: ExplainJob, events: Events, inputs: Tensors) -> None:
     """An engine against its own ONNX file; what that file adds, the chain says."""
     from assay.runner.backends import tensorrt_debug
     from assay.runner.divergence.engine_walk import explain_engine
+    from assay.runner.divergence.repro import write_reproduction
 
     fed = _as_candidate(job, inputs)
     file, options = Path(job.onnx), job.engine_options
     device = job.options.get("device", "cuda")
     found = explain_engine(file, lambda marked: tensorrt_debug.observe(file, fed, options, device, marked), fed)
-    _tell(job, events, found, reproduces=False)
+    folder = write_reproduction(Path(job.out), found.suspect, by_candidate=True)
+    _tell(events, found, folder)
 
 
-def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors) -> None:
+def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors, order: list[str]) -> None:
     from assay.runner.divergence.explanation import explain
+    from assay.runner.divergence.repro import write_reproduction
 
     candidate_inputs = _as_candidate(job, inputs)
     candidate = Path(job.source["location"])
     reference = _reference(job, original, inputs)
     renamed = candidate_inputs if job.float_onnx else inputs
-    found = explain(candidate, reference, candidate_inputs, max_memory=job.max_memory, reference_inputs=renamed)
-    _tell(job, events, found, reproduces=True)
+    folder = Path(job.out)
+    found = explain(
+        candidate,
+        reference,
+        candidate_inputs,
+        max_memory=job.max_memory,
+        reference_inputs=renamed,
+        outputs=_outputs(job, order, reference),
+        confirm=lambda suspect: write_reproduction(folder, suspect) is not None,
+    )
+    _tell(events, found, folder if found.suspect else None)
 
 
-def _tell(job: ExplainJob, events: Events, found: Any, *, reproduces: bool) -> None:
-    """What a walk found; `reproduces` is whether ONNX Runtime alone shows the error."""
-    from assay.runner.divergence.repro import write_reproduction
+def _outputs(job: ExplainJob, order: list[str], reference: Any) -> dict[str, int] | None:
+    """The candidate's outputs -> positions of the reference's, by the names that parity compares; None: in order."""
+    names = list(reference.outputs)
+    if job.float_onnx:
+        return {name: position for position, name in enumerate(names)}
+    if len(names) != len(order):
+        return None
+    ours = {theirs: mine for mine, theirs in job.rename.items()}
+    return {ours.get(name, name): position for position, name in enumerate(order)}
 
+
+def _tell(events: Events, found: Any, folder: Path | None) -> None:
+    """What a walk found, and where its suspect can be seen alone."""
     events.emit(
         Walked(
             by=found.by,
@@ -88,7 +109,7 @@ def _tell(job: ExplainJob, events: Events, found: Any, *, reproduces: bool) -> N
             local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
             expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
         ))  # fmt: skip
-    if folder := write_reproduction(Path(job.out), found, by_candidate=not reproduces):
+    if folder is not None:
         events.emit(ReproductionWritten(folder=str(folder), between=list(first.between) if first else []))
 
 

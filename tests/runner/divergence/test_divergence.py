@@ -122,7 +122,7 @@ def test_a_graph_made_by_hand_is_aligned_by_its_values_and_the_operator_is_named
 
 def test_the_reproduction_shows_the_local_error_alone(chunk: dict[str, Any], encoder: TorchReference, tmp_path: Path):
     found = explain(exported(tmp_path / "m.onnx", chunk, dynamo=True, fault="norm", amount=1e-2), encoder, chunk)
-    folder = write_reproduction(tmp_path / "repro", found)
+    folder = write_reproduction(tmp_path / "repro", found.suspect)
     assert folder is not None
     assert found.suspect is not None
     assert len(onnx.load(folder / "model.onnx").graph.node) <= len(found.suspect.entry.between)
@@ -246,10 +246,15 @@ def test_a_value_that_is_computed_in_another_way_is_not_missing():
     values |= {"lo": values["q"][0], "hi": values["q"][1]}
     reference = {name: align.signature(array) for name, array in values.items()}
     candidate = {f"c_{name}": align.signature(values[name]) for name in ("lo", "hi", "d")}
-    found = align.by_value(nodes, reference, candidate, ["x"], lambda start: set(candidate) - start)
+    made = {
+        "c_lo": align.Made("Gather", ("x",)),
+        "c_hi": align.Made("Gather", ("x",)),
+        "c_d": align.Made("Sub", ("c_lo", "c_hi")),
+    }
+    found = align.by_value(nodes, reference, candidate, ["x"], made)
     assert (found.missing, found.pairs) == (None, {"c_lo": "lo", "c_hi": "hi", "c_d": "d"})
     del candidate["c_hi"], candidate["c_d"]
-    assert align.by_value(nodes, reference, candidate, ["x"], lambda start: set(candidate) - start).missing == "q"
+    assert align.by_value(nodes, reference, candidate, ["x"], made).missing == "q"
 
 
 @pytest.mark.parametrize(
