@@ -49,6 +49,8 @@ class Signature:
     """All elements are equal: then only a tensor of the same value and shape is the same."""
     odd: tuple[int, int, int] = (0, 0, 0)
     """Elements that are NaN, +infinity, -infinity; the other numbers count them as zero."""
+    whole: bool = False
+    """Whole numbers, or truth values."""
 
     def distance(self, other: Signature) -> float:
         """Estimated relative L2 distance.
@@ -82,9 +84,14 @@ def signature(array: Array) -> Signature:
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     constant = flat.size > 1 and low == high
     return Signature(
-        flat.size, array.shape, math.sqrt(squares), tuple(float(t) for t in totals), constant,
+        flat.size,
+        array.shape,
+        math.sqrt(squares),
+        tuple(float(t) for t in totals),
+        constant,
         (int(odd[0]), int(odd[1]), int(odd[2])),
-    )  # fmt: skip
+        flat.dtype.kind in "iub",
+    )
 
 
 def _signs(block: int, size: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -248,23 +255,28 @@ class _Matching:
         if first is not None:
             result.missing = first.name
             for node in _made_of(self._nodes, first.name):
-                stands = outputs_for(outputs, node.name) or self._standing_in(node)
+                stands = _output_of(outputs, node.name) or self._standing_in(node, outputs)
                 if node.name not in self._matched and stands is not None:
                     result.pairs[stands] = node.name
                     result.stand_in = stands
+                    if self._whole(first.name) and not self._whole(node.name):
+                        result.missing = node.name  # lengths and orders are how the reference goes about it
                     break
         for output, theirs in outputs.items():
             result.pairs[output] = theirs
         return result
 
-    def _standing_in(self, node: RefNode) -> str | None:
+    def _whole(self, name: str) -> bool:
+        return name in self._theirs and self._theirs[name].whole
+
+    def _standing_in(self, node: RefNode, outputs: Mapping[str, str]) -> str | None:
         """An unpaired tensor of a value's size, made of nothing but what the value is made of."""
         wanted, theirs = self._theirs.get(node.name), self._of_partners(node)
         if wanted is None or not theirs:
             return None
         ranked = []
         for position, name in enumerate(self._groups.get(wanted.size, [])):
-            ours = self._partners(name) if name not in self._pairs else set()
+            ours = self._partners(name) if name not in self._pairs and name not in outputs else set()
             if not ours or not ours <= theirs or self._ours[name].constant:
                 continue
             kind = same_kind(node.op, self._made[name].op)
@@ -288,7 +300,7 @@ class _Matching:
         return None
 
 
-def outputs_for(outputs: Mapping[str, str], theirs: str) -> str | None:
+def _output_of(outputs: Mapping[str, str], theirs: str) -> str | None:
     """The candidate's output that has to be a value."""
     return next((name for name, value in outputs.items() if value == theirs), None)
 

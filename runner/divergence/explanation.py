@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from assay.runner.divergence import align, hints
 from assay.runner.divergence.onnx_walk import run_part
 from assay.runner.divergence.reference import Reference
 from assay.runner.divergence.suspects import Entry, Suspect, that_come_through
-from assay.runner.divergence.walk import Walk
+from assay.runner.divergence.walk import Walk, errors
 from assay.runner.errors import UsageError
 from assay.runner.graphs.onnx_graph import Graph, load, part, segments
 from assay.runner.tensors import Array, Tensors
 
 _NAMED_ENOUGH = 0.3
 _LEAST_BUDGET = 1 << 20
+_CROSSED = 1e-3
+"""Relative L2 error below which two outputs are the same, above which they are not."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class Explanation:
     segments: int
     peak_live_bytes: int
     budget: int
+    crossed: tuple[tuple[str, str], ...] = ()
+    """Outputs of the candidate each of which is what the other should be: no node is wrong, two names are."""
 
 
 def explain(
@@ -69,15 +74,16 @@ def explain(
         alignment = _by_value(graph, reference, inputs, fed, budget, ports)
     for output, theirs in ports.items():
         if alignment.by == "name" and output in data and theirs in set(known):
-            alignment.pairs.setdefault(output, theirs)
+            alignment.pairs[output] = theirs  # whatever its name is: a graph may call any tensor `index`
     walk = Walk(graph, reference, alignment, inputs, fed, budget)
     entries = list(walk.entries())
     if not entries:
         raise UsageError(
             "no tensor of the candidate has a counterpart in the reference: these are two different models."
         )
+    crossed = _crossed(walk, entries)
     named = (one for one in that_come_through(graph, entries, walk.suspects) if confirm is None or confirm(one))
-    suspect = next(named, None)
+    suspect = None if crossed else next(named, None)
     if suspect is not None:
         first = suspect.entry
         if all(entry is not first for entry in entries):  # it has no partner of its own
@@ -85,7 +91,25 @@ def explain(
         hinted = replace(suspect.entry, hint=_hint(graph, suspect))
         entries = [hinted if entry is suspect.entry else entry for entry in entries]
         suspect = replace(suspect, entry=hinted)
-    return Explanation(entries, alignment.by, suspect, len(graph.nodes), len(alignment.pairs), walk.count, peak, budget)
+    return Explanation(
+        entries, alignment.by, suspect, len(graph.nodes), len(alignment.pairs), walk.count, peak, budget, crossed
+    )
+
+
+def _crossed(walk: Walk, entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
+    """Pairs of wrong outputs that agree crosswise."""
+    wrong = [e for e in entries if e.output in walk.right and (e.accumulated_rel_l2 or 0.0) > _CROSSED]
+    return tuple(
+        (one.output, other.output)
+        for one, other in combinations(wrong, 2)
+        if _same(walk.right[one.output], walk.made[other.output])
+        and _same(walk.right[other.output], walk.made[one.output])
+    )
+
+
+def _same(expected: Array, actual: Array) -> bool:
+    gap = errors(expected, actual)[1]
+    return gap is not None and gap <= _CROSSED
 
 
 def _budget(graph: Graph, peak: int, max_memory: int | None) -> int:

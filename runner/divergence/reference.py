@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from assay.runner.tensors import Array, Tensors
+
+_VIEWS = {
+    "select", "slice", "view", "reshape", "_unsafe_view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "clone",
+    "alias", "contiguous", "getitem", "t", "flatten", "unflatten", "detach",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,13 @@ class RefNode:
     layer: str | None
     reads: tuple[str, ...]
     """Other such values, and inputs."""
+
+
+def origin(node: RefNode, known: Mapping[str, RefNode]) -> RefNode:
+    """The node whose values this one only shows: a select or a reshape computes nothing."""
+    while node.op.removeprefix("aten.") in _VIEWS and node.reads and node.reads[0] in known:
+        node = known[node.reads[0]]
+    return node
 
 
 class Reference(Protocol):

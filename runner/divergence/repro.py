@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,10 @@ def write_reproduction(
         )
     except OSError as problem:
         raise UsageError(f"cannot write the reproduction to {folder}: {problem.strerror}.") from None
-    return folder if shows(folder, python) else None
+    if shows(folder, python):
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
 
 
 def shows(folder: Path, python: str = sys.executable) -> bool:

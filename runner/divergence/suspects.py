@@ -96,8 +96,12 @@ def look_inside(
     except RuntimeError:
         return None
     known = {**values, **{name: arrays[fed] for name, fed in rename.items()}, **arrays}
-    constants = {name: numpy_helper.to_array(graph.initializers[name]) for node in nodes for name in node.reads
-                 if name in graph.initializers}  # fmt: skip
+    constants = {
+        name: numpy_helper.to_array(graph.initializers[name])
+        for node in nodes
+        for name in node.reads
+        if name in graph.initializers
+    }
     finite_end = not _odd(expected)
     for node in nodes:
         reads = [known.get(name, constants.get(name)) for name in node.reads]
@@ -115,15 +119,30 @@ def look_inside(
 
 
 def _named(
-    entry: Entry, nodes: Sequence[GraphNode], node: GraphNode, name: str, actual: Array, size: tuple[float, float],
-    words: str, expected: Array | None = None,
-) -> Inside:  # fmt: skip
+    entry: Entry,
+    nodes: Sequence[GraphNode],
+    node: GraphNode,
+    name: str,
+    actual: Array,
+    size: tuple[float, float],
+    words: str,
+    expected: Array | None = None,
+) -> Inside:
     before = _needed(nodes, node)
     made = replace(
-        entry, position=node.index, node=node.name, op_type=node.op_type, output=name, shape=tuple(actual.shape),
-        elements=int(actual.size), local_max_abs=size[0], local_rel_l2=size[1], local_typical_rel=None, hint=words,
+        entry,
+        position=node.index,
+        node=node.name,
+        op_type=node.op_type,
+        output=name,
+        shape=tuple(actual.shape),
+        elements=int(actual.size),
+        local_max_abs=size[0],
+        local_rel_l2=size[1],
+        local_typical_rel=None,
+        hint=words,
         between=tuple(one.name for one in before),
-    )  # fmt: skip
+    )
     finite = np.nan_to_num(np.asarray(actual, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     return Inside(made, finite if expected is None else expected, actual, before)
 
@@ -203,6 +222,8 @@ def that_come_through(graph: Graph, entries: Sequence[Entry], suspects: Sequence
 
 
 def _reaches(graph: Graph, seen: Mapping[str, Entry], readers: Mapping[str, list[GraphNode]], start: Entry) -> bool:
+    if _agrees(start, start):
+        return False  # what it was fed was not what its partner reads: by itself it computes the right values
     waiting, visited = [start.output], set[str]()
     outputs = set(graph.outputs)
     while waiting:

@@ -30,7 +30,7 @@ class TorchReference:
         graph = self._module.graph
         self.inputs = [node.target for node in graph.nodes if node.op == "placeholder"]
         plain = parameter_names(module, example) is not None and set(self.inputs) <= set(example)
-        order = self.inputs if plain else list(_arguments(module, example)[2])
+        order = self.inputs if plain else list(arguments_of(module, example)[2])
         self._fed = dict(zip(self.inputs, order, strict=False))
         data = {node.name for node in graph.nodes if node.op == "placeholder"}
         names = {node.name: node.target for node in graph.nodes if node.op == "placeholder"}
@@ -56,7 +56,7 @@ class TorchReference:
                     return
                 value = walk.env[node] = walk.run_node(node)
                 if isinstance(value, torch.Tensor) and node.op != "get_attr":
-                    yield node.name, _array(value)
+                    yield node.name, as_array(value)
                 del value
                 for dead in walk.user_to_last_uses.get(node, []):
                     del walk.env[dead]
@@ -76,7 +76,7 @@ def exported_program(module: Any, example: Tensors) -> Any:
         raise UsageError(
             "a TorchScript file has no graph that can be walked: explain needs the Python module, or an ONNX reference."
         )
-    arguments, named, tensors = _arguments(module, example)
+    arguments, named, tensors = arguments_of(module, example)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
@@ -98,7 +98,7 @@ def exported_program(module: Any, example: Tensors) -> Any:
                 ) from error
 
 
-def _arguments(module: Any, example: Tensors) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+def arguments_of(module: Any, example: Tensors) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
     """What a module is called with: by position, by name; and the tensors in the order of their places."""
     tensors = {name: to_torch(array) for name, array in example.items()}
     names = parameter_names(module, tensors)
@@ -108,7 +108,7 @@ def _arguments(module: Any, example: Tensors) -> tuple[tuple[Any, ...], dict[str
     return (), named, {name: tensors[name] for name in flat_names(named)}
 
 
-def _array(value: torch.Tensor) -> Array:
+def as_array(value: torch.Tensor) -> Array:
     """A value as it lies, without a copy; complex numbers and what numpy has no dtype for are copied."""
     if value.is_complex() or value.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
         return to_numpy(value)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from onnx import helper
 
 from assay.runner.divergence import align
 from assay.runner.divergence.onnx_walk import run_part
-from assay.runner.divergence.reference import Reference, RefNode
+from assay.runner.divergence.reference import Reference, RefNode, origin
 from assay.runner.divergence.suspects import Entry, Suspect, look_inside, of_codes
 from assay.runner.graphs.onnx_graph import Graph, GraphNode, part, reduction_length, segments
 from assay.runner.parity.compare import tally
@@ -29,10 +30,6 @@ _DIFFERING = 0.05
 _MEDIAN_OF = 1 << 18
 _MOST_SUSPECTS = 32
 """Kept with their arrays, in files: of those before the one that is named, others may turn out to be harmless."""
-_VIEWS = {
-    "select", "slice", "view", "reshape", "_unsafe_view", "transpose", "permute", "squeeze", "unsqueeze", "expand", "clone",
-    "alias", "contiguous", "getitem", "t", "flatten", "unflatten", "detach",
-}  # fmt: skip
 
 
 class Walk:
@@ -46,6 +43,8 @@ class Walk:
         """Nodes whose own error is more than rounding, in order; the first of many."""
         self.made: Tensors = {}
         """What the candidate's chain gave, by output of its graph."""
+        self.right: Tensors = {}
+        """What the reference gave in its place."""
         self.runs = segments(graph, budget)
         self.count = len(self.runs)
         self._ops: dict[str, RefNode] = {node.name: node for node in reference.nodes}
@@ -103,7 +102,7 @@ class Walk:
             theirs = self._held.get(self.pairs.get(name, ""))
             if theirs is not None and theirs.size != array.size:
                 self.wrong_shape.add(name)
-        self.made.update({name: _spilled(array) for name, array in values.items() if name in self.graph.outputs})
+        self.made.update({name: spilled(array) for name, array in values.items() if name in self.graph.outputs})
         fed = self._run_local(run, self._local, kept)
         for node in run:
             self._note_between(node)
@@ -179,9 +178,9 @@ class Walk:
         if inside is not None:
             entry, actual, expected, nodes = inside.entry, inside.actual, inside.expected, inside.nodes
         alone = part(self.graph, nodes, arrays, [entry.output], rename)
-        kept = {name: _spilled(array) for name, array in arrays.items()}
-        spilled = None if actual is None else _spilled(actual)
-        self.suspects.append(Suspect(entry, _spilled(expected), spilled, alone, kept))
+        kept = {name: spilled(array) for name, array in arrays.items()}
+        found = None if actual is None else spilled(actual)
+        self.suspects.append(Suspect(entry, spilled(expected), found, alone, kept))
 
     def _counterpart(self, name: str) -> RefNode:
         """The reference's node of a tensor.
@@ -191,30 +190,24 @@ class Walk:
         found = self._ops.get(self.pairs[name], RefNode(self.pairs[name], "", None, ()))
         missing = self._ops.get(self.alignment.missing or "")
         if missing is None or name != self.alignment.stand_in:
-            origin = self._origin(found)
+            first = origin(found, self._ops)
             return (
-                found
-                if origin is found
-                else RefNode(found.name, f"{origin.op} by {found.op}", origin.layer, found.reads)
+                found if first is found else RefNode(found.name, f"{first.op} by {found.op}", first.layer, found.reads)
             )
         read = [self._ops[other].op for other in missing.reads if other in self._ops]
         return RefNode(
             missing.name, f"{missing.op} of {', '.join(read)}" if read else missing.op, missing.layer, missing.reads
         )
 
-    def _origin(self, node: RefNode) -> RefNode:
-        """The node whose values this one only shows: a select or a reshape computes nothing."""
-        while node.op.removeprefix("aten.") in _VIEWS and node.reads and node.reads[0] in self._ops:
-            node = self._ops[node.reads[0]]
-        return node
-
     def _compare(self, node: GraphNode, values: Tensors, fed: Tensors) -> Iterator[Entry]:
         for name in node.writes:
             expected = self.reference_value(name)
-            if name in self.wrong_shape and name in fed:
+            if name in self.wrong_shape and name in fed and name in self.graph.outputs:
                 yield from self._misshapen(node, name, fed[name])
             if expected is None or name not in values:
                 continue
+            if name in self.graph.outputs:
+                self.right[name] = spilled(expected)
             mine = None if self._unfair(node) else fed.get(name)
             entry = self._entry(node, name, expected, values[name], mine)
             if is_suspect(entry) and len(self.suspects) < _MOST_SUSPECTS:
@@ -225,7 +218,7 @@ class Walk:
         whole, alone = errors(expected, own), errors(expected, mine)
         theirs, between = self._counterpart(name), self._between[name]
         length = reduction_length(self.graph, node, self.shapes)
-        allowed = rounding(_narrower(expected.dtype, own.dtype), length, len(between))
+        allowed = rounding(self._coarsest(between, expected.dtype, own.dtype), length, len(between))
         allowed = max(allowed, of_codes(self.graph, node, between, expected))
         return Entry(
             position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
@@ -234,6 +227,18 @@ class Walk:
             local_typical_rel=_typical(expected, mine), expected_rel_l2=allowed, between=between, hint=self.beyond.get(name),
             accumulated_typical_rel=_typical(expected, own),
         )  # fmt: skip
+
+    def _coarsest(self, between: tuple[str, ...], *kinds: Any) -> Any:
+        """Of the types on the way the one that rounds most: a result in float32 of sums in half is of half."""
+        names = set(between)
+        inner = {
+            self.graph.types.get(name)
+            for node in self.graph.nodes
+            if node.name in names
+            for name in (*node.reads, *node.writes)
+        }
+        known = [helper.tensor_dtype_to_np_dtype(kind) for kind in inner if kind]
+        return _narrower(*kinds, *known)
 
     def _unfair(self, node: GraphNode) -> bool:
         """Whether a node was fed values that its type does not have: what it makes of them says nothing of it."""
@@ -246,17 +251,30 @@ class Walk:
             return
         theirs = self._counterpart(name)
         entry = Entry(
-            position=node.index, node=node.name, op_type=node.op_type, layer=theirs.layer or node.layer, reference_node=theirs.name,
-            reference_op=theirs.op, output=name, shape=tuple(mine.shape), elements=int(mine.size), accumulated_max_abs=None,
-            accumulated_rel_l2=None, local_max_abs=None, local_rel_l2=None, local_typical_rel=None, expected_rel_l2=_NO_ROUNDING,
-            between=self._between[name], hint=f"its shape is {_sized(mine.shape)}, the reference's {_sized(value.shape)}",
-        )  # fmt: skip
+            position=node.index,
+            node=node.name,
+            op_type=node.op_type,
+            layer=theirs.layer or node.layer,
+            reference_node=theirs.name,
+            reference_op=theirs.op,
+            output=name,
+            shape=tuple(mine.shape),
+            elements=int(mine.size),
+            accumulated_max_abs=None,
+            accumulated_rel_l2=None,
+            local_max_abs=None,
+            local_rel_l2=None,
+            local_typical_rel=None,
+            expected_rel_l2=_NO_ROUNDING,
+            between=self._between[name],
+            hint=f"its shape is {_sized(mine.shape)}, the reference's {_sized(value.shape)}",
+        )
         if len(self.suspects) < _MOST_SUSPECTS:
             self._capture(entry, value, mine)
         yield entry
 
 
-def _spilled(array: Array) -> Array:
+def spilled(array: Array) -> Array:
     """The array, mapped from a file without a name: a walk must not hold what it keeps for the end."""
     if not array.nbytes:
         return array
@@ -306,7 +324,8 @@ def narrow(value: Array, kind: Any) -> tuple[Array, str | None]:
     if not beyond.any():
         return value.astype(kind), None
     worst = float(wide[beyond][np.abs(wide[beyond]).argmax()])
-    words = f"{int(beyond.sum())} of {value.size} values (up to {worst:.6g}) do not exist in {kind.name}: its range ends at {high:.6g}"
+    count = f"{int(beyond.sum())} of {value.size} values (up to {worst:.6g})"
+    words = f"{count} do not exist in {kind.name}: its range ends at {high:.6g}"
     kept = np.where(beyond, np.clip(wide, low, high), wide)
     return kept.astype(kind), words
 
@@ -318,10 +337,12 @@ def _range(kind: Any) -> tuple[float, float]:
     return (-largest, largest) if largest else (float(np.finfo(kind).min), float(np.finfo(kind).max))
 
 
-def _narrower(one: Any, other: Any) -> Any:
-    """Of two types the one that rounds more; a whole number rounds nothing."""
-    known = [kind for kind in (one, other) if kind.name in _EPSILON]
-    return max(known, key=lambda kind: _EPSILON[kind.name]) if known else other
+def _narrower(expected: Any, own: Any, *others: Any) -> Any:
+    """Of some types the one that rounds most; a whole number rounds nothing, whatever it was made of."""
+    if own.kind in "iub":
+        return own
+    known = [kind for kind in (expected, own, *others) if kind.name in _EPSILON]
+    return max(known, key=lambda kind: _EPSILON[kind.name]) if known else own
 
 
 def _sized(shape: tuple[int, ...]) -> str:

@@ -19,7 +19,7 @@ from assay.runner.suites.case import Case, expand
 from assay.runner.suites.checks import recorded_as
 from assay.runner.suites.run_here import suite_here
 from assay.runner.suites.suite import Suite, find_suite, load_suite
-from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
+from assay.runner.worker.events.facts import Noted, NotWalkable, ReproductionWritten, Walked
 from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
 from assay.runner.worker.job import ExplainJob
 from assay.runner.worker.process import Worker, WorkerFailed
@@ -215,6 +215,8 @@ def _ask_worker(job: ExplainJob, case: Case, answer: Explained) -> None:
                         answer.reproduction = event.folder
                     case NotWalkable():
                         answer.note = event.reason
+                    case Noted():
+                        answer.note = event.message
     except WorkerFailed as failure:
         raise UsageError(f"{answer.case['name']} cannot be explained: {failure.message}") from None
 

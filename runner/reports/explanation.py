@@ -10,6 +10,15 @@ from assay.runner.reports.tables import print_table
 _SHOWN_NODES = 12
 
 
+def _largest(entries: list[dict[str, Any]]) -> str:
+    worst = max(entries, key=lambda entry: entry["local_rel_l2"] or 0.0, default=None)
+    if worst is None or not worst["local_rel_l2"]:
+        return ""
+    return (
+        f"; the largest error of one node is {number(worst['local_rel_l2'])}, at {worst['op_type']} {worst['node']!r}"
+    )
+
+
 def print_explanation(answer: Any, *, wide: bool = False) -> None:
     """The first suspect in words, the nodes with the largest errors of their own, and the chain."""
     target = console()
@@ -40,7 +49,9 @@ def print_explanation(answer: Any, *, wide: bool = False) -> None:
         target.print(f"  reproduce it alone: python {answer.reproduction}/reproduce.py", soft_wrap=True)
     elif walk:
         target.print(
-            "no node is wrong by itself: every one computes what the reference does, up to rounding", soft_wrap=True
+            "no node is wrong by itself: none has an error beyond rounding (or its codes) that comes through and can be"
+            " shown alone" + _largest(answer.entries),
+            soft_wrap=True,
         )
     worst = sorted(answer.entries, key=lambda entry: entry["local_rel_l2"] or 0.0, reverse=True)[:_SHOWN_NODES]
     shown = sorted(worst, key=lambda entry: entry["position"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from assay.runner.errors import UsageError
 from assay.runner.tensors import Tensors
 from assay.runner.worker.events.event import Events
-from assay.runner.worker.events.facts import NotWalkable, ReproductionWritten, Walked
+from assay.runner.worker.events.facts import Noted, NotWalkable, ReproductionWritten, Walked
 from assay.runner.worker.events.rows import EdgeBlamed, NodeWalked
 from assay.runner.worker.job import ExplainJob
 from assay.runner.worker.jobs.session import Renamed, open_session, spread_steps
@@ -26,7 +26,7 @@ def run(job: ExplainJob, events: Events) -> None:
     with ExitStack() as stack:
         original = stack.enter_context(open_session(replace(job, **job.reference))) if job.reference else None
         if job.source["kind"] == "onnx":
-            _walk(job, events, original, inputs, [*recorded.outputs(job.step)])
+            _walk(job, events, original, inputs)
         elif job.source["kind"] == "engine":
             _walk_engine(job, events, inputs)
         else:
@@ -57,13 +57,13 @@ def _walk_engine(job: ExplainJob, events: Events, inputs: Tensors) -> None:
     _tell(events, found, folder)
 
 
-def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors, order: list[str]) -> None:
+def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors) -> None:
     from assay.runner.divergence.explanation import explain
     from assay.runner.divergence.repro import write_reproduction
 
     candidate_inputs = _as_candidate(job, inputs)
     candidate = Path(job.source["location"])
-    reference = _reference(job, original, inputs)
+    reference = _reference(job, events, original, inputs)
     renamed = candidate_inputs if job.float_onnx else inputs
     folder = Path(job.out)
     found = explain(
@@ -72,13 +72,13 @@ def _walk(job: ExplainJob, events: Events, original: Any, inputs: Tensors, order
         candidate_inputs,
         max_memory=job.max_memory,
         reference_inputs=renamed,
-        outputs=_outputs(job, order, reference),
+        outputs=_outputs(job, reference, () if original is None else [*original.infer(inputs)]),
         confirm=lambda suspect: write_reproduction(folder, suspect) is not None,
     )
     _tell(events, found, folder if found.suspect else None)
 
 
-def _outputs(job: ExplainJob, order: list[str], reference: Any) -> dict[str, int] | None:
+def _outputs(job: ExplainJob, reference: Any, order: Sequence[str]) -> dict[str, int] | None:
     """The candidate's outputs -> positions of the reference's, by the names that parity compares; None: in order."""
     names = list(reference.outputs)
     if job.float_onnx:
@@ -109,11 +109,14 @@ def _tell(events: Events, found: Any, folder: Path | None) -> None:
             local_max_abs=entry.local_max_abs, local_rel_l2=entry.local_rel_l2, local_typical_rel=entry.local_typical_rel,
             expected_rel_l2=entry.expected_rel_l2, suspect=entry is first, hint=entry.hint,
         ))  # fmt: skip
+    for one, other in found.crossed:
+        words = f"outputs {one!r} and {other!r} are exchanged: each is what the other should be; no node is wrong"
+        events.emit(Noted(message=words))
     if folder is not None:
         events.emit(ReproductionWritten(folder=str(folder), between=list(first.between) if first else []))
 
 
-def _reference(job: ExplainJob, original: Any, inputs: Tensors) -> Any:
+def _reference(job: ExplainJob, events: Events, original: Any, inputs: Tensors) -> Any:
     """What the candidate is walked against: the float ONNX file it was made from, or the PyTorch module."""
     if job.float_onnx:
         from assay.runner.divergence.onnx_walk import OnnxReference
@@ -129,7 +132,15 @@ def _reference(job: ExplainJob, original: Any, inputs: Tensors) -> Any:
         )
     from assay.runner.divergence.torch_walk import TorchReference
 
-    return TorchReference(module, inputs)
+    try:
+        return TorchReference(module, inputs)
+    except UsageError as why:
+        from assay.runner.divergence.eager_walk import EagerReference
+
+        found = EagerReference(module, inputs)
+        first = str(why).splitlines()[0][:200]
+        events.emit(Noted(message=f"the reference is watched while it runs, because no exporter takes it ({first})"))
+        return found
 
 
 def _links(job: ExplainJob, original: Any, stack: ExitStack) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.runner.errors import UsageError
-from assay.runner.parity import probes
+from assay.runner.parity import exchanged, probes
 from assay.runner.parity.comparison import OutputComparison
 from assay.runner.parity.steps import StepPlan, walk
 from assay.runner.rules.expression import parse
@@ -61,11 +61,28 @@ def run(job: CaseJob, events: Events) -> None:
         announce(session, events, (time.perf_counter() - started) * 1e3)
         for kind, told in walk(expected, session.open_stream, comparison, plan):
             events.emit(_OF_STEPS[kind](told))
-        for receipt in comparison.merged():
+        merged = [*comparison.merged()]
+        for receipt in merged:
             events.emit(ReceiptGiven(receipt))
         if expected.steps:
-            _probe(job, events, Renamed(session, job.rename_inputs, job.rename), expected, policy)
+            named = Renamed(session, job.rename_inputs, job.rename)
+            _exchanged(events, named, expected, policy, [r["output"] for r in merged if r["violations"]])
+            _probe(job, events, named, expected, policy)
             precision.look(job, events, session, expected, policy)
+
+
+def _exchanged(events: Events, session: Renamed, expected: golden.Golden, policy: Policy, failing: list[str]) -> None:
+    """Whether what fails passes with two outputs, or two inputs, exchanged."""
+    if not failing:
+        return
+    steps = spread_steps(len(expected.steps))
+    given, right = [expected.inputs(step) for step in steps], [expected.outputs(step) for step in steps]
+    with contextlib.suppress(Exception):  # what a model does with other inputs than its own is no failure of the case
+        made = [session.infer(inputs) for inputs in given]
+        found = [*exchanged.outputs(right, made, failing, policy)]
+        for pair in found or [*exchanged.inputs(given, right, session.infer, policy)]:
+            subject = f"{pair.first}, {pair.second}"
+            events.emit(Noticed(kind=pair.kind, subject=subject, severity="warning", message=str(pair)))
 
 
 def _probe(job: CaseJob, events: Events, session: Renamed, expected: golden.Golden, policy: Policy) -> None:

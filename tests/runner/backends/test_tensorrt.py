@@ -371,7 +371,7 @@ def test_what_reproduces_a_wrong_engine_holds_its_value_against_onnx_runtimes(
 
     monkeypatch.setattr(double, "FAULTS", {"/relu/Relu": 1.5})
     found = _walked(trt, tmp_path, network(tmp_path / "n.onnx"), x(4))
-    folder = write_reproduction(tmp_path / "out", found, by_candidate=True)
+    folder = write_reproduction(tmp_path / "out", found.suspect, by_candidate=True)
     done = subprocess.run([sys.executable, "reproduce.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "relative L2 0.5" in done.stdout

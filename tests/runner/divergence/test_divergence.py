@@ -18,6 +18,7 @@ from assay.runner.divergence.explanation import explain
 from assay.runner.divergence.onnx_walk import OnnxReference
 from assay.runner.divergence.reference import RefNode
 from assay.runner.divergence.repro import write_reproduction
+from assay.runner.divergence.suspects import largest
 from assay.runner.divergence.torch_walk import TorchReference
 from assay.runner.divergence.walk import rounding
 from assay.runner.errors import UsageError
@@ -191,11 +192,12 @@ def test_a_quantized_graph_is_walked_against_its_float_one(tmp_path: Path):
     onnx.save(layered(4), tmp_path / "float.onnx")
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "int8.onnx", weight_type=QuantType.QInt8)
     found = explain(tmp_path / "int8.onnx", OnnxReference(load(tmp_path / "float.onnx", X), 1 << 20), X)
-    assert found.suspect is not None
-    assert found.suspect.entry.output == "m0"
     assert "DynamicQuantizeLinear" in " ".join(node.op_type for node in load(tmp_path / "int8.onnx", X).nodes)
-    assert "quantization" in str(found.suspect.entry.hint)
-    assert {entry.output for entry in found.entries if entry.jump > 16} == {"m0", "m1", "m2", "m3"}
+    assert found.suspect is None, "codes that lose what codes lose are no fault"
+    worst = largest(found.entries)
+    assert worst is not None
+    assert worst.output in {"m0", "m1", "m2", "m3"}
+    assert 1e-3 < (worst.local_rel_l2 or 0) < 0.05
 
 
 def test_two_different_models_cannot_be_aligned(tmp_path: Path):
