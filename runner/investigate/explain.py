@@ -132,7 +132,14 @@ def _float_case(suite: Suite, case: Case) -> Sequence[Case]:
     """The case whose artifact the variant was made from, when it is not the export itself."""
     if case.recipe.recipe in ("given", "export") or case.choice.kind == "pytorch":
         return []
-    return [replace(case, variant="fp32", recipe=suite.variant_named("fp32", case.model, case.files))]
+    return [_as_it_is(suite, case)]
+
+
+def _as_it_is(suite: Suite, case: Case) -> Case:
+    """The case of the model without any recipe: the chain begins there, whatever the variant is made of."""
+    if case.recipe.recipe in ("given", "export"):
+        return case
+    return replace(case, variant="fp32", recipe=suite.variant_named("fp32", case.model, case.files))
 
 
 def _worst_step(connection: duckdb.DuckDBPyConnection, case_id: str) -> int:
@@ -175,7 +182,8 @@ def _job(
     model = suite.model[case.model]
     reference = None
     if case.files.pytorch:
-        reference = {"backend": "pytorch", "source": source_of(suite, case, "pytorch", folder), "options": {}}
+        unchanged = _as_it_is(suite, case)
+        reference = {"backend": "pytorch", "source": source_of(suite, unchanged, "pytorch", folder), "options": {}}
     made_from = (
         prepared.artifacts.get("fp32")
         if case.variant != "fp32" and case.recipe.recipe not in ("given", "export")
