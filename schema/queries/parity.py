@@ -32,8 +32,9 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
             c.reference,
             c.reproduce, p.* exclude (run_id),
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule
-        from parity p join c on c.case_id = p.case_id
-        left join current_verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        from parity p join c on c.run_id = p.run_id and c.case_id = p.case_id
+        left join current_verdict v on v.run_id = c.run_id and v.case_id = p.case_id and v.name = p.output
+            and v.subject = 'parity'
         where p.step = -1 and {MAIN} order by c.run_started_at, c.name, p.output"""
     return ask(connection, sql, **bound(filters))
 
