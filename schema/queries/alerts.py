@@ -162,7 +162,7 @@ def cuts(connection: duckdb.DuckDBPyConnection, filters: Filters, metric: str) -
         with point as (
             select m.series_id, r.started_at, r.run_id, c.environment_id, lag(c.environment_id)
                 over w as environment_before
-            from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
+            from measurement m join case_result c using (run_id, case_id) join run r using (run_id)
             join environment e on e.environment_id = c.environment_id
             where m.metric = $metric and {RECENT}
                 and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}
@@ -200,7 +200,7 @@ def health(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 c.artifact_id,
                 lag(m.value) over w as value_before, lag(c.environment_id) over w as environment_before,
                     lag(c.artifact_id) over w as artifact_before
-            from measurement m join case_result c using (case_id) join run r on r.run_id = m.run_id
+            from measurement m join case_result c using (run_id, case_id) join run r using (run_id)
             join environment e on e.environment_id = c.environment_id
             where m.provenance != 'imported' and isfinite(m.value) and {RECENT}
                 and {_MATCHES.replace("c.suite", "r.suite").replace("c.hardware_class", "e.hardware_class")}

@@ -43,6 +43,19 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: Any) -> A
     return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
 
 
+def rows_of_case(connection: duckdb.DuckDBPyConnection, sql: str, case_id: str) -> Answer:
+    """Rows of a query whose `{of}` is "of this case" for its table `p`; all of them are of the case's run.
+
+    Rows lie in the order of their runs, and cases' ids in none that helps: a run that is named spares the rest of a
+    long history. Of a case that the books do not have, what lies there without one is told.
+    """
+    found = ask(connection, "select run_id from case_result where case_id = $case limit 1", case=case_id)
+    if not found:
+        return ask(connection, sql.format(of="p.case_id = $case"), case=case_id)
+    of = "p.run_id = $run and p.case_id = $case"
+    return ask(connection, sql.format(of=of), case=case_id, run=found[0]["run_id"])
+
+
 MATCHES = """
     ($suite = '' or r.suite = $suite)
     and (len($models) = 0 or list_contains($models, c.model))

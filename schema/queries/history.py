@@ -32,7 +32,7 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived,
                 first(v.margin order by {_WORST}) as worst_margin,
                 first({_NAMED} || ': ' || v.reason order by {_WORST}) as reason
-            from lately l join current_verdict v on v.case_id = l.case_id where l.age = 1 group by all
+            from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id where l.age = 1 group by all
         ),
         judged as (
             select model, variant, backend, list(worst order by age desc) as verdict_history from (
@@ -41,14 +41,15 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                         when bool_or(v.outcome = 'vacuous') then 'vacuous'
                             when bool_or(v.outcome = 'waived') then 'waived' else 'pass'
                     end as worst
-                from lately l join current_verdict v on v.case_id = l.case_id where l.age <= 12 group by all
+                from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id where l.age <= 12 group by all
             ) group by all
         ),
         timed as (
             select l.model, l.variant, l.backend, l.workload || coalesce(' by ' || nullif(split_part(l.mode, ', ', 2),
                 ''), '') as workload, l.age,
                 l.run_started_at, m.value
-            from lately l join measurement m on m.case_id = l.case_id and m.metric = 'latency_p50_ms'
+            from lately l join measurement m on m.run_id = l.run_id and m.case_id = l.case_id
+                and m.metric = 'latency_p50_ms'
             where l.age <= 30
         ),
         timed_on as (
@@ -127,7 +128,7 @@ def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answe
         with c as ({CASES}), {TIMED},
         quality as (
             select c.run_id, c.model, c.model_version, c.variant, c.backend, min(p.sqnr_db) as sqnr_db
-            from parity p join c using (case_id) where p.step = -1 and {MAIN}
+            from parity p join c using (run_id, case_id) where p.step = -1 and {MAIN}
                 and p.expected_dtype like '%float%' group by all
         )
         select l.run_id, l.run_started_at, l.model, l.model_version, l.variant, l.backend, l.workload, l.mode,
@@ -140,7 +141,8 @@ def trade_offs(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answe
             max(m.n) filter (m.metric in {LATENCY}) as n, max(m.launches) as launches,
             max(m.value) filter (m.metric in ('items_per_s', 'tokens_per_s')) as items_per_s,
             max(m.value) filter (m.metric = 'peak_rss_bytes') as peak_rss_bytes, any_value(q.sqnr_db) as sqnr_db
-        from lately l join measurement m on m.case_id = l.case_id left join artifact a using (artifact_id)
+        from lately l join measurement m on m.run_id = l.run_id and m.case_id = l.case_id
+        left join artifact a using (artifact_id)
         left join quality q on q.run_id = l.run_id and q.model = l.model and q.model_version = l.model_version
             and q.variant = l.variant and q.backend = l.backend
         where l.age = 1 and l.check_kind != 'profile' group by all order by l.model, l.workload, latency_ms"""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any
+
 import duckdb
 
-from assay.schema.queries.base import CASES, GRAVITY, MAIN, Answer, Filters, ask, bound
+from assay.schema.queries.base import CASES, GRAVITY, MAIN, Answer, Filters, ask, bound, rows_of_case
+
+_AT_A_TIME = 10_000
+"""Verdicts that are held while all are gone through."""
 
 
 def receipts_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> Answer:
@@ -32,8 +40,9 @@ def parity_history(connection: duckdb.DuckDBPyConnection, filters: Filters) -> A
             c.reference,
             c.reproduce, p.* exclude (run_id),
             v.outcome, v.grade, v.reason, v.margin, v.observed, v.limit_value, v.rule as policy_rule
-        from parity p join c on c.case_id = p.case_id
-        left join current_verdict v on v.case_id = p.case_id and v.name = p.output and v.subject = 'parity'
+        from parity p join c on c.run_id = p.run_id and c.case_id = p.case_id
+        left join current_verdict v on v.run_id = c.run_id and v.case_id = p.case_id and v.name = p.output
+            and v.subject = 'parity'
         where p.step = -1 and {MAIN} order by c.run_started_at, c.name, p.output"""
     return ask(connection, sql, **bound(filters))
 
@@ -51,21 +60,32 @@ def waiver_events(connection: duckdb.DuckDBPyConnection) -> Answer:
     return ask(connection, "select * from waiver_event order by recorded_at, event_id") if there else []
 
 
-def parity_cases(connection: duckdb.DuckDBPyConnection) -> Answer:
-    """Every case that left receipts, oldest first, with the newest outcome and reason of each output."""
-    sql = """select c.case_id, c.run_id, c.name, c.model_version,
-            map_from_entries(list(row(v.name, v.outcome)) filter (v.name is not null)) as outcomes,
-            map_from_entries(list(row(v.name, v.reason)) filter (v.name is not null)) as reasons
-        from case_result c left join current_verdict v on v.case_id = c.case_id and v.subject = 'parity'
-        where c.check_kind = 'parity' and c.status in ('ok', 'vacuous')
-        group by c.case_id, c.run_id, c.name, c.model_version order by c.run_id, c.case_id"""
-    return [{**row, "outcomes": row["outcomes"] or {}, "reasons": row["reasons"] or {}} for row in ask(connection, sql)]
+def parity_cases(connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    """Every case that left receipts, oldest first, with the newest outcome and reason of each output.
+
+    They are read a part at a time, as the caller goes on: a fleet's years have millions.
+    """
+    sql = """select c.case_id, c.run_id, c.name, c.model_version, v.name as output, v.outcome, v.reason
+        from case_result c left join current_verdict v on v.run_id = c.run_id and v.case_id = c.case_id
+            and v.subject = 'parity'
+        where c.check_kind = 'parity' and c.status in ('ok', 'vacuous') order by c.run_id, c.case_id"""
+    cursor = connection.cursor().execute(sql)
+    told = chain.from_iterable(iter(lambda: cursor.fetchmany(_AT_A_TIME), []))
+    for (case_id, run_id, name, version), verdicts in groupby(told, key=itemgetter(0, 1, 2, 3)):
+        known = [(output, outcome, reason) for *_, output, outcome, reason in verdicts if output is not None]
+        yield {
+            "case_id": case_id,
+            "run_id": run_id,
+            "name": name,
+            "model_version": version,
+            "outcomes": {output: outcome for output, outcome, _ in known},
+            "reasons": {output: reason for output, _, reason in known},
+        }
 
 
 def receipts_of_case(connection: duckdb.DuckDBPyConnection, case_id: str) -> Answer:
     """Receipts of one case's own comparison, by output and step."""
-    sql = f"select * from parity p where case_id = $case and {MAIN} order by output, step"
-    return ask(connection, sql, case=case_id)
+    return rows_of_case(connection, f"select * from parity p where {{of}} and {MAIN} order by output, step", case_id)
 
 
 def streams(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:

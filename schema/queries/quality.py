@@ -34,7 +34,7 @@ def qualities(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer
             max(o.value) filter (o.metric = 'bits_per_weight') as bits_per_weight, max(o.value)
                 filter (o.metric = 'model_bytes') as model_bytes,
             any_value(w.outcome) as verdict, any_value(w.grade) as grade
-        from lately l join measurement v on v.case_id = l.case_id and v.metric in {MAIN_METRICS}
+        from lately l join measurement v on v.run_id = l.run_id and v.case_id = l.case_id and v.metric in {MAIN_METRICS}
         left join measurement r on r.case_id = l.case_id and r.metric = 'quality_drop_relative'
         left join measurement o on o.case_id = l.case_id
         left join current_verdict w on w.case_id = l.case_id and w.name = 'quality_drop_relative'

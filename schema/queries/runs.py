@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from assay.schema.queries.base import CASES, RECENT_RUNS, Answer, Filters, ask, bound
+from assay.schema.queries.base import CASES, RECENT_RUNS, Answer, Filters, ask, bound, rows_of_case
 from assay.schema.queries.outcome import came_to
 
 
@@ -210,7 +210,7 @@ def of_case(connection: duckdb.DuckDBPyConnection, table: str, case_id: str) -> 
         "calibration_range": "name",
         "class_quality": "metric, class_name",
     }[table]
-    return ask(connection, f"select * from {table} where case_id = $case order by {order}", case=case_id)
+    return rows_of_case(connection, f"select * from {table} p where {{of}} order by {order}", case_id)
 
 
 def newest_case(

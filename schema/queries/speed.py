@@ -17,7 +17,7 @@ def timed_samples(connection: duckdb.DuckDBPyConnection, filters: Filters) -> An
             l.hardware_class, l.reproduce, l.comparability, m.metric, m.value, m.low, m.high, m.n, m.samples,
                 m.block_length,
             coalesce(m.launches, 1) as launches, m.provenance
-        from lately l join measurement m using (case_id)
+        from lately l join measurement m using (run_id, case_id)
         where l.age = 1 and m.metric in {LATENCY} and m.samples is not null
         order by l.run_started_at desc, l.model, l.workload, l.variant, l.backend"""
     return ask(connection, sql, **bound(filters))
