@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--figures", type=int, nargs="+", default=[1_000_000, 10_000_000, 50_000_000])
     given = parser.parse_args()
     found = [cost(given.folder / f"books-{figures}", figures) for figures in given.figures]
-    facts = {"benchmark": "publication", "books": found}
+    facts: dict[str, Any] = {"benchmark": "publication", "books": found}
     for what in ("wall_s", "written_mb"):
         facts[f"exponent_of_{what}"] = exponent([(f["figures"], f[what]) for f in found])
     print(json.dumps({**facts, "targets": {"wall_s": 1, "written_mb": 20}}))
