@@ -30,7 +30,7 @@ from assay.schema.store.spool import now
 
 _STALE_TEMPORARY_S = 24 * 3600.0
 _BATCH_BYTES = 32 << 20
-_BATCH_BUNDLES = 500
+_BATCH_BUNDLES = 100
 _KEYS: dict[type[Row], str] = {Run: "run_id", CaseResult: "case_id"}
 """Rows that are written once in all: a second bundle with one of them is another's, or a forgery."""
 
