@@ -30,6 +30,8 @@ from assay.schema.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from assay.schema.store.migrate import pending
 
 DEFAULT_DATABASE = Path(".assay/assay.duckdb")
+_COPY = re.compile(r"store-(\d+)\.duckdb")
+_TRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +152,93 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A published snapshot, read-only.
+    """A published snapshot, read-only; the newest one where this one has made room for it since.
+
+    While it is open, a shared lock keeps the ingester from making its next copy out of it.
 
     Raises:
         StoreTooNew: a newer Assay wrote it.
         StoreError: it is not there, or not a database.
     """
     _refuse_name(path)
+    with _held(path) as found:
+        try:
+            connection = duckdb.connect(str(found), read_only=True, config={"threads": 2})
+        except duckdb.IOException as error:
+            raise _explain(found, error) from None
+        try:
+            pending(connection)  # refuses a newer one; an older one can still be read
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[Path]:
+    """The path to open, under a shared lock; without one where the file system has none (nothing is patched there)."""
+    for _ in range(_TRIES):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            if (newer := _successor(path)) is None:
+                break  # DuckDB says best why it cannot be opened
+            path = newer
+            continue
+        try:
+            if _shared(descriptor) and _is_of(descriptor, path):
+                yield path
+                return
+        finally:
+            os.close(descriptor)
+        path = _successor(path) or path
+    yield path
+
+
+def _shared(descriptor: int) -> bool:
+    """Whether to go on: False where the ingester tries the copy, which takes no time, or has taken its name away."""
     try:
-        connection = duckdb.connect(str(path), read_only=True, config={"threads": 2})
-    except duckdb.IOException as error:
-        raise _explain(path, error) from None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.001)
+        return False
+    except OSError:
+        return True  # no locks here, and so nothing is patched
+    return True
+
+
+def _is_of(descriptor: int, path: Path) -> bool:
+    """Whether a path still names the file that was opened."""
     try:
-        pending(connection)  # refuses a newer one; an older one can still be read
-        yield connection
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _successor(path: Path) -> Path | None:
+    """What is published now, where a path names a copy that is no more."""
+    if path.exists() or not _COPY.fullmatch(path.name) or not path.parent.name.endswith(".serve"):
+        return None
+    return snapshot(Store(path.parent.with_name(path.parent.name.removesuffix(".serve"))))
+
+
+@contextmanager
+def unread(path: Path) -> Iterator[bool]:
+    """Whether nobody reads a copy, and nobody of ours can begin to while this is open; False without locks, too.
+
+    A program that knows no lock of ours has DuckDB's own (a POSIX record lock) on the file that it reads.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            free = False
+        else:
+            free = True
+        yield free
     finally:
-        connection.close()
+        os.close(descriptor)
 
 
 def _refuse_name(path: Path) -> None:
@@ -234,7 +307,7 @@ def published_fingerprint(store: Store) -> str | None:
 
 def sequence(path: Path) -> int:
     """12 from `store-000012.duckdb`: it grows with every publication."""
-    match = re.fullmatch(r"store-(\d+)\.duckdb", path.name)
+    match = _COPY.fullmatch(path.name)
     if not match:
         raise StoreError(f"{path.name!r} is not the name of a snapshot.")
     return int(match.group(1))

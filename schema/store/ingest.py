@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -29,7 +30,7 @@ from assay.schema.store.spool import now
 
 _STALE_TEMPORARY_S = 24 * 3600.0
 _BATCH_BYTES = 32 << 20
-_BATCH_BUNDLES = 500
+_BATCH_BUNDLES = 100
 _KEYS: dict[type[Row], str] = {Run: "run_id", CaseResult: "case_id"}
 """Rows that are written once in all: a second bundle with one of them is another's, or a forgery."""
 
@@ -83,17 +84,58 @@ def sync(store: Store, wait_s: float = 30.0) -> Synced:
         _sweep(store)
         with writing(store) as connection:
             migrate.migrate(connection)
+            before, bundle_id, chain = _head(connection)
+            kept = bool(before) and roll.ends_with(store, before, bundle_id, chain)
             taker = Taker(store, connection, result)
             logged = names(store.ingested)
-            taker.take(store.ingested / name for name in sorted(logged - taker.known))
+            taker.take(store.ingested / name for name in sorted(logged - among(connection, logged)))
             taker.take(store.waiting / name for name in sorted(names(store.waiting)))
-            roll.write(store, in_order(connection))
-            here = taker.known | names(store.ingested) | names(store.rejected) | names(store.waiting)
-            result.lost = sorted(set(roll.read(store)) - here)
+            if kept:
+                roll.append(store, _since(connection, before))
+            else:
+                _call_the_roll(store, connection, result)
         publish(store)
     result.put_aside = len(names(store.rejected))
     result.snapshot = snapshot(store)
     return result
+
+
+def _call_the_roll(store: Store, connection: duckdb.DuckDBPyConnection, result: Synced) -> None:
+    """Write the roll anew, and say which bundles of it are nowhere."""
+    taken = in_order(connection)
+    roll.write(store, taken)
+    here = {name for name, _ in taken} | names(store.ingested) | names(store.rejected) | names(store.waiting)
+    result.lost = sorted(set(roll.read(store)) - here)
+
+
+def _head(connection: duckdb.DuckDBPyConnection) -> tuple[int, str, str | None]:
+    """(bundles, the last one, chain with it) of the database; (0, '', None) of an empty one, or of no chain."""
+    (count,) = connection.execute("select count(*) from bundle").fetchone() or (0,)
+    last = connection.execute("select bundle_id, chain from bundle where position = ?", [count]).fetchone()
+    return (count, *last) if last else (0, "", None)
+
+
+def _since(connection: duckdb.DuckDBPyConnection, position: int) -> list[tuple[str, str | None]]:
+    return connection.execute(
+        "select bundle_id, chain from bundle where position > ? order by position", [position]
+    ).fetchall()
+
+
+def among(connection: duckdb.DuckDBPyConnection, asked: set[str]) -> set[str]:
+    """Which of these bundles the database has."""
+    if not asked:
+        return set()
+    connection.register("asked", pa.table({"name": pa.array([_shown(name) for name in asked], pa.string())}))
+    try:
+        found = connection.execute("select name from asked semi join bundle on bundle_id = name").fetchall()
+    finally:
+        connection.unregister("asked")
+    return {name for (name,) in found}
+
+
+def _shown(name: str) -> str:
+    """A name that is UTF-8, whatever bytes it has."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def in_order(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
@@ -111,25 +153,32 @@ class Taker:
 
     def __init__(self, store: Store, connection: duckdb.DuckDBPyConnection, result: Synced) -> None:
         self._store, self._connection, self._result = store, connection, result
-        rows = connection.execute("select bundle_id, position, chain from bundle").fetchall()
-        self.known = {bundle_id for bundle_id, _, _ in rows}
-        """Every bundle that the database has."""
-        self.chain = max(((p, c) for _, p, c in rows if p is not None), default=(0, ""))[1]
+        last = connection.execute(
+            "select chain from bundle where position is not null order by position desc limit 1"
+        ).fetchone()
+        self.chain: str = last[0] if last else ""
+        self._there: set[str] = set()
+        """Those of the folders looked at now that the database has, and what was read of them."""
+        self._bytes = 0
+        """Of the batch's tables in memory."""
         self._batch: list[Bundle] = []
         self._tables: dict[str, list[tuple[type[Row], pa.Table]]] = {}
 
     def take(self, folders: Iterable[Path]) -> None:
         """Take these folders; one that proves to be no bundle is put aside, one that cannot be read now stays."""
-        for folder in folders:
-            try:
-                self._read(folder)
-            except BadBundle as error:
-                self._reject(folder, str(error))
-            except UnreadableBundle as error:
-                self._result.left[_readable(folder)] = str(error)
-            if sum(b.bytes for b in self._batch) >= _BATCH_BYTES or len(self._batch) >= _BATCH_BUNDLES:
-                self._flush()
-        self._flush()
+        rest = iter(folders)
+        while part := [*islice(rest, _BATCH_BUNDLES)]:
+            self._there = among(self._connection, {folder.name for folder in part})
+            for folder in part:
+                try:
+                    self._read(folder)
+                except BadBundle as error:
+                    self._reject(folder, str(error))
+                except UnreadableBundle as error:
+                    self._result.left[_readable(folder)] = str(error)
+                if self._bytes >= _BATCH_BYTES:
+                    self._flush()
+            self._flush()
 
     def _read(self, folder: Path) -> None:
         """Put a bundle into the batch, with its tables.
@@ -139,19 +188,20 @@ class Taker:
             UnreadableBundle: it cannot be read now.
         """
         bundle = read_manifest(folder)
-        if bundle.bundle_id in self.known:  # killed between the commit and the move, or delivered twice
+        if bundle.bundle_id in self._there:  # killed between the commit and the move, or delivered twice
             if _other(self._store.ingested / folder.name, bundle):
                 raise BadBundle("the books have another bundle of this id")
             self._result.already_there.append(bundle.bundle_id)
             self._move(folder, self._store.ingested)
             return
-        self._tables[bundle.bundle_id] = [*bundle.tables()]
+        self._tables[bundle.bundle_id] = tables = [*bundle.tables()]
+        self._bytes += sum(table.nbytes for _, table in tables)
         self._batch.append(bundle)
-        self.known.add(bundle.bundle_id)
+        self._there.add(bundle.bundle_id)
 
     def _flush(self) -> None:
         """Insert the batch; where rows are at fault, each bundle is tried alone and the guilty ones are put aside."""
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._bytes = self._batch, [], 0
         tables, self._tables = self._tables, {}
         for bundle, reason in _doubled(self._connection, batch, tables):
             self._forget(bundle, reason)
@@ -175,7 +225,7 @@ class Taker:
             self._move(bundle.path, self._store.ingested)
 
     def _forget(self, bundle: Bundle, reason: str) -> None:
-        self.known.discard(bundle.bundle_id)
+        self._there.discard(bundle.bundle_id)
         self._reject(bundle.path, reason)
 
     def _reject(self, folder: Path, reason: str) -> None:

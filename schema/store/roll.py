@@ -7,6 +7,7 @@ is taken again, and what is nowhere is said.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 
@@ -28,6 +29,35 @@ def read(store: Store) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return {found[1]: found[2] for line in text.splitlines() if (found := _LINE.fullmatch(line))}
+
+
+def ends_with(store: Store, count: int, bundle_id: str, chain: str | None) -> bool:
+    """Whether the roll has so many lines and this one last: then it is the database's own, as the chain proves.
+
+    The file is read in parts, and nothing of it is kept.
+    """
+    try:
+        with store.roll.open("rb") as file:
+            lines, tail = 0, b""
+            while part := file.read(1 << 20):
+                lines, tail = lines + part.count(b"\n"), (tail + part)[-400:]
+    except FileNotFoundError:
+        return False
+    return lines == count and ("\n" + tail.decode("utf-8", "replace")).endswith(f"\n{bundle_id} {chain or '-'}\n")
+
+
+def append(store: Store, taken: Iterable[tuple[str, str | None]]) -> None:
+    """Put bundles at the end of a roll that `ends_with` what came before them.
+
+    A line that a crash has cut is made good by the next `write`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with store.roll.open("a") as file:
+        file.writelines(f"{name} {chain or '-'}\n" for name, chain in taken)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write(store: Store, taken: Iterable[tuple[str, str | None]]) -> None:
