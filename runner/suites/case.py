@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES, asked_of
@@ -157,12 +158,13 @@ def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion
     compares something with it; where it compares nothing else, the reference stays, and its verdict is vacuous.
 
     Raises:
-        UsageError: a version or model that the suite does not have.
+        UsageError: a version or model that the suite does not have, or the suite asks for more than MOST_CASES.
     """
     versions = versions or {}
     for model in versions:
         if model not in suite.model:
             raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
+    _bounded(suite)
     found = Expansion([], [], [])
     for group, table in enumerate(suite.case):
         made = [
@@ -178,6 +180,31 @@ def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion
         found.left_out.extend(LeftOut(case.name, why) for case, why in told if why is not None)
         found.unmet.extend(_unmet(group, told))
     return found
+
+
+MOST_CASES = 20_000
+"""Of one suite: at a second each, a night of six hours."""
+
+
+def _bounded(suite: Suite) -> None:
+    """Raises UsageError: the combinations of all tables are too many; none of them is made to find out."""
+    asked = 0
+    for number, table in enumerate(suite.case, 1):
+        modes = sum(len(CHECKS[check].modes(table.modes)) for check in table.checks)
+        parts = {
+            "models": len(table.models),
+            "workloads": len(table.workloads) or 1,
+            "variants": len(table.variants),
+            "backends": len(table.backends),
+            "checks and modes": modes,
+        }
+        asked += prod(parts.values())
+        if asked > MOST_CASES:
+            factors = " x ".join(f"{count} {name}" for name, count in parts.items())
+            raise UsageError(
+                f"suite {suite.name!r} asks for {asked} cases up to case {number} ({factors} ="
+                f" {prod(parts.values())}); the most is {MOST_CASES}. Split it into suites, or name fewer in each list."
+            )
 
 
 _ITSELF = "it is the reference itself, which the others are compared with"

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import sys
-import tomllib
 import types
 import typing
 from collections.abc import Callable
@@ -41,6 +40,7 @@ from assay.runner.rules.strict import StrictModel
 from assay.runner.source import present_name
 from assay.runner.suites.checks import CHECKS, known_checks, validate_modes
 from assay.runner.workloads.asked import Workload
+from assay.schema.reading import WRITTEN, read_text, reading, toml
 
 
 class ModelFiles(StrictModel):
@@ -369,12 +369,12 @@ def load_suite(path: Path) -> Suite:
     Raises:
         UsageError: names the file, the case, the key, and the nearest right key.
     """
-    try:
-        data = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name}: not valid TOML: {error}") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    data = toml(read_text(path, WRITTEN), path.name)
+    with reading(path.name, "a suite"):
+        return _validated(path, data)
+
+
+def _validated(path: Path, data: dict[str, Any]) -> Suite:
     data, renamed = _with_present_names(data, path.parent)
     if renamed:
         was, now = renamed[0]
@@ -411,7 +411,7 @@ def _explain(file: str, data: dict[str, Any], problem: Any) -> str:
     keys: list[str] = []
     for part in location:
         if isinstance(part, int) and keys == ["case"]:
-            table = data["case"][part]
+            table = data["case"][part] if isinstance(data["case"], list) else None
             models = table.get("models") if isinstance(table, dict) else None
             label = ", ".join(map(str, models)) if isinstance(models, list) else ""
             place.append(f"case {part + 1}" + (f" ({label})" if label else ""))

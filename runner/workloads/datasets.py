@@ -13,8 +13,6 @@ bound how many. A labelled npz needs no generator: `file`.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 
 from assay.runner.errors import EnvironmentMissing, UsageError
 from assay.runner.tensors import Array, Tensors
+from assay.schema.reading import MEASURED, csv_rows, json_document, read_text, reading
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -125,11 +124,7 @@ def table(
         UsageError: the file is missing, a column is, or a value is no number.
     """
     del seed
-    try:
-        with (folder / path).open(newline="") as file:
-            rows = [*csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    _, rows = csv_rows(read_text(folder / path, MEASURED, f"{path} cannot be read"), path)
     if not rows or label not in rows[0]:
         raise UsageError(f"{path} has no column {label!r}; it has {', '.join(rows[0]) if rows else 'no rows'}.")
     chosen = columns or [column for column in rows[0] if column != label]
@@ -138,8 +133,9 @@ def table(
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}: every column but {label!r} has to be there and hold numbers.") from None
     said = [row[label] for row in rows]
-    if all(word.lstrip("-").isdigit() for word in said):
-        labels = np.array([int(word) for word in said], np.int64)
+    if all(word.removeprefix("-").isdecimal() for word in said):
+        with reading(f"{path}, column {label!r}", "labels of 64 bits"):
+            labels = np.array([int(word) for word in said], np.int64)
     else:
         order = {word: number for number, word in enumerate(sorted(set(said)))}
         labels = np.array([order[word] for word in said], np.int64)
@@ -148,10 +144,7 @@ def table(
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+    return json_document(read_text(path, MEASURED), str(path), MEASURED)
 
 
 def _picture(

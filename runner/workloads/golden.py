@@ -23,6 +23,7 @@ import zstandard
 from assay.runner.errors import UsageError, nearest
 from assay.runner.tensors import TEXT, Array, Tensors, dtype_name, dtype_named, hash_array, texts_of_bytes, to_bytes
 from assay.schema.documents import pack, unpack
+from assay.schema.reading import MEASURED, read_text
 
 FORMAT = 1
 _WORTH_COMPRESSING = 0.8
@@ -162,13 +163,13 @@ def read(folder: Path, name: str) -> Golden:
         UsageError: there is none of this name, or its index is damaged.
     """
     path = _index_path(folder, name)
+    if not path.exists():
+        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}")
     try:
-        data = unpack(path.read_text())
+        data = unpack(read_text(path, MEASURED))
         if data["format"] != FORMAT:
             raise UsageError(f"golden {name!r} has format {data['format']}, this Assay reads format {FORMAT}.")
         return Golden(folder, name, data["facts"], data["steps"])
-    except FileNotFoundError:
-        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"the index of golden {name!r} is damaged: {type(error).__name__}: {error}") from None
 
