@@ -265,12 +265,14 @@ def bounded(value: Any, where: str, limits: Limits = Limits()) -> None:
             no file may: a NUL, or half a surrogate pair.
     """
     level, items = [value], 0
-    for _ in range(limits.depth + 1):
+    for depth in range(limits.depth + 1):
         items += len(level)
         if items > limits.items:
             raise BadDocument(f"{where}: more than {limits.items} values; it is not what it is taken for.")
         below: list[Any] = []
         for one in level:
+            if isinstance(one, dict | list) and depth == limits.depth:
+                raise BadDocument(_too_deep(where, limits))
             if isinstance(one, dict):
                 for key in one:
                     _writable(key, where)
@@ -284,7 +286,6 @@ def bounded(value: Any, where: str, limits: Limits = Limits()) -> None:
         if not below:
             return
         level = below
-    raise BadDocument(_too_deep(where, limits))
 
 
 def _writable(text: str, where: str) -> None:
