@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from assay.runner.errors import AssayError
@@ -173,10 +174,8 @@ def with_atheris(parse: Callable[[bytes], object], options: list[str]) -> None:
         sys.exit("atheris is not installed. Get it with: pip install atheris. Without --atheris its own mutator runs.")
 
     def one(content: bytes) -> None:
-        try:
+        with suppress(AssayError):
             parse(content)
-        except AssayError:
-            pass
 
     atheris.instrument_all()
     atheris.Setup([sys.argv[0], *options], one)

@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -273,19 +273,23 @@ def bounded(value: Any, where: str, limits: Limits = Limits()) -> None:
         for one in level:
             if isinstance(one, dict | list) and depth == limits.depth:
                 raise BadDocument(_too_deep(where, limits))
-            if isinstance(one, dict):
-                for key in one:
-                    _writable(key, where)
-                below.extend(one.values())
-            elif isinstance(one, list):
-                below.extend(one)
-            elif isinstance(one, str):
-                _writable(one, where)
-            elif isinstance(one, int) and abs(one) >= 10**limits.digits:
-                raise BadDocument(f"{where}: an integer has more than {limits.digits} digits.")
+            below.extend(_within(one, where, limits))
         if not below:
             return
         level = below
+
+
+def _within(one: Any, where: str, limits: Limits) -> Iterable[Any]:
+    """What one value holds, when it is itself as it has to be."""
+    if isinstance(one, dict):
+        for key in one:
+            _writable(key, where)
+        return one.values()
+    if isinstance(one, str):
+        _writable(one, where)
+    elif isinstance(one, int) and abs(one) >= 10**limits.digits:
+        raise BadDocument(f"{where}: an integer has more than {limits.digits} digits.")
+    return one if isinstance(one, list) else ()
 
 
 def _writable(text: str, where: str) -> None:

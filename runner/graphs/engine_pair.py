@@ -40,7 +40,7 @@ def times(text: str) -> dict[str, float]:
         UsageError: it is not such a file.
     """
     document = json_document(text, "the profile of trtexec", MEASURED)
-    with reading("the profile of trtexec", "a list of layers with averageMs"):
+    with reading("the profile", "a profile of trtexec"):
         return {str(entry["name"]): float(entry["averageMs"]) for entry in document if "averageMs" in entry}
 
 

@@ -144,7 +144,7 @@ def table(
 
 
 def _json(path: Path) -> Any:
-    return json_document(read_text(path, MEASURED), str(path), MEASURED)
+    return json_document(read_text(path, MEASURED), f"{path} cannot be read as JSON: it", MEASURED)
 
 
 def _picture(

@@ -97,17 +97,17 @@ def _array(value: Any, folder: Path, where: str) -> Array:
     """One array in any of the three encodings: nested lists, base64 bytes, a .npy file beside."""
     with reading(f"{where} cannot be read", "an array"):
         if isinstance(value, Mapping) and "npy_path" in value:
-            return _npy(value["npy_path"], folder)
+            return _npy(value["npy_path"], folder, where)
         if isinstance(value, Mapping):
             return _base64(value)
         return _nested(value)
 
 
-def _npy(name: str, folder: Path) -> Array:
+def _npy(name: str, folder: Path, where: str) -> Array:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"{name} lies outside the folder of the reference")
-    return npy_file(path, str(name))
+    return npy_file(path, f"{where}: {name}")
 
 
 def _base64(value: Mapping[str, Any]) -> Array:
