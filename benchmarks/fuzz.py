@@ -40,7 +40,7 @@ SUITE = b"""name = "s"
 [model.m]
 fake = {}
 [workload.w]
-random = true
+generator = "g.py:make"
 [[case]]
 check = "parity"
 models = ["m"]
@@ -97,10 +97,10 @@ def parsers() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
     read_table = lambda p: [*table(seed=0, batches=9, folder=p.parent, path=p.name, label="y")]  # noqa: E731
     return {
         "suite": (_file(lambda path: expand(load_suite(path)), ".toml"), SUITE),
-        "policy": (_file(read_policy, ".toml"), b'why = "w"\nmax_abs = 0.1\n'),
+        "policy": (_file(read_policy, ".toml"), b'why = "w"\natol = 0.1\n'),
         "contract": (_file(load_contract, ".toml"), b'[[state]]\ninput = "a"\noutput = "b"\n'),
-        "contract json": (_file(load_contract, ".json"), b'{"states": [{"input": "a", "output": "b"}]}'),
-        "nightly": (_file(load_nightly, ".toml"), b'suites = ["s.toml"]\n[[notify]]\nname = "a"\nkind = "webhook"\n'),
+        "contract json": (_file(load_contract, ".json"), b'{"inputs": [], "outputs": []}'),
+        "nightly": (_file(load_nightly, ".toml"), b'suites = ["s.toml"]\n[[notify]]\nname = "a"\nkind = "webhook"\nurl_env = "URL"\n'),
         "trtexec": (_imported("trtexec"), TIMES),
         "trtexec layers": (_imported("trtexec"), ENGINE),
         "polygraphy": (_imported("polygraphy"), b'{"lst": [["r", [{"runtime": 0.5, "outputs": {}}]]]}'),
@@ -114,8 +114,8 @@ def parsers() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
         "arrays": (_file(read_arrays, ".npz"), _npz()),
         "safetensors": (_file(read_arrays, ".safetensors"), (56).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  abcd'),
         "table": (_file(read_table, ".csv"), b"a,y\n1,0\n2,1\n"),
-        "golden index": (_file(lambda path: golden.read(path.parent, "g"), ".json"), b'{"format": 2, "facts": {}, "steps": []}'),
-        "event": (_wire(wire.decode), b'{"event": "note", "text": "a"}'),
+        "golden index": (_file(lambda path: golden.read(path.parent, "g"), ".json"), b'{"format": 1, "facts": {}, "steps": []}'),
+        "event": (_wire(wire.decode), b'{"event": "note", "message": "a"}'),
         "job": (_wire(job.decode), b'{"job": "Prepare", "op": "prepare"}'),
     }  # fmt: skip
 
