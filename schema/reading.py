@@ -14,8 +14,9 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,12 @@ MEASURED = Limits(bytes=512 * MEBIBYTE, items=20_000_000)
 
 _DOTTED = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){65}""")
 """A key of 65 parts, which `tomllib` takes a time for that grows with the square of the parts."""
+
+
+_ODD = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes of a NUL and of half a pair: without them, text in ASCII has only what a file may hold."""
+_LARGE = re.compile(r"\d{300}|[eE]\+?\d{3}")
+"""Without one of these no number leaves 64-bit floats, and none has to be looked at as it is read, which is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +185,13 @@ def json_document(text: str | bytes, where: str, limits: Limits = Limits()) -> A
     if isinstance(text, bytes):
         text = as_text(text, where)
     _fits(text, where, limits)
+    careful = _LARGE.search(text) is not None
     try:
         made = json.loads(
-            text, parse_int=lambda word: _integer(word, limits), parse_float=_decimal, object_pairs_hook=_once
+            text,
+            object_pairs_hook=_once,
+            parse_int=partial(_integer, limits=limits) if careful else None,
+            parse_float=_decimal if careful else None,
         )
     except RecursionError:
         raise BadDocument(_too_deep(where, limits)) from None
@@ -188,7 +199,7 @@ def json_document(text: str | bytes, where: str, limits: Limits = Limits()) -> A
         raise BadDocument(f"{where} is not valid JSON: {error}") from None
     except ValueError as error:
         raise BadDocument(f"{where}: {_short(error)}") from None
-    bounded(made, where, limits)
+    bounded(made, where, limits, texts=not text.isascii() or _ODD.search(text) is not None)
     return made
 
 
@@ -257,39 +268,38 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def bounded(value: Any, where: str, limits: Limits = Limits()) -> None:
-    """Look at every value that a parser made, without recursion.
+def bounded(value: Any, where: str, limits: Limits = Limits(), *, texts: bool = True) -> None:
+    """Look at every value that a parser made, without recursion; at texts only when asked to.
 
     Raises:
         BadDocument: it is deeper or has more items than the limits, an integer has too many digits, or a text holds what
             no file may: a NUL, or half a surrogate pair.
     """
     level, items = [value], 0
-    for depth in range(limits.depth + 1):
+    for _ in range(limits.depth + 1):
         items += len(level)
         if items > limits.items:
             raise BadDocument(f"{where}: more than {limits.items} values; it is not what it is taken for.")
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict | list) and depth == limits.depth:
-                raise BadDocument(_too_deep(where, limits))
-            below.extend(_within(one, where, limits))
-        if not below:
+        holders = [one for one in level if type(one) is dict or type(one) is list]
+        _scalars(level, holders, where, limits, texts=texts)
+        if not holders:
             return
-        level = below
+        level = [part for one in holders for part in (one.values() if type(one) is dict else one)]
+    raise BadDocument(_too_deep(where, limits))
 
 
-def _within(one: Any, where: str, limits: Limits) -> Iterable[Any]:
-    """What one value holds, when it is itself as it has to be."""
-    if isinstance(one, dict):
-        for key in one:
-            _writable(key, where)
-        return one.values()
-    if isinstance(one, str):
-        _writable(one, where)
-    elif isinstance(one, int) and abs(one) >= 10**limits.digits:
-        raise BadDocument(f"{where}: an integer has more than {limits.digits} digits.")
-    return one if isinstance(one, list) else ()
+def _scalars(level: list[Any], holders: list[Any], where: str, limits: Limits, *, texts: bool) -> None:
+    largest = 10**limits.digits
+    for one in level:
+        if type(one) is int and not -largest < one < largest:
+            raise BadDocument(f"{where}: an integer has more than {limits.digits} digits.")
+    if texts:
+        for text in level:
+            if type(text) is str:
+                _writable(text, where)
+        for holder in holders:
+            for key in holder if type(holder) is dict else ():
+                _writable(str(key), where)
 
 
 def _writable(text: str, where: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.errors import BadDocument, EnvironmentMissing, UsageError
 from assay.runner.tensors import Array, Tensors
 from assay.schema.reading import MEASURED, csv_rows, json_document, read_text, reading
 
@@ -68,8 +68,10 @@ def coco(
                 for k, ((x, y, w, h), number) in enumerate(by_image.get(p["id"], [])):
                     boxes[i, k], classes[i, k] = np.array([x, y, x + w, y + h]) * stretch, number
             yield {name: np.stack(arrays), "label_boxes": boxes, "label_classes": classes}
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{annotations} is no COCO instances file: {error} is missing or of another kind.") from None
+    except (EnvironmentMissing, UsageError):
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a value of another kind leads to
+        raise BadDocument(f"{annotations} is no COCO instances file: {error} is missing or of another kind.") from None
 
 
 def folders(
@@ -160,7 +162,7 @@ def _picture(
     try:
         with Image.open(path) as picture:
             array = np.asarray(picture.convert("RGB").resize((width, height)), np.float32) * scale
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read as a picture: {error}") from None
+    except Exception as error:  # noqa: BLE001  Pillow's plugins raise their own; DecompressionBombError is one
+        raise BadDocument(f"{path} cannot be read as a picture: {error}") from None
     centred: Array = (array - np.array(mean or [0.0] * 3, np.float32)) / np.array(std or [1.0] * 3, np.float32)
     return np.ascontiguousarray(centred.transpose(2, 0, 1), np.float32)

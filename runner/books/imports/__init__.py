@@ -77,11 +77,11 @@ def record_import(
 
 def _read(kind: str, path: Path, mapping: Sequence[str]) -> list[Imported]:
     text = read_text(path, MEASURED)
-    try:
-        with reading("it", f"as {kind} writes it"):
+    with reading(path.name, f"as {kind} writes it"):
+        try:
             return FORMATS[kind].read(text, mapping)
-    except UsageError as error:
-        raise BadDocument(f"{path.name}: {error}") from None
+        except UsageError as error:
+            raise BadDocument(f"{path.name}: {error}") from None
 
 
 def _merged(cases: Sequence[Imported]) -> list[Imported]:
