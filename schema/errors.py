@@ -48,13 +48,18 @@ class BadDocument(UsageError, ValueError):
     """The one error of everything that is parsed: what is wrong, where, what was meant, what to do."""
 
 
+_TOLD = 100
+"""Names that an error lists."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?`, or the list of what there is, to end an error about an unknown name."""
     options = sorted(known)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:200], options[:10_000], n=1, cutoff=0.6)
     if close:
         return f" Did you mean {close[0]!r}?"
-    return f" There is: {', '.join(options)}." if options else " There is none yet."
+    more = f" and {len(options) - _TOLD} more" if len(options) > _TOLD else ""
+    return f" There is: {', '.join(options[:_TOLD])}{more}." if options else " There is none yet."
 
 
 class StoreError(Exception):

@@ -13,7 +13,7 @@ from assay.runner.recipes import MODULE_RECIPES, asked_of
 from assay.runner.rules.policy import Policy
 from assay.runner.source import is_factory
 from assay.runner.suites.checks import CHECKS, Combination
-from assay.runner.suites.suite import BackendChoice, CaseTable, Generate, ModelFiles, Suite, Timing, Variant
+from assay.runner.suites.suite import MOST_CASES, BackendChoice, CaseTable, Generate, ModelFiles, Suite, Timing, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,6 @@ def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion
     return found
 
 
-MOST_CASES = 20_000
-"""Of one suite: at a second each, a night of six hours."""
-
-
 def _bounded(suite: Suite) -> None:
     """Raises UsageError: the combinations of all tables are too many; none of them is made to find out."""
     asked = 0
@@ -249,10 +245,12 @@ def _compared_as(case: Case) -> tuple[str, str, str, str]:
 def _unmet(group: int, told: list[tuple[Case, str | None]]) -> Iterator[Unmet]:
     """Checks of a model of which a table has no case at all."""
     met = {(case.model, case.check) for case, why in told if why is None}
-    for model, check in dict.fromkeys((case.model, case.check) for case, _ in told):
-        if (model, check) not in met:
-            left = tuple(LeftOut(c.name, why) for c, why in told if (c.model, c.check) == (model, check) and why)
-            yield Unmet(model, check, group + 1, left)
+    left: dict[tuple[str, str], list[LeftOut]] = {}
+    for case, why in told:
+        if (case.model, case.check) not in met and why:
+            left.setdefault((case.model, case.check), []).append(LeftOut(case.name, why))
+    for (model, check), ones in left.items():
+        yield Unmet(model, check, group + 1, tuple(ones))
 
 
 def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:
