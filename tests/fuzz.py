@@ -33,9 +33,31 @@ from assay.runner.workloads.datasets import table
 from assay.runner.workloads.golden_files import read_reference
 
 HOSTILE = (
-    b"null", b"[]", b"{}", b"-1", b"1e999", b"NaN", b"Infinity", b"9" * 400, b"9" * 5000, b'"\\ud800"', b'"\\u0000"', b"[" * 3000,
-    b'""', b"true", b"0", b"\x00", b"\x1b[31m", b"\xff\xfe", b"1.5", b'{"a":{}}', b"[[1],[1,2]]", b"a" * 70000, b"\n", b'"',
-)  # fmt: skip
+    b"null",
+    b"[]",
+    b"{}",
+    b"-1",
+    b"1e999",
+    b"NaN",
+    b"Infinity",
+    b"9" * 400,
+    b"9" * 5000,
+    b'"\\ud800"',
+    b'"\\u0000"',
+    b"[" * 3000,
+    b'""',
+    b"true",
+    b"0",
+    b"\x00",
+    b"\x1b[31m",
+    b"\xff\xfe",
+    b"1.5",
+    b'{"a":{}}',
+    b"[[1],[1,2]]",
+    b"a" * 70000,
+    b"\n",
+    b'"',
+)
 SUITE = b"""name = "s"
 [model.m]
 fake = {}
@@ -47,7 +69,17 @@ models = ["m"]
 backends = ["fake"]
 workloads = ["w"]
 """
-ENGINE = b'{"Layers": [{"Name": "a", "LayerType": "conv", "Inputs": [{"Name": "x", "Dimensions": [1, 2], "Format/Datatype": "Row FP16"}], "Outputs": [], "Metadata": "n", "StreamId": 0, "Weights": {"Type": "Half", "Count": 3}}], "Bindings": ["x"]}'
+ENGINE = (
+    b'{"Layers": [{"Name": "a", "LayerType": "conv", "Inputs": [{"Name": "x", "Dimensions": [1, 2],'
+    b' "Format/Datatype": "Row FP16"}], "Outputs": [], "Metadata": "n", "StreamId": 0,'
+    b' "Weights": {"Type": "Half", "Count": 3}}], "Bindings": ["x"]}'
+)
+SAFETENSORS = (56).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  abcd'
+CONTRACT = b'{"inputs": [{"name": "x", "dtype": "float", "shape": [1]}], "outputs": [{"name": "y", "shape": [1]}]}'
+NIGHT = b'suites = ["s.toml"]\n[[notify]]\nname = "a"\nkind = "webhook"\nurl_env = "URL"\n'
+PYTEST = b'{"benchmarks": [{"name": "a", "stats": {"data": [1]}}]}'
+RUN = b'[{"cat": "Session", "name": "model_run", "dur": 5, "ts": 1}]'
+INDEX = b'{"format": 1, "facts": {}, "steps": []}'
 TIMES = b'[{"latencyMs": 1.5, "computeMs": 1.2}, {"latencyMs": 1.6, "computeMs": 1.2}]'
 STEP = b'{"inputs": {"x": [1.0, 2.0]}, "outputs": {"y": {"dtype": "float32", "shape": [1], "data_b64": "AACAPw=="}}}\n'
 
@@ -99,25 +131,25 @@ def parsers() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
         "suite": (_file(lambda path: expand(load_suite(path)), ".toml"), SUITE),
         "policy": (_file(read_policy, ".toml"), b'why = "w"\natol = 0.1\n'),
         "contract": (_file(load_contract, ".toml"), b'[[state]]\ninput = "a"\noutput = "b"\n'),
-        "contract json": (_file(load_contract, ".json"), b'{"inputs": [{"name": "x", "dtype": "float", "shape": [1]}], "outputs": [{"name": "y", "shape": [1]}]}'),
-        "nightly": (_file(load_nightly, ".toml"), b'suites = ["s.toml"]\n[[notify]]\nname = "a"\nkind = "webhook"\nurl_env = "URL"\n'),
+        "contract json": (_file(load_contract, ".json"), CONTRACT),
+        "nightly": (_file(load_nightly, ".toml"), NIGHT),
         "trtexec": (_imported("trtexec"), TIMES),
         "trtexec layers": (_imported("trtexec"), ENGINE),
         "polygraphy": (_imported("polygraphy"), b'{"lst": [["r", [{"runtime": 0.5, "outputs": {}}]]]}'),
-        "onnxruntime": (_imported("onnxruntime"), b'[{"cat": "Session", "name": "model_run", "dur": 5, "ts": 1}]'),
-        "pytest-benchmark": (_imported("pytest-benchmark"), b'{"benchmarks": [{"name": "a", "stats": {"data": [1]}}]}'),
+        "onnxruntime": (_imported("onnxruntime"), RUN),
+        "pytest-benchmark": (_imported("pytest-benchmark"), PYTEST),
         "csv": (_imported("csv", "latency_p50_ms=m", "name=n"), b"n,m\na,1.5\nb,2.5\n"),
         "engine": (_text(engine_layers.read), ENGINE),
         "engine profile": (_text(engine_pair.times), b'[{"count": 1}, {"name": "a", "averageMs": 0.5}]'),
         "reference jsonl": (_file(lambda path: [*read_reference(path)], ".jsonl"), STEP),
         "reference npz": (_file(lambda path: [*read_reference(path)], ".npz"), _npz()),
         "arrays": (_file(read_arrays, ".npz"), _npz()),
-        "safetensors": (_file(read_arrays, ".safetensors"), (56).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  abcd'),
+        "safetensors": (_file(read_arrays, ".safetensors"), SAFETENSORS),
         "table": (_file(read_table, ".csv"), b"a,y\n1,0\n2,1\n"),
-        "golden index": (_file(lambda path: golden.read(path.parent, "g"), ".json"), b'{"format": 1, "facts": {}, "steps": []}'),
+        "golden index": (_file(lambda path: golden.read(path.parent, "g"), ".json"), INDEX),
         "event": (_wire(wire.decode), b'{"event": "note", "message": "a"}'),
         "job": (_wire(job.decode), b'{"job": "InstalledJob", "op": "installed", "backend": "pytorch"}'),
-    }  # fmt: skip
+    }
 
 
 def mutated(document: bytes, draw: random.Random) -> bytes:

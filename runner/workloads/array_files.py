@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.runner.errors import BadDocument
 from assay.runner.tensors import Array
-from assay.schema.reading import reading
+from assay.schema.reading import plain_file, reading
 
 LARGEST = 64 << 30
 """Bytes of all arrays of one archive."""
@@ -39,9 +39,7 @@ def npy_file(path: Path, called: str = "") -> Array:
     """
     where = called or str(path)
     with reading(where, "an array as numpy writes it"):
-        if not path.is_file():
-            raise BadDocument(f"{where} is no plain file.")
-        with path.open("rb") as file:
+        with plain_file(path, where) as file:
             _header(file, path.stat().st_size, where)
         made: Array = np.load(path, allow_pickle=False, mmap_mode="r")
         return made
@@ -55,15 +53,13 @@ def npz(path: Path, called: str = "", largest: int = LARGEST) -> Mapping[str, Ar
             or all of them are larger than `largest` bytes.
     """
     where = called or str(path)
-    with reading(where, "an archive of arrays as numpy writes it"):
-        if not path.is_file():
-            raise BadDocument(f"{where} is no plain file.")
-        with zipfile.ZipFile(path) as archive:
-            _fits(archive.infolist(), where, largest)
-            return {
-                one.filename.removesuffix(".npy"): _entry(archive, one, f"{where}, entry {one.filename!r}")
-                for one in archive.infolist()
-            }
+    meant = "an archive of arrays as numpy writes it"
+    with reading(where, meant), plain_file(path, where) as file, zipfile.ZipFile(file) as archive:
+        _fits(archive.infolist(), where, largest)
+        return {
+            one.filename.removesuffix(".npy"): _entry(archive, one, f"{where}, entry {one.filename!r}")
+            for one in archive.infolist()
+        }
 
 
 def _fits(entries: list[zipfile.ZipInfo], where: str, largest: int) -> None:

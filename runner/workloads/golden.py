@@ -141,7 +141,7 @@ def _raw(path: Path, size: int) -> bytes:
     if not size or path.suffix == ".raw":
         return path.read_bytes() if size else b""
     packed = path.read_bytes()
-    announced = zstandard.frame_content_size(packed)  # which it would give memory to, whatever is in the file
+    announced = zstandard.frame_content_size(packed)  # it would give as much memory, whatever is in the file
     if announced not in (-1, size):
         raise ValueError(f"{announced} bytes are announced, {size} were recorded")
     return bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=size))

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import UsageError
+from assay.runner.errors import BadDocument, UsageError
 from assay.runner.tensors import TEXT, Array, Tensors, dtype_named, texts
 from assay.runner.workloads.array_files import npy, npy_file, npz
-from assay.schema.reading import MEASURED, json_document, read_text, reading
+from assay.schema.reading import MEASURED, json_document, read_lines, read_text, reading
 
 Step = tuple[Tensors, Tensors]
 _INPUT_WORDS = ("input", "inputs", "feed")
@@ -50,10 +50,9 @@ def header(path: Path) -> dict[str, Any]:
     if path.suffix != ".jsonl":
         return {}
     try:
-        with path.open("rb") as file:
-            first = file.readline(1 << 20)
+        first = next(read_lines(path), b"")
         data = json_document(first, path.name)
-    except (OSError, ValueError):
+    except BadDocument:
         return {}
     if not isinstance(data, dict) or "inputs" in data or "outputs" in data:
         return {}
@@ -62,33 +61,27 @@ def header(path: Path) -> dict[str, Any]:
 
 def _json_lines(path: Path) -> Iterator[Step]:
     number = 0
-    with path.open("rb") as file:
-        for line_number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}, record {number} (line {line_number})"
-            try:
-                data = json_document(line, "it", MEASURED)
-            except ValueError as error:
-                cut = "" if line.endswith(b"\n") else " The file was cut short here."
-                raise UsageError(f"{where} is no JSON: {error}.{cut}") from None
-            if not isinstance(data, dict):
-                raise UsageError(f"{where} is no object with inputs and outputs.")
-            if "inputs" not in data and "outputs" not in data and number == 0:
-                continue  # a header
-            if not isinstance(data.get("inputs"), dict) or not isinstance(data.get("outputs"), dict):
-                raise UsageError(
-                    f"{where} has no inputs or no outputs; it has {', '.join(map(str, data)) or 'nothing'}."
-                )
-            sides = [
-                {
-                    str(name): _array(value, path.parent, f"{where}, {side} {name!r}")
-                    for name, value in data[side].items()
-                }
-                for side in ("inputs", "outputs")
-            ]
-            yield sides[0], sides[1]
-            number += 1
+    for line_number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        where = f"{path.name}, record {number} (line {line_number})"
+        try:
+            data = json_document(line, "it", MEASURED)
+        except ValueError as error:
+            cut = "" if line.endswith(b"\n") else " The file was cut short here."
+            raise UsageError(f"{where} is no JSON: {error}.{cut}") from None
+        if not isinstance(data, dict):
+            raise UsageError(f"{where} is no object with inputs and outputs.")
+        if "inputs" not in data and "outputs" not in data and number == 0:
+            continue  # a header
+        if not isinstance(data.get("inputs"), dict) or not isinstance(data.get("outputs"), dict):
+            raise UsageError(f"{where} has no inputs or no outputs; it has {', '.join(map(str, data)) or 'nothing'}.")
+        sides = [
+            {str(name): _array(value, path.parent, f"{where}, {side} {name!r}") for name, value in data[side].items()}
+            for side in ("inputs", "outputs")
+        ]
+        yield sides[0], sides[1]
+        number += 1
     if number == 0:
         raise UsageError(f"{path.name} holds no record.")
 

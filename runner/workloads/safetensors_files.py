@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.runner.errors import BadDocument
 from assay.runner.tensors import Array, Tensors, dtype_named
 from assay.schema.reading import json_document
 
@@ -27,6 +28,8 @@ def read(path: Path) -> Tensors:
     Raises:
         ValueError: it is cut short, or holds a dtype that there is no array of.
     """
+    if not path.is_file():
+        raise BadDocument(f"{path} is no plain file.")
     whole = np.memmap(path, np.uint8, "r")
     if whole.size < _PREFIX:
         raise ValueError("it is cut short")

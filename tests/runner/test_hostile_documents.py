@@ -108,7 +108,13 @@ def test_an_archive_whose_sizes_cannot_be_true_is_refused(tmp_path: Path):
 
 
 def test_arrays_of_every_layout_come_back_as_they_were(tmp_path: Path):
-    made = {"c": np.arange(6).reshape(2, 3), "f": np.asfortranarray(np.ones((2, 3))), "none": np.zeros((0, 3)), "one": np.array(7), "text": np.array(["a", "bc"])}  # fmt: skip
+    made = {
+        "c": np.arange(6).reshape(2, 3),
+        "f": np.asfortranarray(np.ones((2, 3))),
+        "none": np.zeros((0, 3)),
+        "one": np.array(7),
+        "text": np.array(["a", "bc"]),
+    }
     np.savez_compressed(tmp_path / "a.npz", **made)
     read = read_arrays(tmp_path / "a.npz")
     assert {name: (array.dtype, array.shape, array.tolist()) for name, array in read.items()} == {
@@ -118,7 +124,9 @@ def test_arrays_of_every_layout_come_back_as_they_were(tmp_path: Path):
 
 def test_the_index_of_a_golden_names_no_file_but_by_a_hash(tmp_path: Path):
     entry = {"sha256": "../../secret", "dtype": "float32", "shape": [1], "bytes": 4}
-    (tmp_path / "g.json").write_text(json.dumps({"format": 1, "facts": {}, "steps": [{"inputs": {"x": entry}, "outputs": {}}]}))  # fmt: skip
+    (tmp_path / "g.json").write_text(
+        json.dumps({"format": 1, "facts": {}, "steps": [{"inputs": {"x": entry}, "outputs": {}}]})
+    )
     with pytest.raises(BadDocument, match="steps.0.inputs.x.sha256"):
         golden.read(tmp_path, "g")
 
