@@ -2,6 +2,7 @@
 
 AssayError (exit 2)
 ├── UsageError          2  a flag, a suite file or a name is wrong; nothing ran
+│   └── BadDocument     2  a file that was read is not what it has to be
 ├── EnvironmentMissing  3  a backend, device or database that this run needs is not there
 └── NothingMeasured     4  the command ended without one comparison or measurement
 """
@@ -11,14 +12,14 @@ from __future__ import annotations
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from enum import IntEnum
 from pathlib import Path
 
-from assay.schema.errors import nearest
+from assay.schema.errors import AssayError, BadDocument, ExitCode, UsageError, nearest
 
 __all__ = [
     "AlreadyEnded",
     "AssayError",
+    "BadDocument",
     "EnvironmentMissing",
     "ExitCode",
     "Interrupted",
@@ -33,31 +34,6 @@ __all__ = [
 
 ENDS_WITH = "ASSAY_ENDS_WITH"
 """Variable with the process that a command ends with: a run that a night started does not outlive it."""
-
-
-class ExitCode(IntEnum):
-    OK = 0
-    """Everything ran, and every verdict is a pass or waived."""
-    FAILED = 1
-    """Something ran, and a verdict failed or a case broke."""
-    USAGE = 2
-    """A flag, a suite file or a name is wrong; nothing ran."""
-    ENVIRONMENT = 3
-    """A backend, device or database that this run needs is not there."""
-    NOTHING = 4
-    """Nothing was measured: every case was vacuous, skipped or left out."""
-    FAULT = 70
-    """A fault of Assay itself, and no word about any model. The traceback is in the file that is named."""
-    INTERRUPTED = 130
-    """Interrupted; what was finished is recorded."""
-
-
-class AssayError(Exception):
-    exit_code = ExitCode.USAGE
-
-
-class UsageError(AssayError):
-    exit_code = ExitCode.USAGE
 
 
 class EnvironmentMissing(AssayError):

@@ -14,6 +14,8 @@ from typing import Any, Literal
 import ml_dtypes
 import numpy as np
 
+from assay.schema.reading import reading
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = dict[str, Array]
 
@@ -79,10 +81,11 @@ def texts_of_bytes(raw: bytes, shape: tuple[int, ...]) -> Array:
     Raises:
         ValueError: the bytes hold no such text, or of another number of elements.
     """
-    values = json.loads(raw)
-    made = np.empty(len(values), object)
-    made[:] = values
-    return texts(made.reshape(shape))
+    with reading("its bytes", "text as it is stored"):
+        values = json.loads(raw)  # texts of a tensor: of any number, and a NUL is one of their characters
+        made = np.empty(len(values), object)
+        made[:] = values
+        return texts(made.reshape(shape))
 
 
 def storable(array: Array) -> Array:

@@ -45,7 +45,14 @@ def unpack(line: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON.
     """
-    return json.loads(line, object_hook=lambda told: float(told[_EXACT]) if told.keys() == {_EXACT} else told)
+    try:
+        return json.loads(line, object_hook=_exact)
+    except (RecursionError, TypeError) as error:
+        raise ValueError(f"it is no JSON of ours: {error}") from None
+
+
+def _exact(told: dict[str, Any]) -> Any:
+    return float(told[_EXACT]) if told.keys() == {_EXACT} else told
 
 
 def _written(value: Any, of_number: Callable[[float], Any], indent: int | None, sort_keys: bool) -> str:

@@ -63,10 +63,9 @@ def engines(
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    from assay.schema.reading import MEASURED, read_text
+
+    return read_text(file, MEASURED, f"cannot read {file}")
 
 
 def _line(match: Match) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def trtexec(
     from assay.runner.graphs.engine_pair import audit, times
     from assay.runner.reports import console
     from assay.runner.reports.tables import print_table
+    from assay.schema.reading import MEASURED, read_text
 
     if not model_file.is_file():
         raise UsageError(f"there is no file {model_file}.")
@@ -61,8 +62,10 @@ def trtexec(
         run(command(program(found_at), model_file, shapes or [], flag or [], files), files, timeout)
         target = Target(model, version, variant, None, "trtexec", None, "here")
         done = record_import(store_at(db), "trtexec", files.written, target, [], wait)
-        known = times(files.profile.read_text()) if files.profile.is_file() else {}
-        checked = audit(read(files.layers.read_text()), asked, known) if asked and files.layers.is_file() else None
+        known = times(read_text(files.profile, MEASURED)) if files.profile.is_file() else {}
+        checked = (
+            audit(read(read_text(files.layers, MEASURED)), asked, known) if asked and files.layers.is_file() else None
+        )
     if json:
         console.print_json({**done, "audit": {**asdict(checked), "outcome": checked.outcome} if checked else None})
     else:

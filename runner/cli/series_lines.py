@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -33,10 +32,9 @@ def answer_lines(*, online: bool) -> None:
 
 
 def _series(line: str, number: int) -> dict[str, Any]:
-    try:
-        series = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"line {number} is not JSON: {error}") from None
+    from assay.schema.reading import json_document
+
+    series = json_document(line, f"line {number}")
     if not isinstance(series, dict) or not isinstance(series.get("values"), list):
         raise UsageError(f'line {number} is no series: it needs {{"id": ..., "values": [...]}}.')
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in series["values"]):
@@ -50,15 +48,15 @@ def _answer(series: dict[str, Any], number: int, *, online: bool) -> dict[str, A
     from assay.runner.regressions.detection.detect import changes, known_tonight
 
     look = known_tonight if online else changes
-    try:
+    from assay.schema.reading import reading
+
+    with reading(f"line {number}, series {series.get('id')!r}", "a series"):
         found = look(
             series["values"],
             samples=series.get("samples"),
             better=series.get("better", "lower"),
             environment=series.get("env"),
         )
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"line {number}, series {series.get('id')!r}: {error}") from None
     return {
         "id": series.get("id"),
         "changes": [change.index for change in found],

@@ -7,13 +7,13 @@ Without detailed verbosity a layer is only a name: then no precision is known, a
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assay.runner.errors import UsageError
+from assay.schema.reading import MEASURED, json_document, reading
 
 _TYPES = {
     "fp32": "float32", "float": "float32", "float32": "float32", "tf32": "float32", "half": "float16", "fp16": "float16", "float16": "float16",
@@ -101,12 +101,14 @@ def read(text: str) -> Engine:
     Raises:
         UsageError: it is not the inspector's JSON.
     """
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"not JSON: {error}") from None
+    document = json_document(text, "the engine's layers", MEASURED)
     if not isinstance(document, Mapping) or not isinstance(document.get("Layers"), Sequence):
         raise UsageError("not what the engine inspector writes: there is no list `Layers`.")
+    with reading("the engine's layers", "what the engine inspector writes"):
+        return _engine(document)
+
+
+def _engine(document: Mapping[str, Any]) -> Engine:
     layers = tuple(_layer(raw) for raw in document["Layers"])
     told = document.get("I/O Tensors", document.get("Bindings", ()))
     ports = tuple(str(port.get("Name", "?")) if isinstance(port, Mapping) else str(port) for port in told)

@@ -5,13 +5,12 @@ Which layers stand for each other, what was fused, at which precision, and where
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.runner.errors import UsageError
 from assay.runner.graphs.engine_layers import Engine, EngineLayer, read
+from assay.schema.reading import MEASURED, json_document, reading
 
 _NOTABLE = 0.02
 """Of an engine's time: less is not worth a line."""
@@ -40,11 +39,9 @@ def times(text: str) -> dict[str, float]:
     Raises:
         UsageError: it is not such a file.
     """
-    try:
-        document = json.loads(text)
+    document = json_document(text, "the profile of trtexec", MEASURED)
+    with reading("the profile", "a profile of trtexec"):
         return {str(entry["name"]): float(entry["averageMs"]) for entry in document if "averageMs" in entry}
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"not a profile of trtexec: {error}") from None
 
 
 def matches(a: Engine, b: Engine, a_ms: Mapping[str, float], b_ms: Mapping[str, float]) -> list[Match]:

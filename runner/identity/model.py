@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assay.schema.errors import BadDocument
+from assay.schema.reading import json_document, read_text, reading
+
 _OF_THE_HOST = ("tensor ", "library ")
 """Parts that another processor or another version of a library may change by itself: computed at loading."""
 
@@ -42,11 +45,13 @@ def keep(identity: Identity, folder: Path) -> None:
 
 def kept_parts(folder: Path, sha256: str) -> dict[str, str] | None:
     """The parts of an identity that was seen here; None of another."""
+    path = _kept_at(folder, sha256)
     try:
-        parts: dict[str, str] = json.loads(_kept_at(folder, sha256).read_text())["parts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        with reading(path.name, "an identity that was kept"):
+            parts = json_document(read_text(path), path.name)["parts"]
+            return {str(name): str(value) for name, value in parts.items()}
+    except BadDocument:
         return None
-    return parts
 
 
 def _kept_at(folder: Path, sha256: str) -> Path:

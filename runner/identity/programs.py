@@ -6,12 +6,15 @@ import hashlib
 import json
 import re
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from pickletools import genops
 from typing import IO, Any
 
 from assay.runner.identity.values import joined
 from assay.runner.tensors import hash_file
+from assay.schema.errors import BadDocument
+from assay.schema.reading import MEASURED, json_document, reading
 
 _NOTES = (".debug_pkl", "/version", "/serialization_id", "/byteorder", "/archive_version")
 _MANGLED = re.compile(r"[./]?___torch_mangle_\d+")
@@ -28,7 +31,7 @@ def hash_program(path: Path) -> str:
 
 def hash_archive(file: Path | IO[bytes]) -> str:
     """Of the entries of an archive that PyTorch saved."""
-    with zipfile.ZipFile(file) as archive:
+    with reading("the program", "an archive that PyTorch saved"), zipfile.ZipFile(file) as archive:
         entries = [
             f"{_MANGLED.sub('', name.partition('/')[2])}={_entry(archive, name)}"
             for name in archive.namelist()
@@ -39,16 +42,14 @@ def hash_archive(file: Path | IO[bytes]) -> str:
 
 def _entry(archive: zipfile.ZipFile, name: str) -> str:
     """What an entry says: of text and of pickles (read as a list of operations, never run) without mangled names."""
-    if name.endswith(".json"):
-        try:
-            told = json.loads(archive.read(name))
-        except ValueError:
-            pass
-        else:
+    large = archive.getinfo(name).file_size > MEASURED.bytes  # what would have to be in memory whole
+    if name.endswith(".json") and not large:
+        with suppress(BadDocument):
+            told = json_document(archive.read(name), name, MEASURED)
             return hashlib.sha256(json.dumps(_without_places(told), sort_keys=True).encode()).hexdigest()
-    if name.endswith(".py"):
+    if name.endswith(".py") and not large:
         return joined(_MANGLED.sub("", archive.read(name).decode("utf-8", "replace")))
-    if name.endswith(".pkl"):
+    if name.endswith(".pkl") and not large:
         said = (f"{operation.name} {argument!r}" for operation, argument, _ in genops(archive.read(name)))
         return joined(*(_MANGLED.sub("", word) for word in said))
     with archive.open(name) as stream:

@@ -6,7 +6,6 @@ Secrets are named, never written: they come from the environment.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.strict import StrictModel
 from assay.schema.metrics import METRICS
+from assay.schema.reading import WRITTEN, read_text, reading, toml
 
 Severity = Literal["low", "medium", "high", "critical"]
 
@@ -107,12 +107,10 @@ def load_nightly(path: Path) -> Nightly:
     Raises:
         UsageError: it is not there, not TOML, or says something that it must not; every fault is told with its place.
     """
+    data = toml(read_text(path, WRITTEN), str(path))
     try:
-        return Nightly.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
+        with reading(str(path), "a night's configuration", ValidationError):
+            return Nightly.model_validate(data)
     except ValidationError as error:
         told = []
         for fault in error.errors():

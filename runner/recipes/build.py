@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.runner.errors import AssayError, UsageError, in_full
+from assay.runner.errors import AssayError, BadDocument, UsageError, in_full
 from assay.runner.recipes import RECIPES
 from assay.runner.recipes.calibration import CalibrationData
 from assay.runner.recipes.options import defaults
 from assay.runner.tensors import Tensors, hash_file
 from assay.schema.documents import pack, unpack
+from assay.schema.reading import read_text, reading
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 _MODEL = "model.onnx"
@@ -162,13 +163,14 @@ def _tools(recipe: str, function: Callable[..., Any], ingredients: Ingredients) 
 
 def _from_cache(folder: Path, name: str, key: str) -> Built | None:
     """The cached artifact if its file is still what was built; a damaged one is made again."""
+    path = folder / name
     try:
-        facts = unpack((folder / "artifact.json").read_text())
-        path = folder / name
-        if _hash_all(path) != facts["sha256"] or facts["recipe_sha256"] != key:
-            return None
-        return Built(**{**facts, "path": path, "build_s": None})
-    except (OSError, ValueError, KeyError, TypeError):
+        with reading(str(folder), "an artifact that was kept"):
+            facts = unpack(read_text(folder / "artifact.json"))
+            if _hash_all(path) != facts["sha256"] or facts["recipe_sha256"] != key:
+                return None
+            return Built(**{**facts, "path": path, "build_s": None})
+    except BadDocument:
         return None
 
 

@@ -13,7 +13,6 @@ awq_full, rtn_dq), `high_precision_dtype` (what is not quantized: fp32, fp16, bf
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -26,13 +25,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.errors import BadDocument, EnvironmentMissing, UsageError
 from assay.runner.graphs.preparation import PROTOBUF_LIMIT
 from assay.runner.recipes import RECIPES, known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.calibration import CalibrationData, finite_batches
 from assay.runner.recipes.checks import float_file, known_nodes
 from assay.schema.documents import strict
+from assay.schema.reading import json_document, read_text, reading
 
 _LIBRARIES = ("nvidia-modelopt", "onnx", "onnxruntime", "torch")
 _SCRIPT = Path(__file__).with_name("modelopt_script.py")
@@ -105,7 +105,9 @@ def tools(options: dict[str, Any], folder: Path) -> dict[str, str]:
     asked = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
     if asked.returncode:
         raise EnvironmentMissing(f"{python} has no ModelOpt: {_last_line(asked.stderr)}. `make quantizers` builds it.")
-    return {**json.loads(asked.stdout), "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()}
+    with reading(python, "an environment that says its versions"):
+        versions = dict(json_document(asked.stdout, python))
+    return {**versions, "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest()}
 
 
 def _base(recipe: str, ingredients: Ingredients, options: dict[str, Any]) -> Path:
@@ -162,8 +164,8 @@ def _run(
             [interpreter, "-I", str(_SCRIPT), str(folder)], capture_output=True, text=True, check=False, cwd=folder
         )
         try:
-            reply = json.loads((folder / "reply.json").read_text())
-        except (OSError, ValueError):
+            reply = json_document(read_text(folder / "reply.json"), "reply.json")
+        except BadDocument:
             raise UsageError(f"ModelOpt ended with code {done.returncode}: {_last_line(done.stderr)}") from None
         if "error" in reply:
             raise UsageError(f"ModelOpt failed: {reply['error']}")

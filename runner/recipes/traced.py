@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
+from assay.runner.errors import BadDocument
 from assay.runner.identity.graphs import hash_exported, hash_scripted
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.export import call_of, settings_of
 from assay.runner.recipes.torch_tensors import flat_outputs
+from assay.schema.reading import json_document, read_text, reading
 
 LONGEST_S = 60.0
 """A model whose trace took longer is not traced again for a cached export."""
@@ -86,9 +88,12 @@ def too_long(cache: Path, key: str) -> Trace | None:
 
 
 def _first(cache: Path, key: str) -> Trace | None:
+    path = _place(cache, key)
     try:
-        return Trace(**json.loads(_place(cache, key).read_text()))
-    except (OSError, ValueError, TypeError):
+        with reading(path.name, "a trace that was kept"):
+            told = Trace(**json_document(read_text(path), path.name))
+            return told if isinstance(told.seconds, int | float) else None
+    except BadDocument:
         return None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.expression import InvariantExpression, parse
 from assay.runner.rules.strict import StrictModel
 from assay.runner.tensors import Array, Tensors, dtype_name, dtype_named
+from assay.schema.reading import WRITTEN, json_document, read_text, reading, toml
 
 Dimension = int | str
 
@@ -267,15 +267,11 @@ def load_contract(path: Path) -> Contract:
     Raises:
         UsageError: missing, not TOML or JSON, or not a contract; names the key.
     """
+    text, where = read_text(path, WRITTEN, f"contract {path}"), f"contract {path.name}"
+    data = json_document(text, where, WRITTEN) if path.suffix == ".json" else toml(text, where)
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"contract {path}: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        return parse_contract(data)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"contract {path.name} is not valid {path.suffix[1:].upper()}: {error}") from None
+        with reading(where, "a contract", ValidationError):
+            return parse_contract(data)
     except ValidationError as error:
         lines = []
         for problem in error.errors():

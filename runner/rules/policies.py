@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.rules.policy import Policy
+from assay.schema.reading import WRITTEN, read_text, reading, toml
 
 
 @cache
@@ -37,14 +37,11 @@ def find_policy(name: str) -> tuple[str, Policy]:
 
 def read_policy(path: Path) -> Policy:
     """Raises UsageError: the file is missing, not TOML, or not a policy; names the key."""
+    data = toml(read_text(path, WRITTEN, f"policy {path}"), f"policy {path.name}")
+    data.pop("why", None)
     try:
-        data = tomllib.loads(path.read_text())
-        data.pop("why", None)
-        return Policy.model_validate(data)
-    except OSError as error:
-        raise UsageError(f"policy {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"policy {path.name} is not valid TOML: {error}") from None
+        with reading(f"policy {path.name}", "a policy", ValidationError):
+            return Policy.model_validate(data)
     except ValidationError as error:
         lines = []
         for problem in error.errors():

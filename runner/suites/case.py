@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import MODULE_RECIPES, asked_of
 from assay.runner.rules.policy import Policy
 from assay.runner.source import is_factory
 from assay.runner.suites.checks import CHECKS, Combination
-from assay.runner.suites.suite import BackendChoice, CaseTable, Generate, ModelFiles, Suite, Timing, Variant
+from assay.runner.suites.suite import MOST_CASES, BackendChoice, CaseTable, Generate, ModelFiles, Suite, Timing, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +158,13 @@ def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion
     compares something with it; where it compares nothing else, the reference stays, and its verdict is vacuous.
 
     Raises:
-        UsageError: a version or model that the suite does not have.
+        UsageError: a version or model that the suite does not have, or the suite asks for more than MOST_CASES.
     """
     versions = versions or {}
     for model in versions:
         if model not in suite.model:
             raise UsageError(f"suite {suite.name!r} has no model {model!r}.{nearest(model, suite.model)}")
+    _bounded(suite)
     found = Expansion([], [], [])
     for group, table in enumerate(suite.case):
         made = [
@@ -178,6 +180,27 @@ def expansion(suite: Suite, versions: dict[str, str] | None = None) -> Expansion
         found.left_out.extend(LeftOut(case.name, why) for case, why in told if why is not None)
         found.unmet.extend(_unmet(group, told))
     return found
+
+
+def _bounded(suite: Suite) -> None:
+    """Raises UsageError: the combinations of all tables are too many; none of them is made to find out."""
+    asked = 0
+    for number, table in enumerate(suite.case, 1):
+        modes = sum(len(CHECKS[check].modes(table.modes)) for check in table.checks)
+        parts = {
+            "models": len(table.models),
+            "workloads": len(table.workloads) or 1,
+            "variants": len(table.variants),
+            "backends": len(table.backends),
+            "checks and modes": modes,
+        }
+        asked += prod(parts.values())
+        if asked > MOST_CASES:
+            factors = " x ".join(f"{count} {name}" for name, count in parts.items())
+            raise UsageError(
+                f"suite {suite.name!r} asks for {asked} cases up to case {number} ({factors} ="
+                f" {prod(parts.values())}); the most is {MOST_CASES}. Split it into suites, or name fewer in each list."
+            )
 
 
 _ITSELF = "it is the reference itself, which the others are compared with"
@@ -222,10 +245,12 @@ def _compared_as(case: Case) -> tuple[str, str, str, str]:
 def _unmet(group: int, told: list[tuple[Case, str | None]]) -> Iterator[Unmet]:
     """Checks of a model of which a table has no case at all."""
     met = {(case.model, case.check) for case, why in told if why is None}
-    for model, check in dict.fromkeys((case.model, case.check) for case, _ in told):
-        if (model, check) not in met:
-            left = tuple(LeftOut(c.name, why) for c, why in told if (c.model, c.check) == (model, check) and why)
-            yield Unmet(model, check, group + 1, left)
+    left: dict[tuple[str, str], list[LeftOut]] = {}
+    for case, why in told:
+        if (case.model, case.check) not in met and why:
+            left.setdefault((case.model, case.check), []).append(LeftOut(case.name, why))
+    for (model, check), ones in left.items():
+        yield Unmet(model, check, group + 1, tuple(ones))
 
 
 def _version(suite: Suite, model_name: str, asked: str | None) -> tuple[str, ModelFiles]:

@@ -189,8 +189,8 @@ def decode(line: str) -> Job:
         ValueError: it is no job, or has a field that its class does not have, or lacks one.
     """
     told = unpack(line)
-    name = told.pop("job", None)
-    if name not in _JOBS:
+    name = told.pop("job", None) if isinstance(told, dict) else None
+    if not isinstance(name, str) or name not in _JOBS:
         raise ValueError(f"there is no job {name!r}; there are {', '.join(_JOBS)}.")
     kind = _JOBS[name]
     known = [part.name for part in fields(kind)]

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import BadDocument, UsageError, nearest
 from assay.runner.source import load_factory
 from assay.runner.tensors import Tensors
+from assay.runner.workloads.array_files import npy_file, npz
 from assay.runner.workloads.asked import Workload
 from assay.runner.workloads.drawing import draw
+from assay.schema.reading import reading
 
 
 def make_batches(workload: Workload, *, seed: int, folder: Path) -> list[Tensors]:
@@ -79,16 +81,16 @@ def read_arrays(path: Path) -> Tensors:
         raise UsageError(f"{path} is not there.")
     try:
         if path.suffix == ".npy":
-            return {"array": np.load(path, allow_pickle=False, mmap_mode="r")}
+            return {"array": npy_file(path)}
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return dict(npz(path))
         if path.suffix == ".safetensors":
             from assay.runner.workloads.safetensors_files import read
 
-            return read(path)
-    except Exception as error:  # noqa: BLE001  zip and numpy each raise their own
-        raise UsageError(f"{path} cannot be read as {path.suffix}: {type(error).__name__}: {error}") from None
+            with reading(str(path), "a file of safetensors"):
+                return read(path)
+    except BadDocument as error:
+        raise BadDocument(f"{path} cannot be read as {path.suffix}: {error}") from None
     raise UsageError(
         f"{path}: {path.suffix or 'no suffix'} is not a kind that Assay reads. It reads .npy, .npz and .safetensors."
     )

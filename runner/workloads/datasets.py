@@ -13,16 +13,15 @@ bound how many. A labelled npz needs no generator: `file`.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import EnvironmentMissing, UsageError
+from assay.runner.errors import BadDocument, EnvironmentMissing, UsageError
 from assay.runner.tensors import Array, Tensors
+from assay.schema.reading import MEASURED, csv_rows, json_document, read_text, reading
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -69,8 +68,10 @@ def coco(
                 for k, ((x, y, w, h), number) in enumerate(by_image.get(p["id"], [])):
                     boxes[i, k], classes[i, k] = np.array([x, y, x + w, y + h]) * stretch, number
             yield {name: np.stack(arrays), "label_boxes": boxes, "label_classes": classes}
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{annotations} is no COCO instances file: {error} is missing or of another kind.") from None
+    except (EnvironmentMissing, UsageError):
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a value of another kind leads to
+        raise BadDocument(f"{annotations} is no COCO instances file: {error} is missing or of another kind.") from None
 
 
 def folders(
@@ -125,11 +126,7 @@ def table(
         UsageError: the file is missing, a column is, or a value is no number.
     """
     del seed
-    try:
-        with (folder / path).open(newline="") as file:
-            rows = [*csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+    _, rows = csv_rows(read_text(folder / path, MEASURED, f"{path} cannot be read"), path)
     if not rows or label not in rows[0]:
         raise UsageError(f"{path} has no column {label!r}; it has {', '.join(rows[0]) if rows else 'no rows'}.")
     chosen = columns or [column for column in rows[0] if column != label]
@@ -138,8 +135,9 @@ def table(
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}: every column but {label!r} has to be there and hold numbers.") from None
     said = [row[label] for row in rows]
-    if all(word.lstrip("-").isdigit() for word in said):
-        labels = np.array([int(word) for word in said], np.int64)
+    if all(word.removeprefix("-").isdecimal() for word in said):
+        with reading(f"{path}, column {label!r}", "labels of 64 bits"):
+            labels = np.array([int(word) for word in said], np.int64)
     else:
         order = {word: number for number, word in enumerate(sorted(set(said)))}
         labels = np.array([order[word] for word in said], np.int64)
@@ -148,10 +146,7 @@ def table(
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+    return json_document(read_text(path, MEASURED), f"{path} cannot be read as JSON: it", MEASURED)
 
 
 def _picture(
@@ -167,7 +162,7 @@ def _picture(
     try:
         with Image.open(path) as picture:
             array = np.asarray(picture.convert("RGB").resize((width, height)), np.float32) * scale
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read as a picture: {error}") from None
+    except Exception as error:  # noqa: BLE001  Pillow's plugins raise their own; DecompressionBombError is one
+        raise BadDocument(f"{path} cannot be read as a picture: {error}") from None
     centred: Array = (array - np.array(mean or [0.0] * 3, np.float32)) / np.array(std or [1.0] * 3, np.float32)
     return np.asarray(centred.transpose(2, 0, 1), np.float32, order="C")

@@ -15,20 +15,41 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import zstandard
+from pydantic import BaseModel, Field, NonNegativeInt
 
-from assay.runner.errors import UsageError, nearest
+from assay.runner.errors import BadDocument, UsageError, nearest
 from assay.runner.tensors import TEXT, Array, Tensors, dtype_name, dtype_named, hash_array, texts_of_bytes, to_bytes
 from assay.schema.documents import pack, unpack
+from assay.schema.reading import MEASURED, bounded, read_text, reading
 
 FORMAT = 1
 _WORTH_COMPRESSING = 0.8
 """Compressed over plain size: above it, an array stays as it is."""
 _SAMPLE = 1 << 18
 """Bytes from which it is told whether a large array compresses."""
+
+
+class _Entry(BaseModel):
+    """An array of an index. Its hash names a file, so it is nothing but a hash."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    dtype: str
+    shape: Annotated[list[NonNegativeInt], Field(max_length=64)]
+    bytes: NonNegativeInt
+
+
+class _Step(BaseModel):
+    inputs: dict[str, _Entry]
+    outputs: dict[str, _Entry]
+
+
+class _Index(BaseModel):
+    facts: dict[str, Any]
+    steps: list[_Step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +131,8 @@ def _read_object(folder: Path, entry: Mapping[str, Any], where: str) -> Array:
                 return np.memmap(path, dtype, "r", shape=shape)
         raw = _raw(path, entry["bytes"])
         array: Array = texts_of_bytes(raw, shape) if text else np.frombuffer(raw, dtype).reshape(shape)
-    except (OSError, zstandard.ZstdError, ValueError) as error:
-        raise UsageError(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
+    except Exception as error:  # noqa: BLE001  the file, zstandard and numpy each have their own
+        raise BadDocument(f"{where} is damaged: {error}. Record it again with: assay golden record") from None
     return array
 
 
@@ -119,7 +140,11 @@ def _raw(path: Path, size: int) -> bytes:
     """The bytes of a stored array; none are none, however the file holds them."""
     if not size or path.suffix == ".raw":
         return path.read_bytes() if size else b""
-    return bytes(zstandard.ZstdDecompressor().decompress(path.read_bytes(), max_output_size=size))
+    packed = path.read_bytes()
+    announced = zstandard.frame_content_size(packed)  # it would give as much memory, whatever is in the file
+    if announced not in (-1, size):
+        raise ValueError(f"{announced} bytes are announced, {size} were recorded")
+    return bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=size))
 
 
 def write(folder: Path, name: str, facts: dict[str, Any], steps: Iterable[tuple[Tensors, Tensors]]) -> Golden:
@@ -162,15 +187,16 @@ def read(folder: Path, name: str) -> Golden:
         UsageError: there is none of this name, or its index is damaged.
     """
     path = _index_path(folder, name)
-    try:
-        data = unpack(path.read_text())
+    if not path.exists():
+        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}")
+    where = f"the index of golden {name!r} is damaged"
+    with reading(where, "an index of a golden"):
+        data = unpack(read_text(path, MEASURED))
+        bounded(data, where, MEASURED)
         if data["format"] != FORMAT:
             raise UsageError(f"golden {name!r} has format {data['format']}, this Assay reads format {FORMAT}.")
+        _Index.model_validate(data)
         return Golden(folder, name, data["facts"], data["steps"])
-    except FileNotFoundError:
-        raise UsageError(f"there is no golden {name!r} in {folder}.{nearest(name, names(folder))}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"the index of golden {name!r} is damaged: {type(error).__name__}: {error}") from None
 
 
 def unchanging_outputs(golden: Golden) -> list[str]:

@@ -6,16 +6,17 @@ Each reader yields a step at a time, so a file larger than memory is no problem;
 from __future__ import annotations
 
 import base64
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assay.runner.errors import UsageError
+from assay.runner.errors import BadDocument, UsageError
 from assay.runner.tensors import TEXT, Array, Tensors, dtype_named, texts
+from assay.runner.workloads.array_files import npy, npy_file, npz
+from assay.schema.reading import MEASURED, json_document, read_lines, read_text, reading
 
 Step = tuple[Tensors, Tensors]
 _INPUT_WORDS = ("input", "inputs", "feed")
@@ -49,10 +50,9 @@ def header(path: Path) -> dict[str, Any]:
     if path.suffix != ".jsonl":
         return {}
     try:
-        with path.open("rb") as file:
-            first = file.readline(1 << 20)
-        data = json.loads(first)
-    except (OSError, ValueError):
+        first = next(read_lines(path), b"")
+        data = json_document(first, path.name)
+    except BadDocument:
         return {}
     if not isinstance(data, dict) or "inputs" in data or "outputs" in data:
         return {}
@@ -61,56 +61,46 @@ def header(path: Path) -> dict[str, Any]:
 
 def _json_lines(path: Path) -> Iterator[Step]:
     number = 0
-    with path.open("rb") as file:
-        for line_number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}, record {number} (line {line_number})"
-            try:
-                data = json.loads(line)
-            except ValueError as error:
-                cut = "" if line.endswith(b"\n") else " The file was cut short here."
-                raise UsageError(f"{where} is no JSON: {error}.{cut}") from None
-            if not isinstance(data, dict):
-                raise UsageError(f"{where} is no object with inputs and outputs.")
-            if "inputs" not in data and "outputs" not in data and number == 0:
-                continue  # a header
-            if not isinstance(data.get("inputs"), dict) or not isinstance(data.get("outputs"), dict):
-                raise UsageError(
-                    f"{where} has no inputs or no outputs; it has {', '.join(map(str, data)) or 'nothing'}."
-                )
-            sides = [
-                {
-                    str(name): _array(value, path.parent, f"{where}, {side} {name!r}")
-                    for name, value in data[side].items()
-                }
-                for side in ("inputs", "outputs")
-            ]
-            yield sides[0], sides[1]
-            number += 1
+    for line_number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        where = f"{path.name}, record {number} (line {line_number})"
+        try:
+            data = json_document(line, "it", MEASURED)
+        except ValueError as error:
+            cut = "" if line.endswith(b"\n") else " The file was cut short here."
+            raise UsageError(f"{where} is no JSON: {error}.{cut}") from None
+        if not isinstance(data, dict):
+            raise UsageError(f"{where} is no object with inputs and outputs.")
+        if "inputs" not in data and "outputs" not in data and number == 0:
+            continue  # a header
+        if not isinstance(data.get("inputs"), dict) or not isinstance(data.get("outputs"), dict):
+            raise UsageError(f"{where} has no inputs or no outputs; it has {', '.join(map(str, data)) or 'nothing'}.")
+        sides = [
+            {str(name): _array(value, path.parent, f"{where}, {side} {name!r}") for name, value in data[side].items()}
+            for side in ("inputs", "outputs")
+        ]
+        yield sides[0], sides[1]
+        number += 1
     if number == 0:
         raise UsageError(f"{path.name} holds no record.")
 
 
 def _array(value: Any, folder: Path, where: str) -> Array:
     """One array in any of the three encodings: nested lists, base64 bytes, a .npy file beside."""
-    try:
+    with reading(f"{where} cannot be read", "an array"):
         if isinstance(value, Mapping) and "npy_path" in value:
-            return _npy(value["npy_path"], folder)
+            return _npy(value["npy_path"], folder, where)
         if isinstance(value, Mapping):
             return _base64(value)
         return _nested(value)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        words = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{where} cannot be read: {words}") from None
 
 
-def _npy(name: str, folder: Path) -> Array:
+def _npy(name: str, folder: Path, where: str) -> Array:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"{name} lies outside the folder of the reference")
-    loaded: Array = np.load(path, allow_pickle=False)
-    return loaded
+    return npy_file(path, f"{where}: {name}")
 
 
 def _base64(value: Mapping[str, Any]) -> Array:
@@ -118,7 +108,7 @@ def _base64(value: Mapping[str, Any]) -> Array:
         raise ValueError("text is written as nested lists, not as bytes")
     dtype, shape = dtype_named(value["dtype"]), tuple(int(size) for size in value["shape"])
     raw = base64.b64decode(value["data_b64"], validate=True)
-    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    wanted = prod(shape) * dtype.itemsize
     if len(raw) != wanted:
         raise ValueError(f"{len(raw)} bytes came for shape {list(shape)} of {dtype.name}, which has {wanted}")
     return np.frombuffer(raw, dtype).reshape(shape)
@@ -144,22 +134,28 @@ def _all_text(value: Any) -> bool:
 def _npz_step(path: Path) -> Step:
     """Arrays named `input.NAME` and `output.NAME` (or inputs/, expected., ...); `actual.` is left out."""
     sides: tuple[Tensors, Tensors] = ({}, {})
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in archive.files:
-                side, separator, name = key.replace("/", ".", 1).partition(".")
-                words = (_INPUT_WORDS, _OUTPUT_WORDS)
-                for into, known in zip(sides, words, strict=True):
-                    if separator and side in known:
-                        into[name] = archive[key]
-    except Exception as error:  # noqa: BLE001  zip and numpy each raise their own
-        raise UsageError(f"{path.name} cannot be read: {type(error).__name__}: {error}") from None
+    for key, array in npz(path, f"{path.name} cannot be read").items():
+        side, separator, name = key.replace("/", ".", 1).partition(".")
+        for into, known in zip(sides, (_INPUT_WORDS, _OUTPUT_WORDS), strict=True):
+            if separator and side in known:
+                into[name] = array
     if not sides[1]:
         raise UsageError(f"{path.name} has no outputs: name its arrays input.NAME and output.NAME.")
     return sides
 
 
 def _polygraphy(path: Path, inputs: Path | None) -> Iterator[Step]:
+    """Steps of `_saved`, made one at a time inside one `reading`: nothing of the caller's runs in it."""
+    steps = _saved(path, inputs)
+    while True:
+        with reading(path.name, "saved results of Polygraphy"):
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
+
+
+def _saved(path: Path, inputs: Path | None) -> Iterator[Step]:
     """Saved results of one runner (the first), with the saved inputs of the same run."""
     results = _polygraphy_json(path)
     if not isinstance(results, dict) or not results.get("lst"):
@@ -186,20 +182,14 @@ def _polygraphy(path: Path, inputs: Path | None) -> Iterator[Step]:
 
 
 def _polygraphy_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path.name} cannot be read as JSON: {error}") from None
+    return json_document(read_text(path, MEASURED, f"{path.name} cannot be read as JSON"), path.name, MEASURED)
 
 
 def _polygraphy_array(value: Any, where: str) -> Array:
     while isinstance(value, dict) and "values" in value:
         value = value["values"]
-    try:
-        loaded: Array = np.load(io.BytesIO(base64.b64decode(value["array"], validate=True)), allow_pickle=False)
-    except (KeyError, TypeError, ValueError, EOFError) as error:
-        raise UsageError(f"{where} is damaged: {type(error).__name__}: {error}") from None
-    return loaded
+    with reading(f"{where} is damaged", "an array of Polygraphy"):
+        return npy(base64.b64decode(value["array"], validate=True), where)
 
 
 def checked(steps: Iterator[Step], known: Sequence[str] = ()) -> Iterator[Step]:

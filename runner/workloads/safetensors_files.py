@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from assay.runner.errors import BadDocument
 from assay.runner.tensors import Array, Tensors, dtype_named
+from assay.schema.reading import json_document
 
 _DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
@@ -27,13 +28,15 @@ def read(path: Path) -> Tensors:
     Raises:
         ValueError: it is cut short, or holds a dtype that there is no array of.
     """
+    if not path.is_file():
+        raise BadDocument(f"{path} is no plain file.")
     whole = np.memmap(path, np.uint8, "r")
     if whole.size < _PREFIX:
         raise ValueError("it is cut short")
     begins = _PREFIX + int.from_bytes(whole[:_PREFIX].tobytes(), "little")
     if begins > whole.size:
         raise ValueError("it is cut short")
-    header = json.loads(whole[_PREFIX:begins].tobytes())
+    header = json_document(whole[_PREFIX:begins].tobytes(), "its header")
     return {name: _tensor(name, facts, whole[begins:]) for name, facts in header.items() if name != "__metadata__"}
 
 
@@ -42,7 +45,7 @@ def _tensor(name: str, facts: dict[str, Any], data: Array) -> Array:
     start, stop = facts["data_offsets"]
     if kind not in _DTYPES:
         raise ValueError(f"{name!r} has dtype {kind}, which there are no arrays of")
-    if stop > data.size:
+    if not 0 <= start <= stop <= data.size:
         raise ValueError("it is cut short")
     values: Array = np.array(data[start:stop]).view(dtype_named(_DTYPES[kind]))
     return values.reshape(facts["shape"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.runner import environment
 from assay.runner.books.imports.readers import FORMATS, Imported
-from assay.runner.errors import ExitCode, NothingMeasured, UsageError, nearest
+from assay.runner.errors import BadDocument, ExitCode, NothingMeasured, UsageError, nearest
 from assay.runner.timing import statistics
 from assay.runner.timing.statistics import Estimate
 from assay.schema import rows
@@ -22,6 +22,7 @@ from assay.schema.metrics import (
     LATENCY_P99_MS,
     METRICS,
 )
+from assay.schema.reading import MEASURED, read_text, reading
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
 from assay.schema.store.spool import new_id, now, write_bundle
@@ -75,16 +76,12 @@ def record_import(
 
 
 def _read(kind: str, path: Path, mapping: Sequence[str]) -> list[Imported]:
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'it is no text'}") from None
-    try:
-        return FORMATS[kind].read(text, mapping)
-    except UsageError as error:
-        raise UsageError(f"{path.name}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path.name}: it is not as {kind} writes it ({type(error).__name__}: {error}).") from None
+    text = read_text(path, MEASURED)
+    with reading(path.name, f"as {kind} writes it"):
+        try:
+            return FORMATS[kind].read(text, mapping)
+        except UsageError as error:
+            raise BadDocument(f"{path.name}: {error}") from None
 
 
 def _merged(cases: Sequence[Imported]) -> list[Imported]:

@@ -6,9 +6,6 @@ profiles, pytest-benchmark (`--benchmark-json`), CSV with a mapping of columns.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +14,7 @@ from typing import Any
 from assay.runner.errors import UsageError, nearest
 from assay.runner.timing.traces import Layer, onnxruntime_layers, with_shares
 from assay.schema.metrics import METRICS
+from assay.schema.reading import MEASURED, csv_rows, json_document
 
 
 @dataclass(slots=True)
@@ -42,10 +40,7 @@ class Format:
 
 
 def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"it is no JSON: {error}") from None
+    return json_document(text, "it", MEASURED)
 
 
 def _number(value: Any, what: str) -> float:
@@ -190,19 +185,19 @@ def comma_separated(text: str, mapping: Sequence[str]) -> list[Imported]:
     for metric in chosen:
         if metric not in METRICS:
             raise UsageError(f"--map {metric}=...: there is no metric {metric!r}.{nearest(metric, METRICS)}")
-    reader = csv.DictReader(io.StringIO(text))
+    header, found = csv_rows(text, "it")
     for column in (*chosen.values(), *([named] if named else [])):
-        if column not in (reader.fieldnames or ()):
-            raise UsageError(f"there is no column {column!r}.{nearest(column, reader.fieldnames or ())}")
-    return list(_csv_cases(reader, chosen, named))
+        if column not in header:
+            raise UsageError(f"there is no column {column!r}.{nearest(column, header)}")
+    return list(_csv_cases(found, chosen, named))
 
 
-def _csv_cases(reader: Any, chosen: Mapping[str, str], named: str | None) -> Iterator[Imported]:
-    for line, row in enumerate(reader, 2):
+def _csv_cases(found: Sequence[Mapping[str, str]], chosen: Mapping[str, str], named: str | None) -> Iterator[Imported]:
+    for line, row in enumerate(found, 2):
         values = {
             metric: _number(row[column], f"line {line}, column {column!r}")
             for metric, column in chosen.items()
-            if row[column] not in ("", None)
+            if row[column]
         }
         if values:
             yield Imported(str(row[named]) if named else f"line {line}", [], values, states="csv")

@@ -47,7 +47,7 @@ def decode(line: str | bytes) -> Event:
     if not isinstance(values, dict) or "event" not in values:
         raise ValueError(f"the worker sent no event: {line[:80]!r}")
     name = values.pop("event")
-    if name not in KINDS:
+    if not isinstance(name, str) or name not in KINDS:
         raise ValueError(f"there is no event {name!r}.{nearest(str(name), KINDS)}")
     kind = KINDS[name]
     known = {f.name: f for f in fields(kind)}

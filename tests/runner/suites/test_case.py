@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.runner.errors import UsageError
 from assay.runner.suites.case import Expansion, expansion
-from assay.runner.suites.suite import Suite, load_suite
+from assay.runner.suites.suite import MOST_CASES, Suite, load_suite
 
 SUITE = """
 name = "s"
@@ -125,3 +126,19 @@ def test_no_combination_disappears(
     assert {one.check for one in found.unmet} == set(checks) - met
     references = [case for case in found.cases if case.check == "parity" and case.is_reference]
     assert not references or all(case.is_reference for case in found.cases if case.check == "parity")
+
+
+def test_a_suite_of_too_many_cases_is_refused_with_what_it_multiplies_before_one_is_made(tmp_path):
+    backends = str(["pytorch"] * 1_000).replace("'", '"')
+    suite = asked(tmp_path, variants=str(["fp32"] * 450).replace("'", '"'), backends=backends, check='"parity"')
+    words = r"450000 cases up to case 1 \(1 models x 1 workloads x 450 variants x 1000 backends x 1 checks"
+    with pytest.raises(UsageError, match=words):
+        expansion(suite)
+
+
+def test_cases_of_all_tables_count_together(tmp_path):
+    suite = asked(tmp_path)
+    many = suite.model_copy(update={"case": suite.case[:1] * (MOST_CASES // 8)})
+    assert len(expansion(many).cases) + len(expansion(many).left_out) == MOST_CASES
+    with pytest.raises(UsageError, match=f"asks for {MOST_CASES + 8} cases"):
+        expansion(many.model_copy(update={"case": (*many.case, suite.case[0])}))
