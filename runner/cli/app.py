@@ -67,8 +67,8 @@ def _print_version(asked: bool) -> None:
 
 
 @app.callback(
-    epilog="Begin with: assay run quickstart, then: assay show, assay dashboard. --allow-code[=WHAT], with any verb, runs"
-    " code that a suite names and that lies neither beside it nor in Assay."
+    epilog="Begin with: assay run quickstart, then: assay show, assay dashboard. --allow-code[=WHAT], with any verb,"
+    " runs code that a suite names and that lies neither beside it nor in Assay."
 )
 def assay(
     version: Annotated[
