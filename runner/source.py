@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from assay.runner import permission
 from assay.runner.errors import UsageError, nearest
 
 _PACKAGE = Path(__file__).parents[1]
@@ -105,34 +106,20 @@ def module_of(reference: str, folder: Path) -> str:
 def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
     """The function that `reference` names.
 
-    Files and modules are looked for beside the suite and in the working directory.
+    Files and modules lie beside the suite or below it, or are Assay's models and workloads; everything else runs only
+    where it was allowed (`assay.runner.permission`).
 
     Raises:
-        UsageError: no such file, module or name, or importing it raised.
+        UsageError: no such file, module or name, importing it raised, or nobody allowed it.
     """
     head, _, name = present_name(reference, folder).rpartition(":")
     for place in (Path.cwd(), folder.resolve()):
         if str(place) not in sys.path:
             sys.path.insert(0, str(place))
+    (_refuse_file if head.endswith(".py") else _refuse_module)(reference, head, folder)
     try:
         if head.endswith(".py"):
-            path = (folder / head).resolve()
-            if not path.is_file():
-                raise UsageError(f"{path} is not there (from {reference!r}).")  # noqa: TRY301  said as it is below
-            top = _top(path, folder.resolve())
-            if top is not None and str(top) not in sys.path:
-                sys.path.insert(0, str(top))
-            own_name = _name_of(path, folder.resolve())
-            if top is not None:
-                _packages(own_name, top)
-            spec = importlib.util.spec_from_file_location(own_name, path)
-            assert spec is not None  # noqa: S101  a .py file always has a loader
-            loader = spec.loader
-            assert loader is not None  # noqa: S101
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module  # dataclasses and torch.export look their module up
-            sys.path.insert(0, str(path.parent))
-            loader.exec_module(module)
+            module = _load_file(reference, (folder / head).resolve(), folder.resolve())
         else:
             module = importlib.import_module(head)
     except UsageError:
@@ -144,4 +131,59 @@ def load_factory(reference: str, folder: Path) -> Callable[..., Any]:
         public = [attribute for attribute in dir(module) if not attribute.startswith("_")]
         raise UsageError(f"{head!r} has no {name!r}.{nearest(name, public)}")
     factory: Callable[..., Any] = getattr(module, name)
+    if permission.is_ours(head) and not permission.is_ours(str(getattr(factory, "__module__", ""))):
+        permission.require_module(
+            reference, str(getattr(factory, "__module__", None) or name)
+        )  # what it imports itself
     return factory
+
+
+def _load_file(reference: str, path: Path, folder: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"{path} is not there (from {reference!r}).")
+    top = _top(path, folder)
+    if top is not None and str(top) not in sys.path:
+        sys.path.insert(0, str(top))
+    own_name = _name_of(path, folder)
+    if top is not None:
+        _packages(own_name, top)
+    spec = importlib.util.spec_from_file_location(own_name, path)
+    assert spec is not None  # noqa: S101  a .py file always has a loader
+    loader = spec.loader
+    assert loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and torch.export look their module up
+    sys.path.insert(0, str(path.parent))
+    loader.exec_module(module)
+    return module
+
+
+def _refuse_file(reference: str, head: str, folder: Path) -> None:
+    """Raises UsageError: the file lies, or a link leads, out of the suite's folder, and nobody allowed it."""
+    path = (folder / head).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        permission.require_file(reference, path, "lies outside of the suite's folder, and is code")
+
+
+def _refuse_module(reference: str, head: str, folder: Path) -> None:
+    """Raises UsageError: importing it would run what is not the suite's nor ours, and nobody allowed it.
+
+    A name that somebody else has already (`os.py` beside the suite) would mean theirs.
+    """
+    if permission.is_ours(head) or permission.may_import(head):
+        return
+    parts, place = head.split("."), folder.resolve()
+    if parts[0] not in sys.modules and importlib.util.find_spec(parts[0]) is None:
+        return  # there is none: importing it says so
+    files = [_module_at(place, ".".join(parts[: count + 1])) for count in range(len(parts))]
+    top = place / parts[0]
+    beside = files[-1] is not None and all(file is None or file.is_relative_to(place) for file in files)
+    if not beside or not (_is_at(parts[0], top) if files[0] is None or top.is_dir() else _is_file(parts[0], files[0])):
+        permission.require_module(reference, head)
+
+
+def _is_file(module: str, path: Path) -> bool:
+    """Whether the module of this name is, or would be, that file."""
+    held = sys.modules.get(module)
+    spec = importlib.util.find_spec(module) if held is None else held.__spec__
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path

@@ -147,7 +147,7 @@ def test_a_worker_elsewhere_gets_assay_and_nothing_else_of_the_environment_that_
     other, out = other_interpreter(tmp_path / "other"), tmp_path / "seen.json"
     (tmp_path / "reporting.py").write_text(REPORTING)
     (tmp_path / "elsewhere.toml").write_text(ELSEWHERE.format(out=out, python=other))
-    command = ["-P", "-m", "assay", "run", "elsewhere.toml", "--db", tmp_path / "a.duckdb"]
+    command = ["-P", "-m", "assay", "run", "elsewhere.toml", f"--allow-code={other}", "--db", tmp_path / "a.duckdb"]
     done = run(installed, *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     seen = json.loads(out.read_text())

@@ -200,7 +200,7 @@ def test_a_worker_elsewhere_sees_that_interpreters_packages_and_of_ours_only_ass
     text = OTHER.replace("OUT", str(out))
     text = text.replace("PYTHON", str(other)) if how == "python" else text.replace('python = "PYTHON"\n', "")
     (tmp_path / "elsewhere.toml").write_text(text)
-    variables = {} if how == "python" else {"ASSAY_PYTHON_FAKE": str(other)}
+    variables = {"ASSAY_ALLOW_CODE": str(other)} if how == "python" else {"ASSAY_PYTHON_FAKE": str(other)}
     assay("run", "elsewhere.toml", db=tmp_path / "a.duckdb", cwd=tmp_path, PYTHONPATH=SOURCES, **variables)
     seen = json.loads(out.read_text())
     assert seen["marker"].startswith(str(tmp_path / "other"))

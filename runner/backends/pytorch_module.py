@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from assay.runner import permission
 from assay.runner.backends import BACKENDS, check_session_options, cuda_device, pytorch_audit
 from assay.runner.backends.cuda_device import DeviceArray, DeviceCall
 from assay.runner.errors import UsageError
@@ -73,6 +74,9 @@ def open_session(source: Source, options: dict[str, Any]) -> Iterator[PyTorchSes
 
 def load_module(source: Source) -> Any:
     """The module in evaluation mode; see `open_session` for what is raised."""
+    if source.kind in ("torchscript", "exported-program"):
+        path = source.folder / source.location
+        permission.require_file(path.name, path, "is a file whose loading can run code")
     try:
         if source.kind == "torchscript":
             return torch.jit.load(source.location, map_location="cpu").eval()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
@@ -35,6 +35,8 @@ from assay.runner.cli import (
 from assay.runner.cli.family import PanelledGroup
 from assay.runner.cli.process import end_as_asked, fault, fault_of_machine
 from assay.runner.errors import AlreadyEnded, AssayError, ExitCode, Interrupted
+from assay.runner.escaping import Terminal
+from assay.runner.permission import take_flags
 
 _FAMILIES = (
     *(measure, search, other_tools),
@@ -64,7 +66,10 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Begin with: assay run quickstart, then: assay show, assay dashboard.")
+@app.callback(
+    epilog="Begin with: assay run quickstart, then: assay show, assay dashboard. --allow-code[=WHAT], with any verb,"
+    " runs code that a suite names and that lies neither beside it nor in Assay."
+)
 def assay(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
@@ -77,8 +82,9 @@ def assay(
 def main() -> None:
     """Run the command line; errors meant for people become one message and an exit code, never a traceback."""
     end_as_asked()
+    sys.stdout, sys.stderr = cast("TextIO", Terminal(sys.stdout)), cast("TextIO", Terminal(sys.stderr))
     try:
-        app(prog_name="assay")
+        app(take_flags(sys.argv[1:]), prog_name="assay")
     except AssayError as error:
         _quit(str(error), error.exit_code)
     except AlreadyEnded as ended:

@@ -14,6 +14,8 @@ from assay.runner.cli.options import DB, Db, Json, Wait, Wide, one_of, published
 from assay.runner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    import duckdb
+
     from assay.schema.store.ingest import Synced
 
 family = Family(Panel.KEEP, name="db", help="Look after the database.")
@@ -156,13 +158,27 @@ def export(
     written: dict[str, int] = {}
     with published(db) as connection:
         for table, rows in run_queries.table_counts(connection).items():
-            relation, file = connection.table(table), str(folder / f"{table}.{format_}")
-            if format_ == "parquet":
-                relation.to_parquet(file)
-            else:
-                relation.to_csv(file)
+            file = str(folder / f"{table}.{format_}")
+            _write(connection.table(table), file, format_)
             written[file] = rows
             if not json:
                 print(f"{table}: {rows} rows")
     if json:
         console.print_json(written)
+
+
+def _write(table: duckdb.DuckDBPyRelation, file: str, format_: str) -> None:
+    """A table as a file, by a connection of its own: what reads the books may touch no other file.
+
+    In CSV a text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    import duckdb
+
+    with duckdb.connect(":memory:", config={"threads": 1}) as outside:
+        relation = outside.from_arrow(table.to_arrow_reader())
+        if format_ == "parquet":
+            relation.to_parquet(file)
+            return
+        texts = [f'"{name}"' for name, kind in zip(relation.columns, relation.types, strict=True) if kind == "VARCHAR"]
+        escaped = ", ".join(f"regexp_replace({name}, '^([=+@\\t\\r-])', chr(39) || '\\1') AS {name}" for name in texts)
+        relation.project(f"* REPLACE ({escaped})" if texts else "*").to_csv(file)

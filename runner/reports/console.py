@@ -6,12 +6,14 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from assay.runner import escaping
 from assay.schema import documents
 
 _EXACT = 2.0**53
@@ -29,6 +31,20 @@ COLOURS = {
 }
 
 
+class SafeConsole(Console):
+    """A console whose texts hold no control characters; its own colours and movements stay."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """As rich does, with every text escaped."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(escaping.terminal(part.text), part.style)
+
+
+def unescaped(stream: TextIO) -> TextIO:
+    """The stream below the one that escapes: for a writer that does so itself."""
+    return stream.unescaped if isinstance(stream, escaping.Terminal) else stream
+
+
 def terminal_width() -> int:
     """Columns of the terminal (or `COLUMNS`); 80 where there is none."""
     return shutil.get_terminal_size(fallback=(80, 24)).columns
@@ -36,7 +52,13 @@ def terminal_width() -> int:
 
 def console() -> Console:
     """For results: plain where it is piped; names are not markup."""
-    return Console(width=terminal_width(), no_color=not sys.stdout.isatty(), markup=False, highlight=False)
+    return SafeConsole(
+        file=unescaped(sys.stdout),
+        width=terminal_width(),
+        no_color=not sys.stdout.isatty(),
+        markup=False,
+        highlight=False,
+    )
 
 
 def print_json(document: Any) -> None:

@@ -7,6 +7,7 @@ import html
 import io
 from collections.abc import Callable, Sequence
 
+from assay.runner import escaping
 from assay.runner.reports.facts import ReportFacts
 from assay.runner.reports.run_tables import tables
 from assay.schema import documents
@@ -31,18 +32,22 @@ def _heading(facts: ReportFacts) -> list[str]:
 
 
 def as_markdown(facts: ReportFacts) -> str:
-    lines = [f"# {facts.run['suite']}", "", *[f"{line}  " for line in _heading(facts)], ""]
+    lines = [
+        f"# {escaping.markdown(facts.run['suite'])}",
+        "",
+        *[f"{escaping.markdown(line)}  " for line in _heading(facts)],
+        "",
+    ]
     for table in tables(facts):
-        lines += [f"## {table.title}", ""]
+        lines += [f"## {escaping.markdown(table.title)}", ""]
         if table.note:
-            lines += [table.note, ""]
+            lines += [escaping.markdown(table.note), ""]
         lines += [_line(table.columns), _line(["---"] * len(table.columns)), *[_line(row) for row in table.rows], ""]
     return "\n".join(lines)
 
 
 def _line(cells: Sequence[str]) -> str:
-    escaped = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return f"| {' | '.join(escaped)} |"
+    return f"| {' | '.join(escaping.markdown(cell) for cell in cells)} |"
 
 
 _STYLE = """
@@ -104,7 +109,8 @@ def as_csv(facts: ReportFacts) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run_id", *_CSV])
-    writer.writerows([facts.run["run_id"], *[row[name] for name in _CSV]] for row in facts.measured)
+    cells = ([facts.run["run_id"], *[row[name] for name in _CSV]] for row in facts.measured)
+    writer.writerows([escaping.csv_cell(cell) for cell in line] for line in cells)
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from assay.runner.errors import ExitCode, UsageError
+from assay.runner.escaping import markdown
 from assay.schema.queries.comparison import Line, RunComparison
 
 Row = Mapping[str, Any]
@@ -148,16 +149,17 @@ def as_markdown(gate: Gate) -> str:
             f" against {gate.compared.a}."
         ),
     ]
-    lines += [f"- {name} differs: {old} -> {new}" for name, (old, new) in gate.compared.environment.items()]
+    lines += [
+        f"- {markdown(name)} differs: {markdown(old)} -> {markdown(new)}"
+        for name, (old, new) in gate.compared.environment.items()
+    ]
     for title, checks in (("Regressed", regressed), ("Not enough evidence", unknown)):
         if checks:
             lines += ["", f"### {title}", "", "| case | what | evidence |", "| --- | --- | --- |"]
-            lines += [f"| {_cell(check.case)} | {_cell(check.what)} | {_cell(check.message)} |" for check in checks]
+            lines += [
+                f"| {markdown(check.case)} | {markdown(check.what)} | {markdown(check.message)} |" for check in checks
+            ]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def as_junit(gate: Gate) -> str:

@@ -6,11 +6,10 @@ import sys
 import time
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from assay.runner.reports.console import coloured, number
+from assay.runner.reports.console import SafeConsole, coloured, number, unescaped
 from assay.runner.run.checks import check_named
 from assay.runner.run.outcome import Outcome, is_main
 from assay.schema.queries.outcome import came_to
@@ -52,7 +51,7 @@ class LiveProgress(LineProgress):
 
     def __init__(self, total: int, budget_s: float | None = None) -> None:
         super().__init__(total, budget_s)
-        self._console = Console(stderr=True, markup=False)
+        self._console = SafeConsole(file=unescaped(sys.stderr), markup=False)
         self._live = Live(console=self._console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from assay.runner.backends import ENGINES
+from assay.runner.permission import flags
 from assay.runner.rules.policy import Judgement, Policy
 from assay.runner.run.checks import check_named
 from assay.runner.run.figures import figures_of
@@ -73,7 +74,8 @@ def _case_result(outcome: Outcome, context: Context) -> rows.CaseResult:
         comparability=comparability_of(outcome, context.environment.hardware_class), threads=threads_of(outcome),
         in_force=strict(facts, sort_keys=True) if facts else None,
         reproduce=context.reproduce or f"assay run {context.suite_argument} --only '{case.name}'"
-        + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else ""),
+        + (f" --version {case.model}={case.version}" if case.version not in ("artifact", "git") else "")
+        + ("" if context.reproduce else flags()),
         group_id=outcome.group_id, batch=outcome.batch,
         model_sha256=outcome.model_sha256,
         precision_asked=case.precision_asked if case.choice.kind in ENGINES else None,

@@ -31,6 +31,7 @@ from pydantic import (
     model_validator,
 )
 
+from assay.runner import permission
 from assay.runner.backends import BACKENDS, SETTINGS, check_session_options, check_settings
 from assay.runner.errors import UsageError, nearest
 from assay.runner.recipes import check_recipe
@@ -334,8 +335,13 @@ class Suite(StrictModel):
         """A backend of the suite, or one by its own name.
 
         Without `python` it runs where ASSAY_PYTHON_<KIND> says, if that is set.
+
+        Raises:
+            UsageError: the suite names an interpreter that nobody allowed.
         """
         choice = self.backend.get(name) or BackendChoice(kind=name)
+        if choice.python is not None:
+            permission.require_program(choice.python)
         elsewhere = os.environ.get(f"ASSAY_PYTHON_{choice.kind.upper()}")
         return choice.model_copy(update={"python": elsewhere}) if elsewhere and choice.python is None else choice
 

@@ -150,6 +150,16 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+CLOSED: dict[str, bool] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "lock_configuration": True,
+}
+"""Of readers: no statement reads or writes another file, takes a Python variable for a table, or changes that."""
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A published snapshot, read-only; the newest one where this one has made room for it since.
@@ -163,7 +173,7 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     _refuse_name(path)
     with _held(path) as found:
         try:
-            connection = duckdb.connect(str(found), read_only=True, config={"threads": 2})
+            connection = duckdb.connect(str(found), read_only=True, config={"threads": 2, **CLOSED})
         except duckdb.IOException as error:
             raise _explain(found, error) from None
         try:

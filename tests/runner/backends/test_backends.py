@@ -202,8 +202,10 @@ def test_a_factory_that_cannot_be_used_is_explained(folder: Path, location: str,
         pass
 
 
-def test_torchscript_and_exported_programs_run_like_the_module(folder: Path):
+def test_torchscript_and_exported_programs_run_like_the_module(folder: Path, monkeypatch: pytest.MonkeyPatch):
     import torch
+
+    monkeypatch.setenv("ASSAY_ALLOW_CODE", str(folder))
 
     class Half(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,8 @@ def version_of(folder: Path, location: str = "model.py:net", **changes: object) 
         return model.version(model.identity())
 
 
-def test_the_commit_is_that_of_the_model_and_not_of_the_suite(tmp_path: Path):
+def test_the_commit_is_that_of_the_model_and_not_of_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ASSAY_ALLOW_CODE", str(tmp_path / "models"))
     commit = repository(project(tmp_path / "models"))
     suite = project(tmp_path / "suites", model="")
     assert repository(suite) != commit

@@ -205,7 +205,10 @@ class Dropping(torch.nn.Module):
 
 @pytest.mark.parametrize("trains", [True, False])
 @pytest.mark.parametrize("kind", ["torchscript", "exported-program"])
-def test_a_file_that_was_traced_in_training_mode_says_so_whatever_eval_does(kind: str, trains: bool, tmp_path: Path):
+def test_a_file_that_was_traced_in_training_mode_says_so_whatever_eval_does(
+    kind: str, trains: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ASSAY_ALLOW_CODE", str(tmp_path))
     module, example = Dropping().train(trains), torch.randn(3, 4)
     path = tmp_path / ("m.pt" if kind == "torchscript" else "m.pt2")
     if kind == "torchscript":

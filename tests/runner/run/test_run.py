@@ -344,7 +344,7 @@ def test_torchscript_and_exported_program_files_are_references_too(tmp_path: Pat
         "[workload.random]\ninputs = { x = { shape = [3, 5] } }\n"
         '[[case]]\ncheck = "parity"\nmodels = ["script", "program"]\nworkloads = ["random"]\n'
     )
-    done = assay("run", tmp_path / "formats.toml", "--json", db=db)
+    done = assay("run", tmp_path / "formats.toml", "--json", f"--allow-code={tmp_path}", db=db)
     assert done.code == 0, done.err
     assert [case["verdicts"][0]["outcome"] for case in done.document["cases"]] == ["pass", "pass"]
 
@@ -356,10 +356,10 @@ def test_a_backend_may_have_an_interpreter_of_its_own_and_its_libraries_are_reco
     other.chmod(0o755)
     text = suite.read_text()
     suite.write_text(text.replace("[backend.candidate]\n", f'[backend.candidate]\npython = "{other}"\n'))
-    done = assay("run", suite, "--json", db=db)
+    done = assay("run", suite, "--json", f"--allow-code={other}", db=db)
     assert done.code == 0, done.err
     suite.write_text(text.replace("[backend.candidate]\n", '[backend.candidate]\npython = "/nowhere/python"\n'))
-    missing = assay("run", suite, "--json", db=db)
+    missing = assay("run", suite, "--json", "--allow-code=/nowhere/python", db=db)
     assert missing.code == 3
     assert "cannot start /nowhere/python" in missing.document["cases"][0]["error"]
 
