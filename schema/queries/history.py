@@ -32,7 +32,8 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                 count(*) filter (v.outcome = 'vacuous') as vacuous, count(*) filter (v.outcome = 'waived') as waived,
                 first(v.margin order by {_WORST}) as worst_margin,
                 first({_NAMED} || ': ' || v.reason order by {_WORST}) as reason
-            from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id where l.age = 1 group by all
+            from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id
+            where l.age = 1 group by all
         ),
         judged as (
             select model, variant, backend, list(worst order by age desc) as verdict_history from (
@@ -41,7 +42,8 @@ def overview(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Answer:
                         when bool_or(v.outcome = 'vacuous') then 'vacuous'
                             when bool_or(v.outcome = 'waived') then 'waived' else 'pass'
                     end as worst
-                from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id where l.age <= 12 group by all
+                from lately l join current_verdict v on v.run_id = l.run_id and v.case_id = l.case_id
+                where l.age <= 12 group by all
             ) group by all
         ),
         timed as (
