@@ -16,6 +16,7 @@ from assay.runner.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     import duckdb
 
+    from assay.schema.store.backup import Kept
     from assay.schema.store.ingest import Synced
 
 family = Family(Panel.KEEP, name="db", help="Look after the database.")
@@ -86,6 +87,91 @@ def verify(db: Db = DB, wait: Wait = 30.0, json: Json = False) -> None:
         for fault in found.faults:
             print(f"fault: {fault}")
     raise typer.Exit(int(ExitCode.FAILED if found.faults else ExitCode.OK))
+
+
+@family.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder, best on another disk.")],
+    db: Db = DB,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Copy the books to a new folder, and hold the copy against its log.
+
+    Database, spool and goldens; artifacts can be built again.
+
+    Example: assay db backup /mnt/backup/assay-2026-11-25
+    """
+    from assay.schema.store.backup import backup as copied
+
+    _say_kept(copied(store_at(db), folder, wait), "copied to", json=json)
+
+
+@family.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that `assay db backup` made.")],
+    db: Db = DB,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where there are books: keep them beside, under another name.")
+    ] = False,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Put a backup, held against its log, in the place of the books.
+
+    Example: assay db restore /mnt/backup/assay-2026-11-25 --replace
+    """
+    from assay.schema.store.backup import restore as put_back
+    from assay.schema.store.ingest import sync as take
+
+    kept = put_back(folder, store_at(db), replace=replace, wait_s=wait)
+    take(store_at(db), wait)
+    _say_kept(kept, "restored to", json=json)
+
+
+def _say_kept(kept: Kept, what: str, *, json: bool) -> None:
+    from assay.runner.reports import console
+
+    if json:
+        console.print_json({**asdict(kept), "folder": str(kept.folder), "replaced": [str(p) for p in kept.replaced]})
+        return
+    print(f"{kept.bundles} bundles and {kept.rows} rows {what} {kept.folder}, and held against their log")
+    for path in kept.replaced:
+        print(f"kept: {path}")
+
+
+@family.command()
+def collect(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders of bundles, spools, or other books; mounted, shared, or copied here.")
+    ],
+    db: Db = DB,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Take what other hosts recorded into these books.
+
+    In any order, as often as you like: what is there already counts once. The sources are only read.
+
+    Exit code 1 where a folder is no bundle.
+
+    Example: assay db collect /mnt/gpu-1/assay.duckdb /mnt/mailbox
+    """
+    from assay.runner.reports import console
+    from assay.schema.store.collect import collect as taken
+    from assay.schema.store.ingest import sync as take
+
+    found = taken(store_at(db), sources)
+    done = take(store_at(db), wait)
+    if json:
+        console.print_json({"collected": asdict(found), "synced": {**asdict(done), "snapshot": str(done.snapshot)}})
+    else:
+        print(f"{len(found.taken)} bundles collected, {found.already_there} were there already")
+        for folder, why in found.refused.items():
+            print(f"refused: {folder}: {why}")
+        for line in done.problems():
+            print(line)
+    raise typer.Exit(int(ExitCode.FAILED if found.refused or done.rejected or done.lost else ExitCode.OK))
 
 
 def _say_synced(done: Synced, *, json: bool) -> None:

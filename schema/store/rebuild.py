@@ -67,7 +67,7 @@ def _refuse_to_lose(store: Store) -> None:
 def _swap(store: Store, beside: Path) -> None:
     """Put the new file in the place of the old one. A log that DuckDB had not folded in goes with the old one."""
     if store.database.exists():
-        keep = _free(store.database.with_name(store.database.name + ".before-rebuild"))
+        keep = free(store.database.with_name(store.database.name + ".before-rebuild"))
         os.link(store.database, keep)
         if (wal := _wal(store.database)).exists():
             wal.replace(_wal(keep))
@@ -75,7 +75,8 @@ def _swap(store: Store, beside: Path) -> None:
     files.flush(store.database.parent)
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
+    """The path, or with a number behind it where something is there already."""
     taken = [path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 10_000))]
     return next(candidate for candidate in taken if not candidate.exists())
 

@@ -31,7 +31,7 @@ TRIED: dict[str, tuple[str, ...]] = {
     "doctor": ("latest",), "detect": ("--record",), "alerts list": (), "schedule list": (), "schedule expect": ("nightly", *WHY, "--every", "24"),
     "schedule retire": ("nightly", *WHY), "release": ("decoder=v1", *WHY), "suite check": ("quickstart",),
     "waive": ("*", "--output", "y", "--premise", "n == 0", "--owner", "mira", "--reason", "tried", "--until", "2099-01-01"),
-    "policy try": ("general",), "policy show": ("general",), "policy apply": ("general",), "db migrate": (), "db sync": (), "db status": (), "db requeue": (), "db verify": (),
+    "policy try": ("general",), "policy show": ("general",), "policy apply": ("general",), "db migrate": (), "db sync": (), "db status": (), "db requeue": (), "db verify": (), "db backup": ("saved",),
     "diff": ("a.npy", "b.npy"), "db export": ("books",), "golden import": ("steps.npz", "--name", "g"), "golden show": ("g",),
     "golden verify": ("g",), "contract check": ("contract.json",),
 }  # fmt: skip
@@ -39,6 +39,7 @@ TRIED: dict[str, tuple[str, ...]] = {
 ELSEWHERE = {
     "run", "parity", "search", "explain", "bisect", "confirm", "nightly", "golden record", "contract init",  # start workers
     "trtexec", "import", "engines",  # read files of other tools: tests/runner/books and tests/runner/graphs
+    "db restore", "db collect",  # read other books: tests/schema/store
     "calibrate", "selftest alerts",  # minutes of simulated nights: tests/runner/nights
     "alerts show", "alerts ack", "alerts assign", "alerts mute", "alerts expect", "alerts invalid", "alerts fix", "alerts reopen",
     "unwaive",  # need an alert or a waiver by its id
