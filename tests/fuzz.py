@@ -72,6 +72,8 @@ HOSTILE = (
     b"\n",
     b'"',
 )
+SCRATCH = tempfile.TemporaryDirectory(prefix="assay-fuzz-")
+"""Goes with the process."""
 SUITE = b"""name = "s"
 [model.m]
 fake = {}
@@ -104,7 +106,7 @@ STEP = b'{"inputs": {"x": [1.0, 2.0]}, "outputs": {"y": {"dtype": "float32", "sh
 
 
 def _file(parse: Callable[[Path], object], suffix: str, folder: str = ".") -> Callable[[bytes], object]:
-    path = Path(tempfile.mkdtemp(prefix="assay-fuzz-")) / folder / f"g{suffix}"
+    path = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / folder / f"g{suffix}"
     path.parent.mkdir(exist_ok=True)
 
     def one(content: bytes) -> object:
@@ -120,7 +122,7 @@ def _coco(path: Path) -> list[object]:
 
 
 def _stored(parse: Callable[[Path], object]) -> Callable[[bytes], object]:
-    path = Path(tempfile.mkdtemp(prefix="assay-fuzz-")) / "b" / MANIFEST
+    path = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / "b" / MANIFEST
     path.parent.mkdir()
 
     def one(content: bytes) -> object:
