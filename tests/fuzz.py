@@ -10,27 +10,41 @@ Prints one JSON line: documents, parsers, and every kind of traceback with its p
 from __future__ import annotations
 
 import argparse
+import base64
+import inspect
+import io
 import json
+import pickle
 import random
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
+from assay.runner.cli.series_lines import _series
 from assay.runner.errors import AssayError
 from assay.runner.graphs import engine_layers, engine_pair
+from assay.runner.identity.model import kept_parts
+from assay.runner.identity.programs import hash_archive
 from assay.runner.nights.config import load_nightly
 from assay.runner.rules.contract import load_contract
+from assay.runner.rules.expression import parse
 from assay.runner.rules.policies import read_policy
 from assay.runner.suites.case import expand
 from assay.runner.suites.suite import load_suite
+from assay.runner.tensors import texts_of_bytes
 from assay.runner.worker import job
 from assay.runner.worker.events import wire
 from assay.runner.workloads import golden, read_arrays
-from assay.runner.workloads.datasets import table
+from assay.runner.workloads.datasets import coco, table
 from assay.runner.workloads.golden_files import read_reference
+from assay.schema.errors import StoreError
+from assay.schema.store.bundle import MANIFEST, manifest_hash, read_manifest
 
 HOSTILE = (
     b"null",
@@ -58,6 +72,8 @@ HOSTILE = (
     b"\n",
     b'"',
 )
+SCRATCH = tempfile.TemporaryDirectory(prefix="assay-fuzz-")
+"""Goes with the process."""
 SUITE = b"""name = "s"
 [model.m]
 fake = {}
@@ -79,19 +95,64 @@ CONTRACT = b'{"inputs": [{"name": "x", "dtype": "float", "shape": [1]}], "output
 NIGHT = b'suites = ["s.toml"]\n[[notify]]\nname = "a"\nkind = "webhook"\nurl_env = "URL"\n'
 PYTEST = b'{"benchmarks": [{"name": "a", "stats": {"data": [1]}}]}'
 RUN = b'[{"cat": "Session", "name": "model_run", "dur": 5, "ts": 1}]'
+PARTS = b'{"parts": {"source": "a"}, "unseen": []}'
+COCO = (
+    b'{"images": [], "categories": [{"id": 1, "name": "a"}],'
+    b' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}]}'
+)
 INDEX = b'{"format": 1, "facts": {}, "steps": []}'
 TIMES = b'[{"latencyMs": 1.5, "computeMs": 1.2}, {"latencyMs": 1.6, "computeMs": 1.2}]'
 STEP = b'{"inputs": {"x": [1.0, 2.0]}, "outputs": {"y": {"dtype": "float32", "shape": [1], "data_b64": "AACAPw=="}}}\n'
 
 
-def _file(parse: Callable[[Path], object], suffix: str) -> Callable[[bytes], object]:
-    path = Path(tempfile.mkdtemp(prefix="assay-fuzz-")) / f"g{suffix}"
+def _file(parse: Callable[[Path], object], suffix: str, folder: str = ".") -> Callable[[bytes], object]:
+    path = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / folder / f"g{suffix}"
+    path.parent.mkdir(exist_ok=True)
 
     def one(content: bytes) -> object:
         path.write_bytes(content)
         return parse(path)
 
     return one
+
+
+def _coco(path: Path) -> list[object]:
+    sizes = {"width": 2, "height": 2}
+    return [*coco(seed=0, batches=1, folder=path.parent, annotations=path.name, images=".", **sizes)]
+
+
+def _stored(parse: Callable[[Path], object]) -> Callable[[bytes], object]:
+    path = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / "b" / MANIFEST
+    path.parent.mkdir()
+
+    def one(content: bytes) -> object:
+        path.write_bytes(content)
+        try:
+            return parse(path)
+        except StoreError as error:
+            raise AssayError(str(error)) from None
+
+    return one
+
+
+def _manifest() -> bytes:
+    told = {"bundle_id": "b", "run_id": "r", "host": "h", "written_at": "2026-01-02T00:00:00", "files": {}}
+    told["schema_version"] = 9
+    return json.dumps({**told, "sha256": manifest_hash(told)}).encode()
+
+
+def _program() -> bytes:
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w") as archive:
+        archive.writestr("m/models/model.json", '{"graph": {"nodes": [{"target": "add", "metadata": {}}]}}')
+        archive.writestr("m/data.pkl", pickle.dumps({"a": [1, 2]}))
+    return kept.getvalue()
+
+
+def _npy() -> bytes:
+    kept = io.BytesIO()
+    np.save(kept, np.zeros((2, 3), np.float32))
+    return kept.getvalue()
 
 
 def _imported(kind: str, *mapping: str) -> Callable[[bytes], object]:
@@ -115,13 +176,20 @@ def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
 
 
 def _npz() -> bytes:
-    import io
-
-    import numpy as np
-
     kept = io.BytesIO()
     np.savez_compressed(kept, **{"input.x": np.zeros((2, 3), np.float32), "output.y": np.ones(2)})
     return kept.getvalue()
+
+
+def _results() -> bytes:
+    array = {"values": {"array": base64.b64encode(_npy()).decode()}}
+    return json.dumps({"lst": [["r", [{"outputs": {"y": array}}]]]}).encode()
+
+
+def _polygraphy(path: Path) -> list[object]:
+    fed = path.with_name("inputs.json")
+    fed.write_text(json.dumps([{"x": {"values": {"array": base64.b64encode(_npy()).decode()}}}]))
+    return [*read_reference(path, fed)]
 
 
 def parsers() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
@@ -147,6 +215,15 @@ def parsers() -> dict[str, tuple[Callable[[bytes], object], bytes]]:
         "safetensors": (_file(read_arrays, ".safetensors"), SAFETENSORS),
         "table": (_file(read_table, ".csv"), b"a,y\n1,0\n2,1\n"),
         "golden index": (_file(lambda path: golden.read(path.parent, "g"), ".json"), INDEX),
+        "coco": (_file(_coco, ".json"), COCO),
+        "reference polygraphy": (_file(_polygraphy, ".json"), _results()),
+        "array": (_file(read_arrays, ".npy"), _npy()),
+        "stored text": (_wire(lambda content: texts_of_bytes(content, (2,))), b'["a", "b"]'),
+        "saved program": (_file(hash_archive, ".pt2"), _program()),
+        "kept identity": (_file(lambda path: kept_parts(path.parent.parent, path.stem), ".json", "identities"), PARTS),
+        "series": (_text(lambda text: _series(text, 1)), b'{"id": "a", "values": [1, 2.5], "better": "lower"}'),
+        "invariant": (_wire(_text(parse)), b"abs(output - 1) < 2 and input >= previous.input"),
+        "manifest": (_stored(lambda path: read_manifest(path.parent)), _manifest()),
         "event": (_wire(wire.decode), b'{"event": "note", "message": "a"}'),
         "job": (_wire(job.decode), b'{"job": "InstalledJob", "op": "installed", "backend": "pytorch"}'),
     }
@@ -209,7 +286,11 @@ def with_atheris(parse: Callable[[bytes], object], options: list[str]) -> None:
         with suppress(AssayError):
             parse(content)
 
-    atheris.instrument_all()
+    for name, module in [*sys.modules.items()]:  # everything that is loaded would take minutes
+        if name.partition(".")[0] in ("assay", "json", "tomllib"):
+            for function in vars(module).values():
+                if inspect.isfunction(function) and function.__module__ == name:
+                    atheris.instrument_func(function)
     atheris.Setup([sys.argv[0], *options], one)
     atheris.Fuzz()
 

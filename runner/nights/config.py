@@ -107,7 +107,7 @@ def load_nightly(path: Path) -> Nightly:
     Raises:
         UsageError: it is not there, not TOML, or says something that it must not; every fault is told with its place.
     """
-    data = toml(read_text(path, WRITTEN), str(path))
+    data = toml(read_text(path, WRITTEN, f"cannot read {path}"), str(path))
     try:
         with reading(str(path), "a night's configuration", ValidationError):
             return Nightly.model_validate(data)

@@ -130,10 +130,9 @@ def table(
     if not rows or label not in rows[0]:
         raise UsageError(f"{path} has no column {label!r}; it has {', '.join(rows[0]) if rows else 'no rows'}.")
     chosen = columns or [column for column in rows[0] if column != label]
-    try:
+    meant = f"a table of numbers: every column but {label!r} has to be there and hold numbers of 32 bits"
+    with reading(path, meant), np.errstate(over="raise"):
         values = np.array([[float(row[column]) for column in chosen] for row in rows], np.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: {error}: every column but {label!r} has to be there and hold numbers.") from None
     said = [row[label] for row in rows]
     if all(word.removeprefix("-").isdecimal() for word in said):
         with reading(f"{path}, column {label!r}", "labels of 64 bits"):

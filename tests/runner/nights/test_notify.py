@@ -308,7 +308,7 @@ def test_a_digest_names_the_gravest_first_what_is_back_last_and_not_more_than_pe
             '[[notify]]\nname = "a"\nkind = "file"\npath = "x"\n[[notify]]\nname = "a"\nkind = "file"\npath = "y"',
             "two channels have one name",
         ),
-        ("suites = [", "is not TOML"),
+        ("suites = [", "is not valid TOML"),
     ],
 )
 def test_a_fault_in_the_nights_file_is_told_with_its_place(tmp_path: Path, text: str, told: str):
