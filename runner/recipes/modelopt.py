@@ -27,6 +27,7 @@ import onnx
 
 from assay.runner.errors import BadDocument, EnvironmentMissing, UsageError
 from assay.runner.graphs.preparation import PROTOBUF_LIMIT
+from assay.runner.permission import require_program
 from assay.runner.recipes import RECIPES, known_options
 from assay.runner.recipes.build import Ingredients
 from assay.runner.recipes.calibration import CalibrationData, finite_batches
@@ -126,7 +127,7 @@ def _interpreter(python: str | None, folder: Path) -> str:
     """The option `python`, else the environment variable, else the folder that `make quantizers` makes.
 
     Raises:
-        UsageError: the one that is named cannot be run.
+        UsageError: the one that is named cannot be run, or a suite names it and nobody allowed it.
         EnvironmentMissing: none is named, and none was made.
     """
     if given := python or os.environ.get(_VARIABLE):
@@ -134,6 +135,8 @@ def _interpreter(python: str | None, folder: Path) -> str:
         if not os.access(found, os.X_OK):
             where = "option `python`" if python else _VARIABLE
             raise UsageError(f"the interpreter of the quantizers, {found!r} by {where}, cannot be run.")
+        if python:
+            require_program(found)
         return found
     for root in (Path.cwd(), folder, Path(__file__).resolve().parents[2]):
         if (root / _ENVIRONMENT).is_file():

@@ -182,10 +182,16 @@ def test_an_environment_without_modelopt_is_an_error_before_the_cache_is_asked(t
         build("modelopt", asked, "origin", tmp_path / "cache")
 
 
-def test_a_program_that_dies_is_an_error_with_its_last_words(tmp_path: Path):
+def test_a_program_that_dies_is_an_error_with_its_last_words_and_one_that_nobody_allowed_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     dying = tmp_path / "python"
-    dying.write_text("#!/bin/sh\necho out of memory >&2\nexit 137\n")
+    dying.write_text(f"#!/bin/sh\ntouch {tmp_path / 'RAN'}\necho out of memory >&2\nexit 137\n")
     dying.chmod(0o755)
+    with pytest.raises(UsageError, match="--allow-code="):
+        modelopt.build(ingredients(tmp_path, tmp_path / "model.onnx", {"python": str(dying)}))
+    assert not (tmp_path / "RAN").exists()
+    monkeypatch.setenv("ASSAY_ALLOW_CODE", str(tmp_path))
     with pytest.raises(UsageError, match="ended with code 137: out of memory"):
         modelopt.build(ingredients(tmp_path, tmp_path / "model.onnx", {"python": str(dying)}))
 
