@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from assay.schema import rows
 from assay.schema.store import ingest, patch, publish, spool
 from assay.schema.store.database import Store, reading, snapshot, unread
 from tests.examples import a_row, a_run
+from tests.places import SOURCES
 
 
 @pytest.fixture
@@ -84,6 +88,40 @@ def test_what_a_killed_publication_left_in_half_is_never_used(store: Store):
     half.write_bytes(b"half")
     assert runs(published(store, "d")) == 4
     assert not half.exists()
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from assay.schema.store import ingest
+from assay.schema.store.database import Store
+at, count, real = int(sys.argv[2]), 0, os.pwrite
+def pwrite(*arguments):
+    global count
+    count += 1
+    if count == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+os.pwrite = pwrite
+ingest.sync(Store(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("at", [1, 2, 5])
+def test_a_publication_that_is_killed_between_two_blocks_leaves_every_copy_readable(store: Store, at: int):
+    for name in "abc":
+        published(store, name)
+    spool.write_bundle(store, "d", [a_run("d")])
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, str(store.database), str(at)],
+        env={**os.environ, "PYTHONPATH": SOURCES},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert runs(snapshot(store)) == 3
+    assert runs(ingest.sync(store).snapshot) == 4
+    assert [path for path in store.serve.iterdir() if path.name.startswith(publish._HIDDEN)] == []
 
 
 def test_a_file_of_another_layout_is_no_candidate(tmp_path: Path, store: Store):
