@@ -39,18 +39,31 @@ from cases left join verdicts using (run_id);
 create or replace temp table touched_series as
 select distinct series_id from measurement where run_id in (select run_id from touched_run);
 
+-- The newest 90 points of what was known and what is new: the history of a series is not read again.
+create or replace temp table known_trend as
+select * from series_trend where series_id in (select series_id from touched_series);
+
 delete from series_trend where series_id in (select series_id from touched_series);
 
 insert into series_trend by name
-with point as (
+with fresh as (
     select m.series_id, m.metric, r.suite, c.model, c.variant, c.backend, c.device, c.workload, e.hardware_class,
-        r.started_at, c.model_version, r.run_id, m.value, m.low, m.high,
-        row_number() over (partition by m.series_id order by r.started_at desc, r.run_id desc) as age
+        r.started_at, c.model_version, r.run_id, m.value, m.low, m.high
     from measurement m
-    join case_result c using (case_id)
+    join case_result c on c.run_id = m.run_id and c.case_id = m.case_id
     join run r on r.run_id = m.run_id
     join environment e on e.environment_id = c.environment_id
-    where m.series_id in (select series_id from touched_series)
+    where m.run_id in (select run_id from touched_run)
+), known as (
+    select * from (
+        select series_id, metric, suite, model, variant, backend, device, workload, hardware_class,
+            unnest(started_at) as started_at, unnest(model_versions) as model_version, unnest(run_ids) as run_id,
+            unnest(vals) as value, unnest(lows) as low, unnest(highs) as high
+        from known_trend
+    ) where run_id not in (select run_id from touched_run)
+), point as (
+    select *, row_number() over (partition by series_id order by started_at desc, run_id desc) as age
+    from (select * from known union all by name select * from fresh)
 )
 select series_id, any_value(metric) as metric, any_value(suite) as suite, any_value(model) as model,
     any_value(variant) as variant, any_value(backend) as backend, any_value(device) as device,
@@ -59,3 +72,5 @@ select series_id, any_value(metric) as metric, any_value(suite) as suite, any_va
     list(run_id order by age desc) as run_ids, list(value order by age desc) as vals,
     list(low order by age desc) as lows, list(high order by age desc) as highs
 from point where age <= 90 group by series_id;
+
+drop table known_trend;
