@@ -16,7 +16,7 @@ RAISING = """
 import errno, sys
 import duckdb
 from assay.runner.cli import app
-def raising(**_):
+def raising(*_, **__):
     raise {error}
 app.app = raising
 app.main()

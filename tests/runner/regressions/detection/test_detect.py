@@ -201,7 +201,7 @@ def test_the_command_answers_a_line_for_a_line():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 1 is not JSON"),
+        ("{", "line 1 is not valid JSON"),
         ({"id": "a"}, "line 1 is no series"),
         ({"id": "a", "values": ["x"]}, "a value of series 'a' is not a number"),
         ({"id": "a", "values": [1, 2], "better": "more"}, "better is lower, higher or neither, not 'more'"),
