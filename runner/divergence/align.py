@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -172,10 +173,14 @@ class _Matching:
         self._by_name = {node.name: node for node in nodes}
         self._matched: dict[str, str] = {name: name for name in inputs}
         self._pairs: dict[str, str] = {}
-        self._inputs = set(self._matched)
+        self._inputs = dict(self._matched)
+        self._known = dict(self._matched)
+        """Values of the reference that have a partner -> themselves."""
         self._groups: dict[int, list[str]] = {}
         for name, found in candidate.items():
             self._groups.setdefault(found.size, []).append(name)
+        self._place = {name: place for names in self._groups.values() for place, name in enumerate(names)}
+        self._largest = {size: max(candidate[name].norm for name in names) for size, names in self._groups.items()}
         self._matrices = {
             size: np.array([candidate[name].projections for name in names]) for size, names in self._groups.items()
         }
@@ -190,10 +195,14 @@ class _Matching:
                 continue
             limit = most if wanted.size >= _FEW else _MATCH_FEW
             near = [(d, name) for d, name in self._near(wanted, limit) if not related or name not in self._pairs]
-            best = min((self._rank(node, distance, name), name) for distance, name in near) if near else None
-            if best is None or (related and not self._of_partners(node).intersection(self._partners(best[1]))):
+            if not near:
+                continue
+            theirs = self._of_partners(node)
+            best = min((self._rank(node, theirs, distance, name), name) for distance, name in near)
+            if related and not theirs.intersection(self._partners(best[1])):
                 continue
             self._matched[node.name] = best[1]
+            self._known[node.name] = node.name
             self._pairs.setdefault(best[1], node.name)
 
     def _near(self, wanted: Signature, limit: float) -> list[tuple[float, str]]:
@@ -201,52 +210,28 @@ class _Matching:
         if not names:
             return []
         gaps = np.sqrt(((self._matrices[wanted.size] - np.array(wanted.projections)) ** 2).mean(axis=1))
-        bound = limit * max(wanted.norm, *(self._ours[name].norm for name in names), 1e-300)
+        bound = limit * max(wanted.norm, self._largest[wanted.size], 1e-300)
         close = [names[i] for i in np.flatnonzero(gaps <= bound)]
         measured = [(wanted.distance(self._ours[name]), name) for name in close]
         return [(distance, name) for distance, name in measured if distance <= limit]
 
-    def _rank(self, node: RefNode, distance: float, name: str) -> tuple[float, ...]:
+    def _rank(self, node: RefNode, theirs: set[str], distance: float, name: str) -> tuple[float, ...]:
         """Smaller is better: how far, then what is known of where it stands."""
         decade = max(0, math.ceil(math.log10(max(distance, _NOTICED) / _NOTICED)))
-        theirs, ours = self._of_partners(node), self._partners(name)
+        ours = self._partners(name)
         shared = len(theirs & ours) / max(len(theirs | ours), 1)
         kind = name in self._made and same_kind(node.op, self._made[name].op)
         other_shape = self._ours[name].shape != self._theirs[node.name].shape
-        position = self._groups[self._ours[name].size].index(name)
-        return (decade, name in self._pairs, not kind, -shared, other_shape, position)
+        return (decade, name in self._pairs, not kind, -shared, other_shape, self._place[name])
 
     def _partners(self, name: str) -> set[str]:
         """Values of the reference that the nearest paired tensors above one are."""
-        found: set[str] = set()
-        waiting, seen = [*(self._made[name].reads if name in self._made else ())], {name}
-        while waiting and len(seen) < _FAR:
-            current = waiting.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            if current in self._inputs:
-                found.add(current)
-            elif current in self._pairs:
-                found.add(self._pairs[current])
-            elif current in self._made:
-                waiting += self._made[current].reads
-        return found
+        reads = self._made[name].reads if name in self._made else ()
+        return _nearest(name, reads, ChainMap(self._inputs, self._pairs), self._made)
 
     def _of_partners(self, node: RefNode) -> set[str]:
         """The nearest values above one that have a partner."""
-        found: set[str] = set()
-        waiting, seen = [*node.reads], {node.name}
-        while waiting and len(seen) < _FAR:
-            current = waiting.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            if current in self._matched:
-                found.add(current)
-            elif current in self._by_name:
-                waiting += self._by_name[current].reads
-        return found
+        return _nearest(node.name, node.reads, self._known, self._by_name)
 
     def alignment(self, outputs: Mapping[str, str]) -> Alignment:
         """What was found, its first value without a partner, and what stands in for that."""
@@ -298,6 +283,24 @@ class _Matching:
             if not covered[node.name] and all(covered.get(name, True) for name in node.reads):
                 return node
         return None
+
+
+def _nearest(
+    name: str, reads: Iterable[str], partner: Mapping[str, str], made: Mapping[str, Made | RefNode]
+) -> set[str]:
+    """Partners of the nearest tensors above one that have any."""
+    found: set[str] = set()
+    waiting, seen = [*reads], {name}
+    while waiting and len(seen) < _FAR:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current in partner:
+            found.add(partner[current])
+        elif current in made:
+            waiting += made[current].reads
+    return found
 
 
 def _output_of(outputs: Mapping[str, str], theirs: str) -> str | None:

@@ -145,7 +145,7 @@ def _closer(
     graph: Graph, observe: Observe, inputs: Tensors, entries: list[Entry], suspect: Suspect
 ) -> tuple[list[Entry], Suspect | None]:
     """The suspect region again, its tensors kept apart: the node that is wrong, or the fusion that made it wrong."""
-    inside = [name for node in graph.nodes if node.name in suspect.entry.between for name in node.writes]
+    inside = [name for node in graph.named(suspect.entry.between) for name in node.writes]
     before = list(suspect.inputs)
     shown = _known(graph, observe([*inside, *(name for name in before if name not in inputs)]), inputs)
     apart, found = _compare(graph, shown, inputs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from assay.runner.divergence import align, hints
 from assay.runner.divergence.onnx_walk import run_part
 from assay.runner.divergence.reference import Reference
-from assay.runner.divergence.suspects import Entry, Suspect, that_come_through
+from assay.runner.divergence.suspects import Entry, Suspect, in_codes, that_come_through
 from assay.runner.divergence.walk import Walk, errors
 from assay.runner.errors import UsageError
 from assay.runner.graphs.onnx_graph import Graph, load, part, segments
@@ -189,9 +189,8 @@ def _hint(graph: Graph, suspect: Suspect) -> str | None:
     if entry.hint is not None:
         return entry.hint  # seen, not guessed
     shape = hints.pattern(suspect.expected, suspect.actual) if suspect.actual is not None else None
-    names = set(entry.between)
-    own = [node.op_type for node in graph.nodes if node.name in names]
-    integers = [op for op in own if "Quantize" in op or "Integer" in op or op.startswith("QLinear")]
+    own = [node.op_type for node in graph.named(entry.between)]
+    integers = [op for op in own if in_codes(op)]
     operators = [*integers, *entry.reference_op.split(), entry.op_type, *own]
     product = any(
         word in op.lower() for op in operators for word in ("matmul", "linear", "gemm", "conv", "mm", "einsum")

@@ -127,8 +127,8 @@ def _placed(expected: Array, actual: Array) -> str | None:
         right: Truth = np.asarray(same.all(axis=tuple(other for other in range(expected.ndim) if other != axis)))
         last = int(np.flatnonzero(right).size)
         if 0 < last < length and (right[:last].all() or right[length - last :].all()):
-            side, rest = ("first", "others") if right[:last].all() else ("last", "others")
-            return f"the {side} {last} of {length} along axis {axis} are right, the {rest} are not"
+            side = "first" if right[:last].all() else "last"
+            return f"the {side} {last} of {length} along axis {axis} are right, the others are not"
         for shift in (-1, 1, -2, 2):
             kept = [slice(None)] * expected.ndim
             kept[axis] = slice(abs(shift), length - abs(shift))

@@ -187,14 +187,18 @@ def _lost(node: GraphNode, read: Array | None, made: Array) -> tuple[tuple[float
     return (float(gap.max()), float(np.linalg.norm(gap)) / norm if norm else math.inf), words, wide
 
 
+def in_codes(op_type: str) -> bool:
+    """Whether an operator makes codes, reads them, or computes with them."""
+    return "Quantize" in op_type or "Integer" in op_type or op_type.startswith("QLinear")
+
+
 def of_codes(graph: Graph, node: GraphNode, between: Iterable[str], expected: Array) -> float:
     """Relative L2 error that codes may leave: of a known step, its uniform error; else that of 8 bits.
 
     A step of s leaves s / sqrt(12) an element (Bennett 1948). 0 where nothing between the partners is in codes.
     """
-    names = set(between)
-    kinds = [one.op_type for one in graph.nodes if one.name in names]
-    if not any("Quantize" in kind or "Integer" in kind or kind.startswith("QLinear") for kind in kinds):
+    kinds = [one.op_type for one in graph.named(between)]
+    if not any(in_codes(kind) for kind in kinds):
         return 0.0
     norm = float(np.linalg.norm(expected.astype(np.float64))) if expected.dtype.kind == "f" else 0.0
     scale = (
@@ -247,9 +251,3 @@ def _agrees(entry: Entry, start: Entry) -> bool:
     found = max(entry.accumulated_rel_l2, (entry.accumulated_typical_rel or 0.0) / _TYPICAL)
     was = max(start.local_rel_l2 or 0.0, (start.local_typical_rel or 0.0) / _TYPICAL)
     return found <= max(2 * entry.expected_rel_l2, min(_AGREES * entry.expected_rel_l2, was / _GONE))
-
-
-def largest(entries: Sequence[Entry]) -> Entry | None:
-    """The entry with the largest local error over what rounding may do; None where nothing has one."""
-    known = [entry for entry in entries if entry.local_rel_l2]
-    return max(known, key=lambda entry: entry.jump, default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,8 +172,7 @@ class Walk:
 
     def _capture(self, entry: Entry, expected: Array, actual: Array | None) -> None:
         """Keep what reproduces a suspect, while the values that it needs are still here."""
-        names, arrays = set(entry.between), self._fed_from[entry.output]
-        nodes = [node for node in self.graph.nodes if node.name in names]
+        nodes, arrays = self.graph.named(entry.between), self._fed_from[entry.output]
         rename = {name.removeprefix(_LOCAL): name for name in arrays if name.startswith(_LOCAL)}
         inside = look_inside(self.graph, nodes, arrays, rename, entry, expected)
         if inside is not None:
@@ -230,12 +230,8 @@ class Walk:
 
     def _coarsest(self, between: tuple[str, ...], *kinds: Any) -> Any:
         """Of the types on the way the one that rounds most: a result in float32 of sums in half is of half."""
-        names = set(between)
         inner = {
-            self.graph.types.get(name)
-            for node in self.graph.nodes
-            if node.name in names
-            for name in (*node.reads, *node.writes)
+            self.graph.types.get(name) for node in self.graph.named(between) for name in (*node.reads, *node.writes)
         }
         known = [helper.tensor_dtype_to_np_dtype(kind) for kind in inner if kind]
         return _narrower(*kinds, *known)
@@ -249,24 +245,11 @@ class Walk:
         value = self._held.get(self.pairs[name])
         if value is None or mine.size == value.size:
             return
-        theirs = self._counterpart(name)
-        entry = Entry(
-            position=node.index,
-            node=node.name,
-            op_type=node.op_type,
-            layer=theirs.layer or node.layer,
-            reference_node=theirs.name,
-            reference_op=theirs.op,
-            output=name,
+        entry = replace(
+            self._entry(node, name, value, mine, mine),
             shape=tuple(mine.shape),
             elements=int(mine.size),
-            accumulated_max_abs=None,
-            accumulated_rel_l2=None,
-            local_max_abs=None,
-            local_rel_l2=None,
-            local_typical_rel=None,
             expected_rel_l2=_NO_ROUNDING,
-            between=self._between[name],
             hint=f"its shape is {_sized(mine.shape)}, the reference's {_sized(value.shape)}",
         )
         if len(self.suspects) < _MOST_SUSPECTS:

@@ -71,6 +71,18 @@ class Graph:
     def producer(self) -> dict[str, GraphNode]:
         return {name: node for node in self.nodes for name in node.writes}
 
+    @cached_property
+    def _by_name(self) -> dict[str, list[GraphNode]]:
+        found: dict[str, list[GraphNode]] = {}
+        for node in self.nodes:
+            found.setdefault(node.name, []).append(node)
+        return found
+
+    def named(self, names: Iterable[str]) -> list[GraphNode]:
+        """Nodes of these names, in the order of execution."""
+        found = [node for name in dict.fromkeys(names) for node in self._by_name.get(name, ())]
+        return sorted(found, key=lambda node: node.index)
+
     def bytes_of(self, name: str) -> int:
         """Estimated bytes; an unknown tensor counts like the largest input."""
         return self.sizes.get(name, max((self.sizes.get(i, 0) for i in self.inputs), default=0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -109,17 +109,5 @@ def _carry(source: Path, target: Path) -> None:
 
 def _read_again(bundle: Bundle, copy: Path) -> None:
     """The copy is what was read at its source, table by table; under its own name only when it is."""
-    moved = Bundle(
-        copy,
-        bundle.bundle_id,
-        bundle.run_id,
-        bundle.host,
-        bundle.written_at,
-        bundle.schema_version,
-        bundle.files,
-        bundle.hashes,
-        bundle.bytes,
-        bundle.manifest_sha256,
-    )
-    for _ in moved.tables():
+    for _ in replace(bundle, path=copy).tables():
         pass

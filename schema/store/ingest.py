@@ -134,7 +134,7 @@ def among(connection: duckdb.DuckDBPyConnection, asked: set[str]) -> set[str]:
 
 
 def _shown(name: str) -> str:
-    """A name that is UTF-8, whatever bytes it has."""
+    """A name for people and rows, whatever bytes it has."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -175,7 +175,7 @@ class Taker:
                 except BadBundle as error:
                     self._reject(folder, str(error))
                 except UnreadableBundle as error:
-                    self._result.left[_readable(folder)] = str(error)
+                    self._result.left[_shown(folder.name)] = str(error)
                 if self._bytes >= _BATCH_BYTES:
                     self._flush()
             self._flush()
@@ -229,7 +229,7 @@ class Taker:
         self._reject(bundle.path, reason)
 
     def _reject(self, folder: Path, reason: str) -> None:
-        name = _readable(folder)
+        name = _shown(folder.name)
         self._connection.execute("insert into rejected_bundle values (?, ?, ?)", [name, reason, now()])
         self._move(folder, self._store.rejected)
         self._result.rejected[name] = reason
@@ -246,11 +246,6 @@ class Taker:
                 break
             destination = target / f"{folder.name}.{number}"
         folder.rename(destination)
-
-
-def _readable(folder: Path) -> str:
-    """A name for people and rows, whatever bytes it has."""
-    return os.fsencode(folder.name).decode("utf-8", "backslashreplace")
 
 
 def _other(logged: Path, bundle: Bundle) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,35 +99,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "why", record)[0]
 
 
-def test_the_step_whose_output_had_another_shape_is_walked_and_its_node_named(run: Path, tmp_path: Path):
-    done = assay(
-        "explain",
-        "strict/fp32/onnxruntime/scores/parity",
-        "--suite",
-        run / "why.toml",
-        "--out",
-        tmp_path,
-        "--json",
-        db=run / "assay.duckdb",
-    )
+def explained(run: Path, case: str, out: Path) -> dict[str, Any]:
+    arguments = ("--suite", run / "why.toml", "--out", out, "--json")
+    done = assay("explain", case, *arguments, db=run / "assay.duckdb")
     assert done.code == 0, done.err
-    assert done.document["step"] == 1
-    assert done.document["suspect"]["node"] == "compare"
-    assert done.document["reproduction"]
+    return done.document
+
+
+def test_the_step_whose_output_had_another_shape_is_walked_and_its_node_named(run: Path, tmp_path: Path):
+    document = explained(run, "strict/fp32/onnxruntime/scores/parity", tmp_path)
+    assert document["step"] == 1
+    assert document["suspect"]["node"] == "compare"
+    assert document["reproduction"]
 
 
 def test_the_chain_of_a_variant_without_a_file_begins_at_the_model_as_it_is(run: Path, tmp_path: Path):
-    done = assay(
-        "explain",
-        "net/dyn/pytorch/rows/parity",
-        "--suite",
-        run / "why.toml",
-        "--out",
-        tmp_path,
-        "--json",
-        db=run / "assay.duckdb",
-    )
-    assert done.code == 0, done.err
-    edges = {(edge["edge_from"], edge["edge_to"]): edge["share"] for edge in done.document["blame"]}
+    document = explained(run, "net/dyn/pytorch/rows/parity", tmp_path)
+    edges = {(edge["edge_from"], edge["edge_to"]): edge["share"] for edge in document["blame"]}
     assert edges["exported program", "as shipped (pytorch)"] > 0.99
-    assert all(edge["problem"] is None for edge in done.document["blame"])
+    assert all(edge["problem"] is None for edge in document["blame"])

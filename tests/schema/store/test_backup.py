@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from assay.schema.store import backup, ingest, spool
 from assay.schema.store.database import Store, reading, snapshot
 from assay.schema.store.verify import verify
 from tests.examples import a_run
-from tests.places import SOURCES
+from tests.killed import killed_at
 
 
 @pytest.fixture
@@ -83,23 +80,10 @@ def test_a_backup_that_was_damaged_is_refused_and_nothing_is_touched(store: Stor
 
 
 KILLED = """
-import os, signal, sys
-from pathlib import Path
 from assay.schema.store import backup
 from assay.schema.store.database import Store
-at, count = int(sys.argv[3]), 0
-def dies(real):
-    def call(*arguments, **more):
-        global count
-        count += 1
-        if count == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **more)
-    return call
-os.rename = dies(os.rename)
-Path.rename = dies(Path.rename)
-backup.flush = dies(backup.flush)
-store, saved = Store(Path(sys.argv[1])), Path(sys.argv[2])
+steps((os, "rename"), (Path, "rename"), (backup, "flush"))
+store, saved = Store(Path(sys.argv[2])), Path(sys.argv[3])
 backup.restore(saved, store, replace=True)
 """
 
@@ -112,12 +96,7 @@ def test_a_restoration_that_is_killed_anywhere_loses_nothing_and_is_made_good_by
     record(store, "later")
     at, ended = 1, 0
     while ended != 1:
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(store.database), str(tmp_path / "saved"), str(at)],
-            env={**os.environ, "PYTHONPATH": SOURCES},
-            check=False,
-            capture_output=True,
-        )
+        done = killed_at(at, KILLED, store.database, tmp_path / "saved")
         ended = 1 if done.returncode == 0 else 0
         assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
         logs = [folder for folder in tmp_path.rglob("ingested") if ".restoring" not in str(folder)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +21,7 @@ from assay.schema.store.requeue import requeue
 from assay.schema.store.verify import verify
 from tests.disks import mounted
 from tests.examples import a_row, a_run
-from tests.places import ROOT
+from tests.killed import killed_at
 
 
 @pytest.fixture
@@ -176,24 +174,11 @@ def test_nobody_is_pointed_at_a_copy_that_does_not_open(store: Store, monkeypatc
 
 
 KILLED = """
-import os, signal, sys
-from pathlib import Path
 from assay.schema.store import files, ingest, publish, rebuild, roll
 from assay.schema.store.database import Store
-at, seen = int(sys.argv[2]), 0
-def counted(function):
-    def called(*args, **kw):
-        global seen
-        seen += 1
-        if seen == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kw)
-    return called
-for owner, name in ((Path, "rename"), (Path, "replace"), (Path, "unlink"), (os, "link"), (files, "flush"), (roll, "write"),
-                    (ingest, "_insert"), (publish, "publish"), (ingest, "publish"), (rebuild, "_swap")):
-    setattr(owner, name, counted(getattr(owner, name)))
-(rebuild.rebuild if sys.argv[3] == "rebuild" else ingest.sync)(Store(Path(sys.argv[1])))
-print(seen)
+steps((Path, "rename"), (Path, "replace"), (Path, "unlink"), (os, "link"), (files, "flush"), (roll, "write"),
+      (roll, "append"), (ingest, "_insert"), (publish, "publish"), (ingest, "publish"), (rebuild, "_swap"))
+(rebuild.rebuild if sys.argv[3] == "rebuild" else ingest.sync)(Store(Path(sys.argv[2])))
 """
 
 
@@ -206,12 +191,7 @@ def test_killed_at_any_step_the_next_sync_has_every_bundle(tmp_path: Path, what:
         ingest.sync(store)
         if what == "sync":
             made += record(store, "c")
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(store.database), str(at), what],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-        )
+        done = killed_at(at, KILLED, store.database, what)
         ingest.sync(store)
         assert len(runs(store)) == len(made), f"killed at step {at}"
         assert verify(store).faults == []

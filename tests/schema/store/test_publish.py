@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from assay.schema import rows
 from assay.schema.store import ingest, patch, publish, spool
 from assay.schema.store.database import Store, reading, snapshot, unread
 from tests.examples import a_row, a_run
-from tests.places import SOURCES
+from tests.killed import killed_at
 
 
 @pytest.fixture
@@ -91,19 +89,10 @@ def test_what_a_killed_publication_left_in_half_is_never_used(store: Store):
 
 
 DIES = """
-import os, signal, sys
-from pathlib import Path
 from assay.schema.store import ingest
 from assay.schema.store.database import Store
-at, count, real = int(sys.argv[2]), 0, os.pwrite
-def pwrite(*arguments):
-    global count
-    count += 1
-    if count == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments)
-os.pwrite = pwrite
-ingest.sync(Store(Path(sys.argv[1])))
+steps((os, "pwrite"))
+ingest.sync(Store(Path(sys.argv[2])))
 """
 
 
@@ -112,12 +101,7 @@ def test_a_publication_that_is_killed_between_two_blocks_leaves_every_copy_reada
     for name in "abc":
         published(store, name)
     spool.write_bundle(store, "d", [a_run("d")])
-    done = subprocess.run(
-        [sys.executable, "-c", DIES, str(store.database), str(at)],
-        env={**os.environ, "PYTHONPATH": SOURCES},
-        check=False,
-        capture_output=True,
-    )
+    done = killed_at(at, DIES, store.database)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert runs(snapshot(store)) == 3
     assert runs(ingest.sync(store).snapshot) == 4
